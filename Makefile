@@ -11,26 +11,44 @@ COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow
 # compiles every module that it loads.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check lint types slow chaos bench dist lock vendor clean
+SLOW := -m "slow or property" --hypothesis-profile full
+report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
+
+# The console runs as it is written; npm brings only the programs that check it.
+NPM := $(shell command -v npm)
+WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
+
+.PHONY: serve demo test check lint lint-web types slow chaos bench dist sbom lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
 	@exec $(BIN)/asset-ledger serve $(ARGS)
 
+demo: .venv/runtime.stamp  ## a server with a ledger to look at, in a temporary folder; Ctrl-C ends it
+	@exec $(BIN)/python -m examples.demo $(ARGS)
+
 test: .venv/dev.stamp  ## the fast suite
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 $(call report,fast) $(PYTEST_ARGS)
 
 check: lint types test  ## what has to hold before a commit lands
 
-lint: .venv/dev.stamp
+lint: .venv/dev.stamp lint-web
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+lint-web: $(WEB_TOOLS)  ## types and style of the console, where npm is
+ifdef NPM
+	cd tools/web && node_modules/.bin/tsc --project . && node_modules/.bin/biome ci --error-on-warnings . ../../api/http/web ../../tests/web
+else
+	@echo "no npm here: the types and the style of the console are not checked" >&2
+endif
 
 types: .venv/dev.stamp
 	$(BIN)/mypy
 
-slow: .venv/dev.stamp  ## journeys with real processes, kills and large files; many random histories
-	$(BIN)/pytest -m "slow or property" --hypothesis-profile full $(PYTEST_ARGS)
+slow: .venv/dev.stamp $(WEB_TOOLS)  ## journeys with real processes, kills and large files; many random histories
+	$(BIN)/pytest -n 2 $(SLOW) $(call report,slow) --ignore tests/web --ignore tests/journeys tests
+	$(BIN)/pytest $(SLOW) $(call report,journeys) tests/web tests/journeys
 
 chaos: .venv/dev.stamp  ## the kills again, many more of them
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
@@ -49,6 +67,9 @@ bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into doc
 dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment
 	$(BIN)/python -m tests.distribution dist
 
+sbom: .venv/runtime.stamp  ## what an installation runs, as a CycloneDX bill of materials in ./dist
+	$(BIN)/python -m tools.sbom dist/asset-ledger.cdx.json
+
 lock: .venv/dev.stamp  ## both locks anew, with the oldest Python we support
 	$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
 	$(COMPILE) --upgrade --all-extras --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
@@ -57,7 +78,7 @@ vendor:  ## the console's libraries anew, as their lock names them; needs npm
 	$(PYTHON) tools/vendor.py
 
 clean:  ## everything that can be made again; ./data stays
-	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv tools/web/node_modules build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/pip:
@@ -74,4 +95,9 @@ clean:  ## everything that can be made again; ./data stays
 .venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
 	@echo "installing requirements-dev.lock into .venv"
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+tools/web/node_modules/stamp: tools/web/package-lock.json tools/web/package.json
+	@echo "installing tools/web/package-lock.json"
+	@npm --prefix tools/web ci --silent
 	@touch $@

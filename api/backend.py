@@ -7,11 +7,13 @@ the committer (contents, log, tables), then the readers. It closes in reverse or
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
@@ -20,10 +22,13 @@ from asset_ledger.api.engine import Engine, FolderEngine
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
-from asset_ledger.api.tokens import Make, Tokens
+from asset_ledger.api.tokens import Tokens
+from asset_ledger.api.uploads import Uploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.commands.collect import Collect
-from asset_ledger.ledger.commit.committer import Committer, Decision
+from asset_ledger.ledger.commands.own_stream import record_in_own_stream
+from asset_ledger.ledger.commands.scrub import Scrub
+from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
@@ -55,6 +60,7 @@ class Backend:
     log_file: NamedFile
     committer: Committer
     ledger: Ledger
+    uploads: Uploads
     proofs: Proofs
     feed: LiveFeed
     subscriptions: Subscriptions
@@ -64,6 +70,7 @@ class Backend:
     sessions: Sessions
     thumbnails: Thumbnails
     collect: Collect
+    scrub: Scrub
 
 
 @asynccontextmanager
@@ -72,12 +79,15 @@ async def open_backend(
     progress: Progress | None = None,
     worker: Worker | None = None,
     engine: Engine | None = None,
+    *,
+    upkeep: bool = False,
 ) -> AsyncIterator[Backend]:
     """Open the data folder of these settings. `progress` is called while tables catch up.
 
     Commits run in `worker`, or in a thread of this process. `engine`: by default that of the
-    folder. Raises DataFolderError if another process has the folder, or if its files cannot be
-    used.
+    folder. `upkeep`, of a server: collect and scrub at the intervals of the settings, and measure
+    what is stored. Raises DataFolderError if another process has the folder, or if its files cannot
+    be used.
     """
     folder, codec = settings.data_dir, Codec()
     files = DataFolder(folder)
@@ -96,6 +106,7 @@ async def open_backend(
         log = engine.reader()
         stack.callback(log.close)
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
+        stack.callback(feed.end)  # else subscribers in this process would wait for ever
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
         tables = engine.tables()
@@ -108,7 +119,14 @@ async def open_backend(
         ledger = Ledger.of(committer, replay, contents, projections)
         if opened.failure is None:
             await ledger.delete.finish_interrupted()
-        tokens = Tokens(log, codec, partial(_record_in_own_stream, committer, replay))
+        uploads = await Uploads.open(
+            files.content.unfinished,
+            ledger,
+            read_duration(settings.upload_lifetime),
+            shared=settings.auth != "local",
+        )
+        stack.push_async_callback(uploads.close)
+        tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
         rebuilds = Rebuilds(folder, engine.database, tables, projections, feed, committer)
@@ -124,16 +142,12 @@ async def open_backend(
         )
         stack.push_async_callback(thumbnails.close)
         collect = Collect(
-            committer,
-            replay,
-            contents,
-            files.content,
-            thumbnails.forget,
-            engine.no_collection,
+            committer, replay, contents, files.content, thumbnails.forget, engine.no_collection
         )
-        if settings.gc_interval != "off":
-            collecting = asyncio.create_task(_collect_again_and_again(collect, settings))
-            stack.push_async_callback(_cancelled, collecting)
+        scrub = Scrub(files, committer, replay, contents, feed)
+        keeps = upkeep and engine.no_collection is None
+        for work in (uploads.watch(), *(_upkeep(settings, collect, scrub) if keeps else ())):
+            stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
             settings=settings,
@@ -141,6 +155,7 @@ async def open_backend(
             log_file=NamedFile(engine.anchor),
             committer=committer,
             ledger=ledger,
+            uploads=uploads,
             proofs=proofs,
             feed=feed,
             subscriptions=Subscriptions(feed, event_text),
@@ -150,7 +165,32 @@ async def open_backend(
             sessions=sessions,
             thumbnails=thumbnails,
             collect=collect,
+            scrub=scrub,
         )
+
+
+def _upkeep(
+    settings: Settings, collect: Collect, scrub: Scrub
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what a server does by itself, until it is cancelled."""
+    yield _measure_again_and_again(collect, settings)
+    if settings.gc_interval != "off":
+        yield _collect_again_and_again(collect, settings)
+    if settings.scrub_interval != "off":
+        yield scrub.run(read_duration(settings.scrub_interval))
+
+
+async def _measure_again_and_again(collect: Collect, settings: Settings) -> None:
+    """Measure what is stored in each state: every hour, or in a hundredth of the time."""
+    retention, pause = read_retention(settings.retain_versions, settings.retain_deleted), 60.0
+    while True:
+        await asyncio.sleep(pause)
+        began = time.monotonic()
+        try:
+            await collect.plan(retention)
+        except (LedgerError, OSError, sqlite3.Error) as error:
+            logger.warning("what is stored was not measured: %s", error)
+        pause = max(3_600.0, 100 * (time.monotonic() - began))
 
 
 async def _collect_again_and_again(collect: Collect, settings: Settings) -> None:
@@ -169,13 +209,3 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-async def _record_in_own_stream(committer: Committer, replay: AsyncReplay, make: Make) -> None:
-    """Record an event at the end of the ledger's own stream."""
-
-    async def decide() -> Decision:
-        stream, version = await replay(Replay.ledger_stream)
-        return [make(stream, version + 1)], {}
-
-    await committer.commit(None, decide)

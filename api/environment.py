@@ -11,12 +11,10 @@ from asset_ledger.api.settings import Settings
 
 PREFIX: Final = Settings.model_config["env_prefix"]
 
-_OF_CLIENTS: Final = ("URL", "TOKEN")
-"""Variables that commands and the SDK read, and the server does not."""
+_OTHERS: Final = ("URL", "TOKEN", "CONFIG")
+"""Variables that are no settings: for commands, the SDK, and the name of the settings file."""
 
-KNOWN: Final = frozenset(
-    f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *_OF_CLIENTS)
-)
+KNOWN: Final = frozenset(f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *_OTHERS))
 
 
 def misspelt(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,18 +27,29 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(7777, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
+    s3_port: int | None = Field(
+        None, ge=0, le=65535, description="the port for S3 clients; none without it"
+    )
     data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
         None, description="the key that verifies JWTs: a secret (HS256), or a public key in PEM"
     )
-    jwt_jwks: Path | None = Field(None, description="a JWK set file with keys that verify JWTs")
+    jwt_jwks: str | None = Field(
+        None, description="keys that verify JWTs: a JWK set file, or its https address"
+    )
+    jwt_issuer: str | None = Field(
+        None, description="required issuer (`iss`) of a JWT; an OpenID issuer's keys are fetched"
+    )
     jwt_audience: str | None = Field(None, description="required audience (`aud`) of a JWT")
     rate_limit: str = Field("off", description="requests of each user: `100/s`, `/m`, `/h`")
     cors_origins: str = Field(
         "off", description="origins whose web pages may call: separated by commas, or `*`"
     )
     max_upload_bytes: int = Field(0, ge=0, description="the largest upload; 0 sets no limit")
+    upload_lifetime: str = Field(
+        "7d", description="how long an unfinished upload is kept after its last byte"
+    )
     queue_size: int = Field(1024, ge=1, description="how many writes may wait; more get 503")
     read_deadline: float = Field(
         10.0, gt=0, le=3600, description="seconds that one read of the tables may take"
@@ -58,7 +70,7 @@ class Settings(BaseSettings):
         64 * 2**20, ge=2**20, description="bytes of JSON bodies that arrive at the same time"
     )
     unread_memory: int = Field(
-        128 * 2**20, ge=2**20, description="bytes of answers that clients have not read yet"
+        64 * 2**20, ge=2**20, description="bytes of answers that clients have not read yet"
     )
     retain_versions: str = Field(
         "all", description="earlier versions to retain: `all`, a number, or a time such as `90d`"
@@ -67,6 +79,9 @@ class Settings(BaseSettings):
         "30d", description="how long a deleted asset can be restored; `0`: never"
     )
     gc_interval: str = Field("off", description="time between two collections: `1d`, or `off`")
+    scrub_interval: str = Field(
+        "30d", description="time in which every stored byte is read again: `30d`, or `off`"
+    )
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
@@ -86,6 +101,18 @@ class Settings(BaseSettings):
         """The slots of the write queue that one user may hold: half, if there can be others."""
         return self.queue_size if self.auth == "local" else max(1, self.queue_size // 2)
 
+    @field_validator("jwt_jwks", mode="before")
+    @classmethod
+    def _text_of_path(cls, named: object) -> object:
+        return str(named) if isinstance(named, Path) else named
+
+    @field_validator("jwt_jwks")
+    @classmethod
+    def _file_or_https(cls, named: str | None) -> str | None:
+        if named is not None and "://" in named and not is_address(named):
+            raise ValueError("must be a file, or an address that begins with https://")
+        return named
+
     @field_validator("rate_limit")
     @classmethod
     def _spelled_rate(cls, rate: str) -> str:
@@ -98,13 +125,13 @@ class Settings(BaseSettings):
         read_versions(versions)
         return versions
 
-    @field_validator("retain_deleted", "gc_interval")
+    @field_validator("retain_deleted", "gc_interval", "scrub_interval", "upload_lifetime")
     @classmethod
     def _spelled_duration(cls, duration: str, info: ValidationInfo) -> str:
-        if info.field_name == "gc_interval" and duration == "off":
+        if duration == "off" and info.field_name in ("gc_interval", "scrub_interval"):
             return duration
-        if not read_duration(duration) and info.field_name == "gc_interval":
-            raise ValueError("must be off, or a duration such as 1d")
+        if not read_duration(duration) and info.field_name != "retain_deleted":
+            raise ValueError("must be a duration such as 1d, and not 0")
         return duration
 
     @field_validator("cors_origins")
@@ -128,10 +155,33 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _something_to_verify_with(self) -> Self:
-        if self.auth == "jwt" and not (self.jwt_key or self.jwt_jwks):
-            raise ValueError("--auth: jwt needs --jwt-key or --jwt-jwks")
+    def _keys_for_s3(self) -> Self:
+        """A key of an S3 client is a token, which AUTH=jwt does not have."""
+        if self.auth == "jwt" and self.s3_port is not None:
+            raise ValueError("--s3-port: needs --auth local or tokens")
         return self
+
+    @model_validator(mode="after")
+    def _something_to_verify_with(self) -> Self:
+        if self.auth != "jwt" or self.jwt_key or self.jwt_jwks:
+            return self
+        if self.jwt_issuer is None:
+            raise ValueError("--auth: jwt needs --jwt-key, --jwt-jwks or --jwt-issuer")
+        if not is_address(self.jwt_issuer):
+            raise ValueError("--jwt-issuer: must begin with https://, or set --jwt-jwks too")
+        return self
+
+
+def is_address(text: str) -> bool:
+    """Return whether keys may be fetched there: https, or http on this machine."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return bool(host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host or ""))
+    )
 
 
 def _is_loopback(host: str) -> bool:

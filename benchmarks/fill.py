@@ -6,8 +6,9 @@ exists. The product builds the tables at its first start.
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import Staged
@@ -35,8 +37,23 @@ WORKFLOWS: Final = 50
 OTHER_USERS: Final = 9
 NAMES: Final = {"workflow": "workflow_{:02d}", "node": "node_{:02d}", "job": "job_{:05d}"}
 
-CONTENTS: Final = [b"content %d\n" % n for n in range(100)]
-STAGED: Final = [Staged(digest_of(c), len(c), c, small=c) for c in CONTENTS]
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The contents that all assets share, their media type, and the ending of their names."""
+
+    staged: Sequence[Staged]
+    content_type: str
+    suffix: str
+
+    @classmethod
+    def of(cls, contents: Iterable[bytes], content_type: str, suffix: str) -> "Contents":
+        """Hash small contents."""
+        staged = [Staged(digest_of(c), len(c), c, small=c) for c in contents]
+        return cls(staged, content_type, suffix)
+
+
+TEXTS: Final = Contents.of((b"content %d\n" % n for n in range(100)), "text/plain", "txt")
 
 
 def user_of(n: int) -> str:
@@ -57,12 +74,12 @@ def names(tag: str, assets: int) -> list[str]:
     return [NAMES[tag].format(n) for n in every[:: max(1, len(every) // 50)]]
 
 
-def command(n: int) -> Command:
+def command(n: int, contents: Contents = TEXTS) -> Command:
     """Return the command that creates the n-th asset."""
-    content, job = STAGED[n % len(STAGED)], job_of(n)
+    content, job = contents.staged[n % len(contents.staged)], job_of(n)
     asset = NewAsset(
-        name=f"output_{n:07d}.txt",
-        content_type="text/plain",
+        name=f"output_{n:07d}.{contents.suffix}",
+        content_type=contents.content_type,
         workflow_id=NAMES["workflow"].format(job % WORKFLOWS),
         node_id=NAMES["node"].format(n % 101 % NODES),
         job_id=NAMES["job"].format(job),
@@ -78,24 +95,31 @@ def command(n: int) -> Command:
     return Command(events)
 
 
-async def pack(folder: Path, log: SqliteLog) -> None:
+async def pack(folder: Path, log: SqliteLog, contents: Contents) -> None:
     """Store every content before the first event names it."""
     await (await open_local_contents(folder)).close()
+    stored = {each.digest: each.small or b"" for each in contents.staged}
     with closing(Packs(ContentFolder(folder))) as packs:
-        log.keep_places(packs.append({each.digest: each.small or b"" for each in STAGED}, {}))
+        log.keep_places(packs.append(stored, {}))
 
 
-def fill(folder: Path, assets: int, progress: Progress) -> None:
-    """Make a ledger with this many assets in an empty folder."""
+def fill(
+    folder: Path,
+    assets: int,
+    progress: Progress,
+    contents: Contents = TEXTS,
+    clock: Clock = utc_now,
+) -> None:
+    """Make a ledger with this many assets in an empty folder. Each commit reads `clock` once."""
     codec = Codec()
     folder.mkdir(parents=True)
-    log = SqliteLog(folder / "ledger.db", codec)
+    log = SqliteLog(folder / "ledger.db", codec, clock=clock)
     try:
-        asyncio.run(pack(folder / "content", log))
+        asyncio.run(pack(folder / "content", log, contents))
         open_identity(log, codec, folder / "checkpoint.key", new_log_id=uuid.uuid4().hex)
         bar = progress.add_task(f"{assets:,} assets", total=assets)
         for first in range(0, assets, A_COMMIT):
-            group = [command(n) for n in range(first, min(first + A_COMMIT, assets))]
+            group = [command(n, contents) for n in range(first, min(first + A_COMMIT, assets))]
             record(log, group)
             progress.advance(bar, len(group))
     finally:

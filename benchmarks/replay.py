@@ -32,7 +32,7 @@ from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay
-from benchmarks.fill import A_COMMIT, STAGED, command, record
+from benchmarks.fill import A_COMMIT, TEXTS, command, record
 from benchmarks.machine import BenchmarkError, machine
 
 EVENTS: Final = 100
@@ -69,7 +69,7 @@ def fill(folder: Path, events: int, progress: Progress) -> None:
 
 def made_in(job: str) -> Command:
     asset = NewAsset(name="output.txt", content_type="text/plain", node_id="n", job_id=job)
-    content = STAGED[0]
+    content = TEXTS.staged[0]
     events = create(
         asset,
         asset_id=new_asset_id(),

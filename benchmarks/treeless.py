@@ -12,7 +12,7 @@ import click
 import uvloop
 
 from asset_ledger.api.backend import open_backend
-from asset_ledger.api.http.app import reserve, serve
+from asset_ledger.api.serving import reserve, serve
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.log.group import Group
 from asset_ledger.ledger.log.sqlite import SqliteLog

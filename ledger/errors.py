@@ -28,6 +28,7 @@ LedgerError
 │   ├── TablesDamagedError         a file of the tables is damaged: rebuild it
 │   ├── StorageFailedError         the disk failed; nothing was recorded
 │   │   ├── DiskFullError            the disk has no free space
+│   │   ├── LogDamagedError          a page of the log cannot be read
 │   │   ├── SigningKeyError          no checkpoint can be signed without the log's key
 │   │   └── InspectionError          the folder was restored for inspection: read-only
 │   └── ProjectionBehindError      the tables do not reflect that position yet
@@ -233,6 +234,15 @@ class StorageFailedError(UnavailableError):
 
 class DiskFullError(StorageFailedError):
     """The disk is full; writing resumes by itself once it has space."""
+
+
+class LogDamagedError(StorageFailedError):
+    """A page of the log is damaged. Other pages can be read."""
+
+    def __init__(self, file: str, reason: object) -> None:
+        super().__init__(
+            f"the log is damaged ({file}: {reason}): run asset-ledger verify, then restore a backup"
+        )
 
 
 class SigningKeyError(StorageFailedError):

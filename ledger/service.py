@@ -7,6 +7,7 @@ await ledger.replay(Replay.asset, user_id, asset_id)
 from dataclasses import dataclass
 from typing import Self
 
+from asset_ledger.ledger.commands.bulk_edit import BulkEdit
 from asset_ledger.ledger.commands.create import Create
 from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.commands.edit import Edit
@@ -30,6 +31,7 @@ class Ledger:
 
     create: Create
     edit: Edit
+    bulk_edit: BulkEdit
     delete: Delete
     restore: Restore
     jobs: JobCommands
@@ -53,6 +55,7 @@ class Ledger:
         return cls(
             create=Create(committer, replay, contents, tables),
             edit=edit,
+            bulk_edit=BulkEdit(committer, replay),
             delete=Delete(committer, replay, tables),
             restore=Restore(committer, replay, edit, tables, contents),
             jobs=JobCommands(committer, replay),

@@ -16,12 +16,13 @@ from asset_ledger.ledger.commit.requests import TablesState
 from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.ledger.storage.database import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders, Damage
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
+from asset_ledger.projections.queries.compare import CompareQueries
 from asset_ledger.projections.queries.folders import FolderQueries
-from asset_ledger.projections.queries.job_comparison import CompareQueries
 from asset_ledger.projections.queries.jobs import SILENCE, JobQueries
+from asset_ledger.projections.queries.keys import KeyQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
@@ -98,6 +99,7 @@ class Projections:
         self.comparisons = CompareQueries(readers[TABLES], self._pending_backfill)
         self.lineage = LineageQueries(readers[TABLES])
         self.folders = FolderQueries(readers[TABLES])
+        self.keys = KeyQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
         self.search = SearchQueries(readers["search"], readers[TABLES], text_index)
         self.timelines = TimelineQueries(readers["usage"])
@@ -151,6 +153,12 @@ class Projections:
     def broken(self) -> Mapping[str, str]:
         """The projections of other packages that cannot be used: the reasons by name."""
         return self._served.following.broken
+
+    @property
+    def damaged(self) -> Mapping[str, Damage]:
+        """The projections whose files were found damaged since they were opened."""
+        found = {name: readers.damage for name, readers in self._served.readers.items()}
+        return {name: damage for name, damage in found.items() if damage is not None}
 
     @property
     def runners(self) -> Mapping[str, Status]:

@@ -5,7 +5,6 @@ event, so every content of the backed up events is there. A killed backup is com
 one: contents stay copied, and the events of an incomplete backup are written again.
 """
 
-import shutil
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -35,8 +34,7 @@ from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
-from asset_ledger.ledger.storage.folder_lock import hold_folder
+from asset_ledger.ledger.storage.files import storage_errors
 
 _TRIES: Final = 20
 _PAUSE: Final = 0.1
@@ -44,33 +42,20 @@ _PAUSE: Final = 0.1
 
 
 def create_backup(
-    data_dir: Path, target: Path, progress: Progress, *, with_key: bool = False
+    data_dir: Path, folder: BackupFolder, progress: Progress, *, with_key: bool = False
 ) -> tuple[Backup, list[Missing]]:
-    """Add a backup to a folder. Return it, and the contents that the data folder has lost.
+    """Add a backup. Return it, and the contents that the data folder has lost.
 
     Raises DataFolderError for a target that cannot be used, CorruptLogError, PoisonEventError,
     SourceError for a damaged target, SigningKeyError if `with_key` and the key is missing.
     """
-    folder = BackupFolder(target)
-    _check_target(data_dir, target)
     files = DataFolder(data_dir)
     with (
-        storage_errors(f"{target} was not written"),
-        hold_folder(target),
+        storage_errors(f"{folder.name} was not written"),
+        folder.held(data_dir),
         closing(SqliteLogReader(files.log)) as log,
     ):
         return _Creation(files, folder, log).run(progress, with_key=with_key)
-
-
-def _check_target(data_dir: Path, target: Path) -> None:
-    if target.resolve().is_relative_to(data_dir.resolve()):
-        raise DataFolderError(f"{target} is in the data folder: name a folder on another disk")
-    if not target.is_dir():
-        return
-    known = {BackupFolder(target).backups.name, DataFolder(target).lock.name}
-    names = {path.name for path in target.iterdir()}
-    if (names and not names & known) or DataFolder(target).log.exists():
-        raise DataFolderError(f"{target} is not empty: name a folder for backups alone")
 
 
 class _Creation:
@@ -87,15 +72,22 @@ class _Creation:
         last = before[-1] if before else None
         after = last.events if last else 0
         self._part = self._folder.part(len(before) + 1)
-        self._begin()
+        self._folder.begin(len(before) + 1)
         key, upto = self._key_and_head() if with_key else (b"", self._log.head().position)
         self._check_history(identity.log_id, last, upto)
         if key:
             write_file(self._part / KEY, [key])
         with closing(PlacesFile(self._folder.places)) as places:
-            copier = ContentCopier(self._files.content, self._folder.content, places)
+            copier = ContentCopier(
+                self._files.content,
+                self._folder.content,
+                places,
+                keeper=self._folder.large,
+                repairs=self._folder.repairs,
+            )
             with closing(copier):
                 self._copy_again(copier, last)
+                self._places = places
                 files = self._write_log(copier, after, upto, progress)
         backup = Backup(
             number=len(before) + 1,
@@ -113,23 +105,17 @@ class _Creation:
         self._folder.add(backup)
         return backup, list(self._missing.values())
 
-    def _begin(self) -> None:
-        """Make the folder of this backup; remove what a killed one left in it."""
-        make_folder(self._folder.backups)
-        shutil.rmtree(self._part, ignore_errors=True)
-        make_folder(self._part)
-
     def _check_history(self, log_id: str, last: Backup | None, upto: int) -> None:
         """Raise DataFolderError unless the log continues the one that was backed up before."""
         if last is None:
             return
         if last.log_id != log_id:
             raise DataFolderError(
-                f"{self._folder.root} has backups of another ledger: name a folder for this one"
+                f"{self._folder.name} has backups of another ledger: name a folder for this one"
             )
         if last.events > upto or Tiles(self._log).root(last.events) != last.root:
             raise DataFolderError(
-                f"{self._folder.root} has {last.events:,} events that this ledger does not"
+                f"{self._folder.name} has {last.events:,} events that this ledger does not"
                 " continue: it was restored from an earlier backup, or changed. Name a new folder"
             )
 
@@ -155,13 +141,13 @@ class _Creation:
             for page in event_lines(self._log, self._codec, after, upto):
                 file.write_all(line for _, line in page)
                 self._copy(copier, contents_of(event for event, _ in page))
+                self._folder.flush(self._places)
                 progress("backing up events", page[-1][0].position - after, upto - after)
         log = self._files.log
         keys = (key._asdict() for key in keys_upto(log, upto, after))
         notes = checkpoint_lines(self._log, after, upto)
         files = {EVENTS: file.digest, KEYS: self._write(KEYS, keys)}
         files[CHECKPOINTS] = self._write(CHECKPOINTS, notes)
-        sync_folder(self._part)
         return files
 
     def _write(self, name: str, documents: Iterable[Any]) -> LinesDigest:

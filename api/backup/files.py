@@ -9,8 +9,10 @@ contents.db          the places of the small ones
 A backup holds the log up to its position together with those before it. A folder is for one ledger.
 """
 
+import shutil
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,9 +21,13 @@ import orjson
 
 from asset_ledger.api.export.files import MANIFEST, LinesDigest, write_file
 from asset_ledger.api.imports.errors import SourceError, reading
+from asset_ledger.ledger.content.copying import LargeContents, LargeFiles, PlacesFile
+from asset_ledger.ledger.content.sparse import pack_sizes
+from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
-from asset_ledger.ledger.storage.data_folder import ContentFolder
-from asset_ledger.ledger.storage.files import sync_folder
+from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
+from asset_ledger.ledger.storage.files import make_folder, sync_folder
+from asset_ledger.ledger.storage.folder_lock import hold_folder
 
 FORMAT: Final = "asset-ledger-backup/1"
 KEY: Final = "checkpoint.key"
@@ -53,17 +59,63 @@ class Backup(NamedTuple):
 
 
 class BackupFolder:
-    """The files in a folder of backups."""
+    """The files in a folder of backups. `name`: what messages call it.
 
-    def __init__(self, root: Path) -> None:
+    `repairs`: a backup copies small contents again that the folder has lost.
+    """
+
+    repairs = True
+
+    def __init__(self, root: Path, name: str = "") -> None:
         self.root: Final = root
+        self.name: Final = name or str(root)
         self.places: Final = root / "contents.db"
-        self.content: Final = ContentFolder(root / "content", self.places)
+        self.content = ContentFolder(root / "content", self.places)
+        self.large: LargeContents = LargeFiles(self.content)
         self.backups: Final = root / "backups"
 
     def part(self, number: int) -> Path:
         """Return the folder of what a backup added to the log."""
         return self.backups / f"{number:08d}"
+
+    @contextmanager
+    def held(self, data_dir: Path | None = None) -> Iterator[None]:
+        """Lock out other backups, of this data folder to this folder. Raises DataFolderError."""
+        if data_dir is not None:
+            check_target(data_dir, self.root)
+        with hold_folder(self.root):
+            yield
+
+    def begin(self, number: int) -> None:
+        """Make the folder of a new backup; remove what a killed one left in it."""
+        make_folder(self.backups)
+        shutil.rmtree(self.part(number), ignore_errors=True)
+        make_folder(self.part(number))
+
+    def open_contents(self, *, last_pack: bool = False) -> None:
+        """Do nothing: the places and the last pack are there."""
+
+    def pack_sizes(self) -> dict[int, int]:
+        """Return the bytes of each pack."""
+        return pack_sizes(self.content)
+
+    def store(self, places: PlacesFile) -> None:
+        """Do nothing: packs and places are durable."""
+
+    def delete_packs(self, numbers: Iterable[int]) -> None:
+        """Delete packs that no place names."""
+        for number in numbers:
+            self.content.pack(number).unlink(missing_ok=True)
+
+    def get(self, number: int, name: str) -> Path:
+        """Return a file of a backup."""
+        return self.part(number) / name
+
+    def release(self, number: int, name: str) -> None:
+        """Do nothing: the file stays."""
+
+    def flush(self, places: PlacesFile) -> None:
+        """Do nothing: what was copied is durable."""
 
     def list(self) -> list[Backup]:
         """Return the complete backups, the oldest first. Raises SourceError."""
@@ -77,10 +129,23 @@ class BackupFolder:
     def add(self, backup: Backup) -> None:
         """Write the manifest, which completes a backup."""
         part = self.part(backup.number)
+        sync_folder(part)
         draft = part / f"{MANIFEST}.draft"
         write_file(draft, [orjson.dumps(backup.document(), option=orjson.OPT_INDENT_2), b"\n"])
         draft.rename(part / MANIFEST)
         sync_folder(part)
+
+
+def check_target(data_dir: Path, target: Path) -> None:
+    """Raise DataFolderError for a folder that is not for backups alone."""
+    if target.resolve().is_relative_to(data_dir.resolve()):
+        raise DataFolderError(f"{target} is in the data folder: name a folder on another disk")
+    if not target.is_dir():
+        return
+    known = {"backups", DataFolder(target).lock.name}
+    names = {path.name for path in target.iterdir()}
+    if (names and not names & known) or DataFolder(target).log.exists():
+        raise DataFolderError(f"{target} is not empty: name a folder for backups alone")
 
 
 def now() -> str:

@@ -51,17 +51,16 @@ class Restored(NamedTuple):
 
 
 def restore_backup(
-    source: Path, data_dir: Path, progress: Progress, upto: int | datetime | None = None
+    folder: BackupFolder, data_dir: Path, progress: Progress, upto: int | datetime | None = None
 ) -> Restored:
     """Restore the newest backup, or its events up to a position or a time, into an empty folder.
 
     Raises SourceError for a damaged backup or a position that it lacks, DataFolderError for a
     folder in use or not empty, StorageFailedError.
     """
-    folder = BackupFolder(source)
     backups = folder.list()
     if not backups:
-        raise SourceError(f"{source} has no complete backup")
+        raise SourceError(f"{folder.name} has no complete backup")
     files = DataFolder(data_dir)
     with hold_folder(data_dir):
         check_empty(data_dir, {files.inspection.name})
@@ -73,6 +72,19 @@ def restore_backup(
                 mark_for_inspection(files, restored.events, restored.of)
             finish(data_dir)
     return restored
+
+
+def lines_of(folder: BackupFolder, backup: Backup, name: str) -> Lines:
+    """Return the lines of a file of a backup."""
+    manifest = Manifest(backup.log_id, backup.events, backup.root, backup.files)
+    return Lines(folder.get(backup.number, name).parent, name, manifest)
+
+
+def read_events(folder: BackupFolder, backup: Backup, codec: Codec) -> Iterator[Copied]:
+    """Yield the events that a backup added to the log. Raises SourceError."""
+    lines = lines_of(folder, backup, EVENTS)
+    for position, line in enumerate(lines, backup.first):
+        yield read_event(lines, line, position, codec)
 
 
 class _Restore:
@@ -94,10 +106,15 @@ class _Restore:
                 f"a restore of more than {last:,} events was interrupted here: empty the folder"
             )
         shutil.rmtree(self._content.arriving, ignore_errors=True)
-        with closing(ContentCopier(self._folder.content, self._content, self._log)) as copier:
+        self._folder.open_contents()
+        copier = ContentCopier(
+            self._folder.content, self._content, self._log, lender=self._folder.large
+        )
+        with closing(copier):
             for backup in self._until(last):
                 self._events(backup, last, copier, progress)
                 self._check_root(backup)
+                self._folder.release(backup.number, EVENTS)
         for backup in self._until(last):
             self._keys_and_checkpoints(backup, last)
         has_key = self._key()
@@ -112,7 +129,7 @@ class _Restore:
             return self._last_before(upto)
         if not 0 < upto <= self._backups[-1].events:
             raise SourceError(
-                f"{self._folder.root} has the events 1 to {self._backups[-1].events:,}: there is"
+                f"{self._folder.name} has the events 1 to {self._backups[-1].events:,}: there is"
                 f" no position {upto:,}"
             )
         return upto
@@ -127,17 +144,11 @@ class _Restore:
             if last < backup.events:
                 break
         if not last:
-            raise SourceError(f"{self._folder.root} has no event recorded by {time.isoformat()}")
+            raise SourceError(f"{self._folder.name} has no event recorded by {time.isoformat()}")
         return last
 
-    def _lines(self, backup: Backup, name: str) -> Lines:
-        manifest = Manifest(backup.log_id, backup.events, backup.root, backup.files)
-        return Lines(self._folder.part(backup.number), name, manifest)
-
     def _read(self, backup: Backup) -> Iterator[Copied]:
-        lines = self._lines(backup, EVENTS)
-        for position, line in enumerate(lines, backup.first):
-            yield read_event(lines, line, position, self._codec)
+        return read_events(self._folder, backup, self._codec)
 
     def _events(self, backup: Backup, last: int, copier: ContentCopier, progress: Progress) -> None:
         """Copy the contents and the events of a backup, except what a killed restore copied."""
@@ -169,7 +180,7 @@ class _Restore:
         """Raise SourceError unless a killed restore copied these same events."""
         for position, copied in enumerate(page[: max(0, known + 1 - first)], first):
             if self._log.leaf_hash(position) != leaf_hash(copied.leaf):
-                raise SourceError(f"{self._folder.root} is not what was being restored here")
+                raise SourceError(f"{self._folder.name} is not what was being restored here")
 
     def _check_root(self, backup: Backup) -> None:
         if self._log.head().position < backup.events:
@@ -180,8 +191,8 @@ class _Restore:
             )
 
     def _keys_and_checkpoints(self, backup: Backup, last: int) -> None:
-        copy_keys(self._lines(backup, KEYS), self._log, last)
-        notes = self._lines(backup, CHECKPOINTS)
+        copy_keys(lines_of(self._folder, backup, KEYS), self._log, last)
+        notes = lines_of(self._folder, backup, CHECKPOINTS)
         for line in notes:
             size, note = read_note(notes, line, backup.events)
             if size <= last:
@@ -191,7 +202,7 @@ class _Restore:
         """Restore the signing key in force, if a backup has it. Return whether there is a key."""
         in_force = keys_in_force(self._log, self._codec)[-1].key
         for backup in self._backups:
-            text = (self._folder.part(backup.number) / KEY).read_bytes() if backup.has_key else b""
+            text = self._folder.get(backup.number, KEY).read_bytes() if backup.has_key else b""
             if text and is_private_half(text, in_force):
                 self._files.key.unlink(missing_ok=True)
                 write_file(self._files.key, [text])

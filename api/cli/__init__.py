@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "put": "asset_ledger.api.cli.put:put",
     "get": "asset_ledger.api.cli.get:get",
     "show": "asset_ledger.api.cli.asset:show",
+    "tag": "asset_ledger.api.cli.asset:tag",
+    "mv": "asset_ledger.api.cli.asset:mv",
     "rm": "asset_ledger.api.cli.asset:rm",
     "restore": "asset_ledger.api.cli.asset:restore",
     "open": "asset_ledger.api.cli.console:open_",
@@ -43,8 +45,11 @@ COMMANDS: Final = {
     "export": "asset_ledger.api.cli.export:export",
     "import": "asset_ledger.api.cli.imports:import_",
     "rebuild": "asset_ledger.api.cli.rebuild:rebuild",
+    "doctor": "asset_ledger.api.cli.doctor:doctor",
+    "scrub": "asset_ledger.api.cli.scrub:scrub",
     "gc": "asset_ledger.api.cli.gc:gc",
     "key": "asset_ledger.api.cli.key:key",
+    "s3-key": "asset_ledger.api.cli.s3_key:s3_key",
     "token": "asset_ledger.api.cli.token:token",
 }
 """The module and function of each command. Only the command that runs is imported."""

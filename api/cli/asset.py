@@ -1,7 +1,8 @@
-"""`asset-ledger show`, `rm`, `restore`: one asset, or a few."""
+"""`asset-ledger show`, `tag`, `mv`, `rm`, `restore`: one asset, or a few."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 import orjson
@@ -64,6 +65,53 @@ async def _rm(texts: Sequence[str], recursive: bool, where: Where) -> list[str]:
             if is_folder(asset) and not recursive:
                 raise click.ClickException(f"{text} is a folder: -r deletes all it contains")
         return [each for asset in found for each in await gateway.delete(asset["id"])]
+
+
+@click.command()
+@click.argument("assets", nargs=-1, required=True, metavar="ASSET...")
+@click.option("--add", "add_tags", multiple=True, metavar="TAG", help="Add a tag; repeatable.")
+@click.option("--remove", "remove_tags", multiple=True, metavar="TAG", help="Remove a tag.")
+@LEDGER
+@JSON
+def tag(assets: Sequence[str], where: Where, as_json: bool, **change: Sequence[str]) -> None:
+    """Add tags to ASSETs and remove tags from them, by id or by path from home."""
+    if not any(change.values()):
+        raise click.UsageError("name a tag with --add or --remove")
+    _print_changed("tagged", asyncio.run(_update(assets, change, where)), as_json)
+
+
+@click.command()
+@click.argument("assets", nargs=-1, required=True, metavar="ASSET...")
+@click.argument("folder")
+@LEDGER
+@JSON
+def mv(assets: Sequence[str], folder: str, where: Where, as_json: bool) -> None:
+    """Move ASSETs into FOLDER, each by id or by path from home; / is home."""
+    changed = asyncio.run(_update(assets, {}, where, folder))
+    _print_changed("moved", changed, as_json)
+
+
+async def _update(
+    texts: Sequence[str], change: Mapping[str, Any], where: Where, folder: str | None = None
+) -> Sequence[str]:
+    from asset_ledger.api.cli.ledger import open_ledger
+    from asset_ledger.api.cli.naming import asset_named, folder_named
+
+    async with open_ledger(where) as gateway:
+        ids = [(await asset_named(gateway, text, alone=True))["id"] for text in texts]
+        if folder is not None:
+            home = (await gateway.find(ids[0]))["user_id"]
+            change = {**change, "parent_id": await folder_named(gateway, folder) or home}
+        answer = await gateway.bulk_update({"ids": ids, **change})
+        return list(answer["updated_asset_ids"])
+
+
+def _print_changed(verb: str, ids: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        echo(orjson.dumps({"updated_asset_ids": ids}))
+    else:
+        for asset_id in ids:
+            echo(f"{verb}  {asset_id}")
 
 
 @click.command()

@@ -9,6 +9,7 @@ import click
 from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where, together
 
 FILTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "id": ("id", "With this id."),
     "workflow_id": ("workflow", "Made by this workflow."),
     "node_id": ("node", "Made by this node."),
     "job_id": ("job", "Made in this job."),
@@ -27,11 +28,14 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
 """The flag and the help of each filter. The contract is not imported: it would slow --help."""
 
 _SORT: Final = "created_at, name or size; -size is descending."
-_OF_A_LIST: Final = together(
+OF_FILTERS: Final = together(
     *(
         click.option(f"--{flag}", name, multiple=True, metavar="VALUE", help=about)
         for name, (flag, about) in FILTERS.items()
-    ),
+    )
+)
+_OF_A_LIST: Final = together(
+    OF_FILTERS,
     click.option("--deleted", type=click.Choice(["true", "any"]), help="Deleted ones, or all."),
     click.option("--sort", default="-created_at", show_default=True, metavar="ORDER", help=_SORT),
 )

@@ -15,34 +15,55 @@ from asset_ledger.api.cli.output import echo
 
 FOUND = 1
 
-_SOURCE = click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+class _Backups(click.ParamType[str]):
+    """A folder of backups, or s3://bucket/prefix, gs:// or az://."""
+
+    name = "folder or URL"
+
+    def __init__(self, *, exists: bool) -> None:
+        self._folder = click.Path(exists=exists, file_okay=False)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        return str(value if "://" in value else self._folder.convert(value, param, context))
+
+
+_EXISTING = click.argument("dest", type=_Backups(exists=True))
 
 
 @click.group()
 def backup() -> None:
-    """Back up a data folder, list its backups, or restore one."""
+    """Back up a data folder, list its backups, restore one, or prune them."""
 
 
 @backup.command()
-@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("dest", type=_Backups(exists=False))
 @DATA_DIR
 @click.option("--with-key", is_flag=True, help="Also back up the key that signs checkpoints.")
 @JSON
 @click.pass_context
 def create(
-    context: click.Context, dest: Path, data_dir: Path | None, with_key: bool, as_json: bool
+    context: click.Context, dest: str, data_dir: Path | None, with_key: bool, as_json: bool
 ) -> None:
-    """Add a backup to the folder DEST: what the last one lacks. A server may run meanwhile.
+    """Add a backup to DEST: what the last one lacks. A server may run meanwhile.
+
+    DEST is a folder, or in an object store s3://bucket/prefix, gs:// or az://.
 
     Every content is checked while it is copied. If the command is killed, run it again. Includes
     all users, unencrypted. Exit code 1 when the data folder has lost a content that no backup has.
     """
     from asset_ledger.api.backup.create import create_backup
+    from asset_ledger.api.backup.remote import open_backups
     from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.ledger.storage.data_folder import DataFolder
+    from asset_ledger.ledger.storage.last_backup import note_backup
 
     folder = existing_log(data_dir).parent
-    with closing(ProgressBar()) as progress:
-        made, missing = create_backup(folder, dest, progress, with_key=with_key)
+    with closing(ProgressBar()) as progress, open_backups(dest) as backups:
+        made, missing = create_backup(folder, backups, progress, with_key=with_key)
+    note_backup(DataFolder(folder).last_backup, str(dest), made.events)
     for each in missing:
         echo(orjson.dumps(each._asdict()) if as_json else f"{each.digest} {each.reason}")
     echo(orjson.dumps(made.document()) if as_json else _line(made))
@@ -50,18 +71,43 @@ def create(
 
 
 @backup.command("list")
-@click.argument("dest", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@_EXISTING
 @JSON
-def list_(dest: Path, as_json: bool) -> None:
-    """List the backups in the folder DEST, the oldest first."""
-    from asset_ledger.api.backup.files import BackupFolder
+def list_(dest: str, as_json: bool) -> None:
+    """List the backups in DEST, the oldest first."""
+    from asset_ledger.api.backup.remote import open_backups
 
-    for made in BackupFolder(dest).list():
-        echo(orjson.dumps(made.document()) if as_json else _line(made))
+    with open_backups(dest) as backups:
+        for made in backups.list():
+            echo(orjson.dumps(made.document()) if as_json else _line(made))
 
 
 @backup.command()
-@_SOURCE
+@_EXISTING
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    required=True,
+    help="How many of the newest backups stay whole.",
+)
+@JSON
+def prune(dest: str, keep: int, as_json: bool) -> None:
+    """Remove from DEST the contents that were collected before the backups to keep.
+
+    Events stay: each backup continues the one before it. Do not run it beside `create`.
+    """
+    from asset_ledger.api.backup.prune import prune_backups
+    from asset_ledger.api.backup.remote import open_backups
+    from asset_ledger.api.cli.progress import ProgressBar
+
+    with closing(ProgressBar()) as progress, open_backups(dest) as backups:
+        pruned = prune_backups(backups, keep, progress)
+    line = f"{pruned.contents:,} contents ({pruned.size:,} bytes) removed"
+    echo(orjson.dumps(pruned._asdict()) if as_json else line)
+
+
+@backup.command()
+@_EXISTING
 @DATA_DIR
 @click.option(
     "--upto",
@@ -77,13 +123,13 @@ def list_(dest: Path, as_json: bool) -> None:
 @click.pass_context
 def restore(
     context: click.Context,
-    source: Path,
+    dest: str,
     data_dir: Path | None,
     upto: str | None,
     accept_fork: bool,
     as_json: bool,
 ) -> None:
-    """Restore the newest backup in SOURCE to the data folder, which has to be empty. Then verify.
+    """Restore the newest backup in DEST to the data folder, which has to be empty. Then verify.
 
     If the command is killed, run it again: it goes on. Exit code 1 when something is wrong.
     """
@@ -92,7 +138,7 @@ def restore(
     if accept_fork and _is_for_inspection(folder):
         _accept(folder, as_json=as_json)
         return
-    for report in _restore(source, folder, _upto(upto)):
+    for report in _restore(dest, folder, _upto(upto)):
         found += "what" in report
         echo(orjson.dumps(report) if as_json else _report_line(report))
     if accept_fork and _is_for_inspection(folder):
@@ -100,14 +146,15 @@ def restore(
     context.exit(FOUND if found else 0)
 
 
-def _restore(source: Path, folder: Path, upto: int | datetime | None) -> Iterator[dict[str, Any]]:
+def _restore(dest: str, folder: Path, upto: int | datetime | None) -> Iterator[dict[str, Any]]:
     """Restore and verify. Yield each finding, and the numbers."""
+    from asset_ledger.api.backup.remote import open_backups
     from asset_ledger.api.backup.restore import restore_backup
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.cli.verify import reports
 
-    with closing(ProgressBar()) as progress:
-        restored = restore_backup(source, folder, progress, upto)
+    with closing(ProgressBar()) as progress, open_backups(dest) as backups:
+        restored = restore_backup(backups, folder, progress, upto)
     for report in reports(folder, [], tables=False):
         if restored.has_key or report.get("table") != "checkpoint.key":
             yield report

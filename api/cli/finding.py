@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
 from asset_ledger.api.cli.ledger import open_ledger
-from asset_ledger.api.cli.naming import HOME, asset_named, folder_named, is_folder
+from asset_ledger.api.cli.naming import HOME, asset_named, is_folder, with_folders
 from asset_ledger.api.cli.options import Listing, Where
 from asset_ledger.api.cli.showing import Column, column, documents, show_list, size, time
 from asset_ledger.api.sdk.gateway import Document, Gateway
@@ -32,10 +32,8 @@ async def list_matching(
 ) -> None:
     """Print the assets that match filters. `query` is the rest of the query."""
     async with open_ledger(where) as gateway:
-        if "parent_id" in filters:
-            folders = [await folder_named(gateway, path) for path in filters["parent_id"]]
-            filters = {**filters, "parent_id": folders}
-        found = documents(gateway.page, query_of({**filters, **query}), "assets", listing)
+        given = await with_folders(gateway, {**filters, **query})
+        found = documents(gateway.page, query_of(given), "assets", listing)
         await show_list(found, "assets", _MATCHING, listing)
 
 

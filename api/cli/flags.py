@@ -1,11 +1,17 @@
 """Settings as flags: an option for each field, and the settings made from the given options."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 import click
 from pydantic import ValidationError
 
+from asset_ledger.api.cli.settings_file import read_settings_file, settings_file
+from asset_ledger.api.environment import PREFIX
 from asset_ledger.api.settings import Settings
 
 _METAVARS: Final = {
@@ -13,7 +19,7 @@ _METAVARS: Final = {
     "PATH": "FOLDER",
     "INT": "NUMBER",
     "LITERAL": "WORD",
-    "jwt_jwks": "FILE",
+    "jwt_jwks": "FILE|ADDRESS",
     "rate_limit": "RATE",
 }
 """The placeholder of a flag's value in the help, by the flag's name, else by its type."""
@@ -39,15 +45,37 @@ def _help(name: str) -> str:
     return f"{text[0].upper()}{text[1:]}.  [default: {field.default}]"
 
 
-def settings_from(flags: dict[str, Any]) -> Settings:
-    """Return the settings with these flags; None means not given. Raises UsageError."""
+def settings_from(flags: dict[str, Any], config: Path | None = None) -> Settings:
+    """Return the settings with these flags (None means not given), else from the environment, else
+    from the settings file. Raises UsageError."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    path = settings_file(config)
+    filed = _of_file(path, given.keys())
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        return Settings(**filed, **given)
     except ValidationError as error:
-        raise click.UsageError("; ".join(_complaint(e) for e in error.errors())) from error
+        complaints = (_complaint(each, path, filed) for each in error.errors())
+        raise click.UsageError("; ".join(complaints)) from error
 
 
-def _complaint(error: Any) -> str:
+def _of_file(path: Path | None, given: AbstractSet[str]) -> dict[str, Any]:
+    """Return the values of a settings file that neither a flag nor a variable replaces."""
+    variables = {name.upper() for name, value in os.environ.items() if value}
+    found = read_settings_file(path)
+    for name in found:
+        if name not in Settings.model_fields:
+            (nearest,) = get_close_matches(name, Settings.model_fields, n=1, cutoff=0)
+            raise click.UsageError(f"{path}: {name} is not a setting; did you mean {nearest}?")
+    return {
+        name: str(value) if type(value) is int else value  # `retain_versions = 3` is a text
+        for name, value in found.items()
+        if name not in given and f"{PREFIX}{name.upper()}" not in variables
+    }
+
+
+def _complaint(error: Any, path: Path | None, filed: Mapping[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
-    name = "-".join(str(part) for part in error["loc"]).replace("_", "-")
-    return f"--{name}: {message}" if name else message
+    name = "-".join(str(part) for part in error["loc"])
+    if name in filed:
+        return f"{path}: {name}: {message}"
+    return f"--{name.replace('_', '-')}: {message}" if name else message

@@ -14,7 +14,16 @@ from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where
 @click.option("--status", multiple=True, help="Only with this status; repeatable.")
 @click.option("--workflow", "workflow_id", multiple=True, help="Only of this workflow; repeatable.")
 @click.option("--parent", "parent_job_id", multiple=True, help="Only started by this job.")
-@click.option("--sort", default="-created_at", show_default=True, help="Or created_at.")
+@click.option("--node", "node_id", multiple=True, help="Only with this node; repeatable.")
+@click.option("--prefix", "query", help="Only those whose ids begin with this.")
+@click.option("--started-after", help="Only started at this time (RFC 3339) or later.")
+@click.option("--started-before", help="Only started before this time (RFC 3339).")
+@click.option(
+    "--sort",
+    default="-created_at",
+    show_default=True,
+    help="Or created_at, -bytes, -assets, -duration, -finished_at.",
+)
 @LEDGER
 @LISTED
 def jobs(job_id: str | None, where: Where, listing: Listing, **filters: Any) -> None:

@@ -4,7 +4,8 @@ A path has the names of folders and of the asset, as in `project/tables/7.json`.
 a slash itself, so the longest name that exists is taken first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -43,6 +44,12 @@ async def folder_named(gateway: Gateway, text: str) -> str:
     if not is_folder(found):
         raise click.ClickException(f"{text} is no folder")
     return str(found["id"])
+
+
+async def with_folders(gateway: Gateway, filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return filters with the ids of the folders that `parent_id` names by their paths."""
+    folders = [await folder_named(gateway, path) for path in filters.get("parent_id", ())]
+    return {**filters, "parent_id": folders}
 
 
 def is_folder(document: Document) -> bool:

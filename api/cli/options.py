@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
+from asset_ledger.api.cli.settings_file import read_settings_file, settings_file
 from asset_ledger.ledger.errors import DataFolderError, UnknownJobError
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 
@@ -145,8 +146,10 @@ LISTED: Final = _as_one("listing", Listing, LIMIT, JSON, NDJSON)
 
 
 def folder_of(data_dir: Path | None) -> Path:
-    """Return the data folder that was named, else the default one."""
-    return DEFAULT_FOLDER if data_dir is None else data_dir
+    """Return the data folder that was named, else that of the settings file, else the default."""
+    if data_dir is not None:
+        return data_dir
+    return Path(str(read_settings_file(settings_file()).get("data_dir", DEFAULT_FOLDER)))
 
 
 @contextmanager

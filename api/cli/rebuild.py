@@ -47,7 +47,9 @@ def rebuild(
     if (dry_run or diff) + rollback + cancel > 1:
         raise click.UsageError("use only one of --dry-run (or --diff), --rollback and --cancel")
     if cancel:
-        cancel_rebuild(data_dir, url, token)
+        cancelled = cancel_rebuild(data_dir, url, token)
+        text = f"no rebuild is running now; generation {cancelled['serving']['generation']} is used"
+        echo(orjson.dumps(cancelled) if as_json else text)
         return
     made = make(data_dir, url, token, RebuildRequest(dry_run or diff, rollback))
     _print_result(made, diff=diff, as_json=as_json)

@@ -53,13 +53,12 @@ def make(
         return _follow(partial(ask_holder, folder, locked=locked), request)
 
 
-def cancel(data_dir: Path | None, url: str | None, token: str | None) -> None:
-    """Cancel a server's rebuild. Raises GenerationError if no server has the folder."""
+def cancel(data_dir: Path | None, url: str | None, token: str | None) -> dict[str, Any]:
+    """Cancel a server's rebuild; return its status. Raises GenerationError if none runs."""
     call = ServerCall("POST", f"{_PATH}/cancel")
     if url is not None:
-        ask(url, token, call)
-    else:
-        administer(existing_log(data_dir).parent, call, _nothing_to_cancel)
+        return ask(url, token, call)
+    return administer(existing_log(data_dir).parent, call, _nothing_to_cancel)
 
 
 def _nothing_to_cancel(_: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from asset_ledger.api.contract.errors import ForbiddenError, UnauthenticatedErro
 from asset_ledger.api.sdk.content import UploadContent, opened
 from asset_ledger.api.sdk.gateway import Document, Gateway
 from asset_ledger.ledger.errors import DigestMismatchError, RefusedError
+from asset_ledger.ledger.ids import Digest
 
 NEW, CHANGED, KNOWN = "new", "changed", "known"
 
@@ -203,15 +204,11 @@ class Metered(UploadContent):
         self._content, self._sent = content, sent
         self.size = content.size
 
-    async def digest(self) -> str:
-        """Return the digest of the content. Raises ValueError if the file became shorter."""
-        hashed = hashlib.sha256()
-        async for piece in self._content.chunks():
-            hashed.update(piece)
-        return f"sha256:{hashed.hexdigest()}"
+    async def digest(self) -> Digest:
+        return await self._content.digest()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        async for piece in self._content.chunks():
+    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes]:
+        async for piece in self._content.chunks(offset):
             yield piece
             self._sent(len(piece))
 

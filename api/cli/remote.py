@@ -1,24 +1,22 @@
 """A server as a command reads it, through the SDK's client."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
 from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.download import Download
+from asset_ledger.api.sdk.found import whole_comparison
 from asset_ledger.api.sdk.gateway import Query
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.retry import RetryPolicy
+from asset_ledger.api.sdk.stream import follow
 from asset_ledger.api.sdk.wire import query_of, segment
-from asset_ledger.ledger.errors import UnavailableError
 
 ONCE: Final = RetryPolicy(attempts=1)
 """No retries: a user can repeat a command that only reads, and does not have to wait."""
-
-RETRY: Final = 1.0
-"""Seconds between the end of a stream and the next connection."""
 
 
 class Remote:
@@ -53,39 +51,20 @@ class Remote:
 
     def comparison(self, a: str, b: str, attempts: Sequence[int]) -> dict[str, Any]:
         """Return the comparison of two jobs: of these attempts, or of the last ones."""
-        path = f"/api/jobs/{segment(a)}/compare/{segment(b)}"
-        compared: dict[str, Any] = self.get(path, {"attempt": attempts})
-        return compared
+        path, named = (
+            f"/api/jobs/{segment(a)}/compare/{segment(b)}",
+            query_of({"attempt": attempts}),
+        )
+        request = partial(self._client.request, "GET", path)
+        return dict(run(whole_comparison(lambda query: request(query=[*named, *query]))))
 
-    def events(self, filters: Query, after: int | None) -> Iterator[dict[str, Any]]:
+    def events(self, filters: Query, after: int | None) -> Iterator[Mapping[str, Any]]:
         """Yield events as they are recorded, for ever; reconnect after a lost connection.
 
         Raises any refusal, and UnavailableError if the first connection fails.
         """
         query = [*filters, *query_of({"after": after})]
-        seen: dict[str, str] = {}
-        while True:
-            try:
-                for event in self._blocks(query, seen):
-                    seen = {"Last-Event-ID": event["id"]}
-                    if "data" in event:
-                        yield orjson.loads(event["data"])
-            except UnavailableError:
-                if not seen:
-                    raise
-            time.sleep(RETRY)
-
-    def _blocks(self, query: Query, seen: Mapping[str, str]) -> Iterator[dict[str, str]]:
-        """Yield complete server-sent events. The server repeats an event that was cut off."""
-        event: dict[str, str] = {}
-        headers = {"Accept": "text/event-stream", **seen}
-        for line in self._lines("/api/events/stream", query, headers):
-            name, _, value = line.decode().partition(": ")
-            if name:
-                event[name] = value
-            elif "id" in event:
-                yield event
-                event = {}
+        yield from drain(follow(self._client, query, patience=None))
 
     def _lines(self, path: str, query: Query, headers: Mapping[str, str]) -> Iterator[bytes]:
         """Yield the lines at a path as they arrive, without their ends."""

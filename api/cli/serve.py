@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -9,30 +10,34 @@ import click
 from asset_ledger.api.cli.flags import setting, settings_from
 from asset_ledger.api.cli.options import DATABASE
 from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.settings_file import CONFIG
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.serving import Listening
     from asset_ledger.api.workers.committer_process import ProcessWorker
 
 logger: Final = logging.getLogger(__name__)
 
 
 @click.command()
+@CONFIG
 @setting("host")
 @setting("port")
+@setting("s3_port")
 @setting("data_dir")
 @DATABASE
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
+@setting("jwt_issuer")
 @setting("jwt_audience")
 @setting("rate_limit")
 @setting("cors_origins")
 @setting("max_upload_bytes")
+@setting("upload_lifetime")
 @setting("queue_size")
 @setting("read_deadline")
 @setting("max_connections")
@@ -44,6 +49,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("retain_versions")
 @setting("retain_deleted")
 @setting("gc_interval")
+@setting("scrub_interval")
 @setting("committer")
 @setting("committer_silence")
 @setting("job_silence")
@@ -51,13 +57,15 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_level")
 @setting("log_format")
 @setting("log_requests")
-def serve(database_url: str | None, **flags: Any) -> None:
+def serve(config: Path | None, database_url: str | None, **flags: Any) -> None:
     """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
     from asset_ledger.api.logs import configure
+    from asset_ledger.api.workers.own_process import tune
 
-    settings = settings_from(flags)
+    tune()
+    settings = settings_from(flags, config)
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
@@ -66,7 +74,7 @@ def serve(database_url: str | None, **flags: Any) -> None:
 
 async def _serve(settings: Settings, database: str | None) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.http.app import reserve
+    from asset_ledger.api.serving import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
     from asset_ledger.ledger.storage.descriptors import raise_limit
 
@@ -85,7 +93,7 @@ async def _serve(settings: Settings, database: str | None) -> None:
 
 async def _serve_with(
     settings: Settings,
-    sockets: "list[socket]",
+    sockets: "Listening",
     progress: "ProgressBar",
     worker: "ProcessWorker | None",
     database: str | None,
@@ -93,10 +101,10 @@ async def _serve_with(
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.contract.durations import read_duration
     from asset_ledger.api.engine import engine_of
-    from asset_ledger.api.http.app import serve as serve_http
+    from asset_ledger.api.serving import serve as serve_http
 
     engine = engine_of(settings.data_dir, database)
-    async with open_backend(settings, progress, worker, engine) as backend:
+    async with open_backend(settings, progress, worker, engine, upkeep=True) as backend:
         progress.close()
 
         if not read_duration(settings.retain_deleted):
@@ -105,5 +113,8 @@ async def _serve_with(
         def ready(address: str) -> None:
             backend.lock.announce(address)
             echo(f"asset-ledger serves {address}")
+            for each in sockets.s3:
+                host, port = each.getsockname()[:2]
+                echo(f"S3 clients find it at http://{f'[{host}]' if ':' in host else host}:{port}")
 
         await serve_http(backend, sockets, ready)

@@ -3,7 +3,7 @@
 Both return the documents of the API, so that a command prints them alike."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -47,7 +47,7 @@ class Source(Protocol):
         Raises UnknownJobError.
         """
 
-    def events(self, filters: Filters, after: int | None) -> Iterator[dict[str, Any]]:
+    def events(self, filters: Filters, after: int | None) -> Iterator[Mapping[str, Any]]:
         """Yield events as they are recorded, for ever: after a position, or from now on."""
 
 
@@ -77,7 +77,7 @@ class LocalSource:
         compared = orjson.dumps(comparison_document(compare_records(first, second, head)))
         return dict(orjson.loads(compared))
 
-    def events(self, filters: Filters, after: int | None) -> Iterator[dict[str, Any]]:
+    def events(self, filters: Filters, after: int | None) -> Iterator[Mapping[str, Any]]:
         chosen = event_filter(_FILTERS.read(filters), self._user_id)
         position = self._replay.head() if after is None else after
         while True:

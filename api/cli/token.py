@@ -12,7 +12,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.administer import ServerCall, administer, ask
-from asset_ledger.api.cli.options import JSON, WHERE, folder_of
+from asset_ledger.api.cli.options import JSON, WHERE, folder_of, together
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
 from asset_ledger.ledger.domain.ledger import SYSTEM
@@ -24,34 +24,36 @@ _HEADINGS: Final = ("id", "user", "scopes", "name", "made", "expires", "revoked"
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+OF_A_TOKEN: Final = together(
+    click.option("--user", default=LOCAL_USER, show_default=True, help="The user of the token."),
+    click.option(
+        "--scope",
+        "scopes",
+        multiple=True,
+        type=click.Choice(SCOPES),
+        help="What it allows; repeatable.  [default: read and write]",
+    ),
+    click.option("--name", help="What it is for."),
+    click.option(
+        "--expires", metavar="WHEN", help="Such as 90d (m, h, d or w), or an RFC 3339 time."
+    ),
+)
+"""The options of a new token, which `make_token` takes."""
+
+
 @click.group()
 def token() -> None:
     """Make, list or revoke the tokens of a server."""
 
 
 @token.command()
-@click.option("--user", default=LOCAL_USER, show_default=True, help="The user of the token.")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(SCOPES),
-    help="What it allows; repeatable.  [default: read and write]",
-)
-@click.option("--name", help="What it is for.")
-@click.option("--expires", metavar="WHEN", help="Such as 90d (m, h, d or w), or an RFC 3339 time.")
+@OF_A_TOKEN
 @WHERE
 @JSON
-def create(
-    user: str, scopes: tuple[str, ...], name: str | None, expires: str | None, **where: Any
-) -> None:
+def create(**options: Any) -> None:
     """Make a token and print it. It cannot be printed a second time."""
-    sent: dict[str, Any] = {"user_id": user, "scopes": scopes or None, "name": name}
-    sent["expires_at"] = _moment(expires) if expires else None
-    made = _run(
-        ServerCall("POST", "/api/tokens", sent), lambda tokens: tokens.create(SYSTEM, sent), where
-    )
-    echo(orjson.dumps(made) if where["as_json"] else made["token"])
+    made = make_token(**options)
+    echo(orjson.dumps(made) if options["as_json"] else made["token"])
 
 
 @token.command("list")
@@ -79,6 +81,16 @@ def revoke(token_id: str, **where: Any) -> None:
     revoked = _run(call, lambda tokens: _revoked(tokens, token_id), where)
     text = f"token {revoked['id']} of user {revoked['user_id']} is revoked"
     echo(orjson.dumps(revoked) if where["as_json"] else text)
+
+
+def make_token(
+    user: str, scopes: tuple[str, ...], name: str | None, expires: str | None, **where: Any
+) -> dict[str, Any]:
+    """Return a new token with its text."""
+    sent: dict[str, Any] = {"user_id": user, "scopes": [*scopes] or None, "name": name}
+    sent["expires_at"] = _moment(expires) if expires else None
+    call = ServerCall("POST", "/api/tokens", sent)
+    return _run(call, lambda tokens: tokens.create(SYSTEM, sent), where)
 
 
 def _run(

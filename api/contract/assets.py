@@ -146,6 +146,7 @@ FIELDS_OF_ANY_BODY: Final = tuple(replace(each, described=False) for each in FIE
 """The same for an operation that also takes other bodies, which refuse them."""
 
 FILTERS: Final[Sequence[Parameter]] = (
+    Parameter("id", "One of these assets.", repeats=True),
     Parameter("workflow_id", "Made by this workflow.", repeats=True),
     Parameter("node_id", "Made by this node.", repeats=True),
     Parameter("job_id", "Made in this job.", repeats=True),

@@ -7,11 +7,13 @@ from pydantic import Field
 
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.fields import StrictModel, Texts, read_as
+from asset_ledger.api.contract.operations import JSON, URLENCODED, Model
+from asset_ledger.api.contract.parameters import Schema
 from asset_ledger.ledger.errors import FieldError
 from asset_ledger.ledger.ids import AssetId
 
 MAX_LIST: Final = 512 * 1024
-"""Bytes of JSON: enough for the ids, with spaces between them."""
+"""Bytes of the body: enough for the ids as JSON with spaces between them, or as a form."""
 
 MAX_IDS: Final = 10_000
 
@@ -22,6 +24,25 @@ class DownloadIn(StrictModel):
     asset_ids: Annotated[
         Texts, Field(max_length=MAX_IDS, description="Assets; folders with their contents.")
     ]
+
+
+DOWNLOADS: Final[Mapping[str, Model | Schema]] = {
+    JSON: DownloadIn,
+    URLENCODED: {
+        "type": "object",
+        "properties": {
+            "asset_ids": {
+                "anyOf": [
+                    {"type": "array", "items": {"type": "string"}, "maxItems": MAX_IDS},
+                    {"type": "string"},
+                ]
+            }
+        },
+        "required": ["asset_ids"],
+        "additionalProperties": False,
+    },
+}
+"""The body by media type. A form names one asset as a text: its list of one looks the same."""
 
 
 def download_ids(sent: Mapping[str, Any]) -> Sequence[AssetId]:

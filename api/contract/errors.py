@@ -9,6 +9,11 @@ RefusedError
 ├── RateLimitedError          the user sent more requests than the limit allows
 ├── UnknownRouteError         no operation has this path
 ├── UnknownTokenError         there is no token with this id
+├── UnknownUploadError        there is no unfinished upload with this id
+├── UploadOffsetError         the upload has another number of bytes
+├── UploadLockedError         another request sends bytes of this upload
+├── ChecksumMismatchError     other bytes arrived than the request announced
+├── TusVersionError           the request is not of the supported version of tus
 ├── UnknownAssetError
 │   └── NoContentError          the asset is a folder, or was recorded without bytes
 ├── MethodNotAllowedError     the path has other methods
@@ -20,7 +25,8 @@ RefusedError
     └── FieldsError             several fields have invalid values
 
 UnavailableError
-└── DrawingFailedError        the thumbnail was not drawn this time
+├── DrawingFailedError        the thumbnail was not drawn this time
+└── KeysUnavailableError      the keys of the issuer could not be fetched
 
 LedgerError
 └── TokenKeyError             the settings have no key that verifies tokens
@@ -89,6 +95,46 @@ class UnknownTokenError(RefusedError):
         self.token_id = token_id
 
 
+class UnknownUploadError(RefusedError):
+    """There is no unfinished upload with this id. Another user's upload is reported alike."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"there is no upload {upload_id}: it expired or was deleted; create one")
+        self.upload_id = upload_id
+
+
+class UploadOffsetError(RefusedError):
+    """The upload has another number of bytes: `offset`."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"the upload has {offset:,} bytes: send those that follow")
+        self.offset = offset
+
+
+class UploadLockedError(RefusedError):
+    """Another request sends bytes of this upload; `retry_after` is in seconds."""
+
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__("another request sends bytes of this upload: wait until it ends")
+
+
+class ChecksumMismatchError(RefusedError):
+    """Other bytes arrived than the request announced; none of them was stored."""
+
+    def __init__(self, algorithm: str) -> None:
+        super().__init__(f"the bytes do not have the announced {algorithm}: send them again")
+
+
+class TusVersionError(RefusedError):
+    """The request is not of a supported version of tus."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"send the header Tus-Resumable: {version}")
+        self.version = version
+
+
 class NoContentError(UnknownAssetError):
     """The asset exists and has no bytes: it is a folder, or was recorded without a file."""
 
@@ -139,6 +185,10 @@ class DrawingFailedError(UnavailableError):
     def __init__(self, reason: str, retry_after: float) -> None:
         super().__init__(f"the thumbnail was not drawn: {reason}. Retry as Retry-After says")
         self.retry_after = retry_after
+
+
+class KeysUnavailableError(UnavailableError):
+    """The keys that verify tokens could not be fetched from their issuer."""
 
 
 class TokenKeyError(LedgerError):

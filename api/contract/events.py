@@ -25,6 +25,11 @@ TOPICS: Final = tuple(sorted(kind.TOPIC for kind in EVENTS))
 
 AFTER: Final = Parameter("after", "Only events after this position.", whole(0, MAX_POSITION))
 
+BEFORE: Final = Parameter("before", "Only events before this position.", whole(1, MAX_POSITION))
+ORDER: Final = Parameter(
+    "order", "`desc`: the newest first.", one_of(("asc", "desc")), default="asc"
+)
+
 LIMIT: Final = Parameter(
     "limit", "The largest number of events; above 1,000 is read as 1,000.", page_size, default=100
 )

@@ -9,14 +9,23 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from asset_ledger.api.contract.assets import AssetIn
-from asset_ledger.api.contract.bulk import BulkDeleteIn
+from asset_ledger.api.contract.bulk import (
+    BulkDeleteIn,
+    BulkRestoredOut,
+    BulkRestoreIn,
+    BulkUpdatedOut,
+    BulkUpdateIn,
+)
 from asset_ledger.api.contract.collection import CollectIn, CollectionOut
 from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
+from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
+from asset_ledger.api.contract.proofs import ProofsIn
+from asset_ledger.api.contract.repairs import RepairOut
 from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
@@ -45,6 +54,7 @@ from asset_ledger.api.contract.shapes import (
 from asset_ledger.api.contract.skipping import SkipIn, SkipOut
 from asset_ledger.api.contract.timeline import LaneOut, TimelineOut
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
+from asset_ledger.api.contract.uploads import UploadOut
 from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
 _ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
@@ -244,15 +254,21 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     AssetPage: {"assets": [_ASSET], "next": ""},
     AssetTree: {"assets": [_ASSET]},
     DownloadIn: {"asset_ids": [_ID]},
+    ProofsIn: {"asset_ids": [_ID]},
     DeletedOut: {"deleted_asset_ids": [_ID]},
     BulkDeleteIn: {"filter": {"job_id": "job_456"}, "expected_count": 1},
     BulkDeletedOut: {"count": 1, "deleted_asset_ids": [_ID]},
+    BulkUpdateIn: {"ids": [_ID], "add_tags": ["pet"], "remove_tags": ["draft"]},
+    BulkUpdatedOut: {"count": 1, "updated_asset_ids": [_ID]},
+    BulkRestoreIn: {"ids": [_ID]},
+    BulkRestoredOut: {"restored_asset_ids": [_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},
     NodeStartIn: {"node_id": "node_123"},
     NodeFinishIn: {"node_id": "node_123", "status": "failed", "error": "out of memory"},
     NodeRunOut: _NODE_RUN,
     NodePage: {"nodes": [_NODE], "next": ""},
+    UploadOut: {"id": _ID, "offset": 6, "length": 9, "expires_at": _TIME, "asset_id": None},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
     LaneOut: _LANE,
@@ -268,6 +284,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "counts": {"same": 0, "different": 0, "only_a": 1, "only_b": 0},
         "rows": [_COMPARED],
         "first_divergence": _COMPARED,
+        "next": "",
     },
     LineageOut: {"root": _ID, "nodes": [_ASSET], "edges": [], "truncated": False},
     UsagePage: {"group_by": "node_id", "usage": [_USAGE], "next": ""},
@@ -286,6 +303,15 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "rotations": [],
         "events": [{"position": 2, "leaf": "YXNzZXQtbGVkZ2Vy", "path": []}],
     },
+    LedgerOut: {
+        "origin": "asset-ledger/0123456789abcdef",
+        "size": 3,
+        "root": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "opened_at": _TIME,
+        "last_recorded_at": _TIME,
+        "log_bytes": 131_072,
+        "events_last_minute": 3,
+    },
     ConsistencyOut: {"first": 1, "second": 1, "path": []},
     ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},
     LogKeyOut: _LOG_KEY,
@@ -299,6 +325,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "packs": 0,
         "contents": [{"digest": _DIGEST, "size": 6, "reason": "deleted", "since": _TIME}],
     },
+    RepairOut: {"digest": _DIGEST, "size": 6},
     SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
     SessionIn: {"token": "alt_4f6c1b2a9d3e_" + "A" * 43},
@@ -337,6 +364,8 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "digest": ("The digest of the console's files.", "0123456789abcdef"),
     "node_id": ("The node's id.", "node_123"),
     "workflow_id": ("The workflow's id.", "workflow_789"),
+    "content": ("The content's digest.", _DIGEST),
+    "upload_id": ("The upload's id.", _ID),
     "token_id": ("The token's id.", "4f6c1b2a9d3e"),
 }
 """The parameters in paths: a description and an example of each."""

@@ -31,6 +31,18 @@ REQUEST_HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
         "What to return (RFC 7240): `return=minimal` or `return=receipt`.",
         _TEXT,
     ),
+    "Tus-Resumable": (
+        "The version of the tus protocol.",
+        {"type": "string", "pattern": r"^1\.0\.0$"},
+    ),
+    "Upload-Length": ("The bytes of the whole upload.", _POSITION),
+    "Upload-Offset": ("The bytes of the upload that have arrived.", _POSITION),
+    "Upload-Metadata": ("Fields of the asset: a name, a space and base64; commas between.", _TEXT),
+    "Upload-Checksum": ("`sha256 <base64>` of the bytes in this request.", _TEXT),
+    "X-HTTP-Method-Override": (
+        "The method that is meant.",
+        {"type": "string", "pattern": "^(PATCH|DELETE|HEAD)$"},
+    ),
     "Last-Event-ID": ("Resume the stream after this position.", _POSITION),
 }
 """Request headers by name: a description and the schema of the value."""

@@ -13,14 +13,16 @@ class PartOut(AnswerModel):
     name: Annotated[
         str,
         Field(
-            description="`committer`, `disk`, `contents`, `descriptors`, `clock`, or `projection`"
-            " and its name."
+            description="`committer`, `disk`, `contents`, `log`, `descriptors`, `clock`,"
+            " `keys` (that JWTs are verified with), or `projection` and its name."
         ),
     ]
     ok: bool
     reason: Annotated[str | None, Field(description="Why it is not ok; null if it is.")] = None
     waiting: Annotated[int, Field(description="Writes in the queue.")] = 0
-    damaged: Annotated[int, Field(description="Contents that were found damaged.")] = 0
+    damaged: Annotated[
+        int, Field(description="Contents, or parts of the log, that were found damaged.")
+    ] = 0
     free_bytes: Annotated[int, Field(description="Free space on the disk of the data folder.")] = 0
     free: Annotated[int, Field(description="Files and connections that can be opened.")] = 0
     position: Annotated[int, Field(description="The last event that the projection reflects.")] = 0

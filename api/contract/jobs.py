@@ -13,11 +13,17 @@ from asset_ledger.api.contract.parameters import (
     MIN_POSITION,
     PAGE_SIZE,
     Parameter,
+    ParameterValues,
     one_of,
+    read_time,
     refuse,
+    whole,
 )
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.domain.job import Ending, JobEnd, JobStart, JobStatus
+from asset_ledger.projections.queries.job_comparison import STATUSES
+from asset_ledger.projections.queries.job_list import JOB_SORTS, MAX_PREVIEWED, JobQuery
+from asset_ledger.projections.queries.jobs import JobQueries
 
 MadeAt = Annotated[str | None, Field(description="When it happened, RFC 3339; needs `admin`.")]
 AttemptIn = Annotated[int, Field(ge=1, le=MAX_POSITION)]
@@ -74,22 +80,61 @@ JOB_FILTERS: Final[Sequence[Parameter]] = (
     Parameter("workflow_id", "Of this workflow.", repeats=True),
     Parameter("parent_job_id", "Started by this job.", repeats=True),
     Parameter("attempt", "Whose last attempt has this number.", ATTEMPT.parse, repeats=True),
+    Parameter("node_id", "With an asset or a run of this node.", repeats=True),
+    Parameter("started_after", "Started at this time (RFC 3339) or later.", read_time),
+    Parameter("started_before", "Started before this time (RFC 3339).", read_time),
 )
 """A job must match every filter, and one of the values of a repeated filter."""
 
 JOB_SORT: Final = Parameter(
     "sort",
-    "By first event; a minus means newest first.",
-    one_of(("created_at", "-created_at")),
+    "By first event, a minus means newest first; or largest, longest or last ended first.",
+    one_of(JOB_SORTS),
     default="created_at",
+)
+JOB_COUNT: Final = Parameter(
+    "count",
+    "`exact`: also return the number of jobs on all pages; `status`: by status, of all of them.",
+    one_of(("exact", "status")),
 )
 JOB_LISTING: Final[Sequence[Parameter]] = (
     *JOB_FILTERS,
+    Parameter("query", "What the id begins with."),
     JOB_SORT,
+    JOB_COUNT,
+    Parameter("preview", "How many of the newest pictures of each job.", whole(1, 10)),
     PAGE_SIZE,
     CURSOR,
     MIN_POSITION,
 )
+
+
+def job_query(user_id: str, values: ParameterValues) -> JobQuery:
+    """Return the query that parameters describe."""
+    filters = {
+        each.name: values[each.name] if each.repeats else [values[each.name]]
+        for each in JOB_FILTERS
+        if each.name in values
+    }
+    words = (values["sort"], values.get("query", ""), values.get("preview", 0))
+    return JobQuery(user_id, filters, *words)
+
+
+def jobs_per_page(values: ParameterValues) -> int:
+    """Return the number of jobs of a page: with previews, at most 100."""
+    size: int = values["page_size"]
+    return min(size, MAX_PREVIEWED) if "preview" in values else size
+
+
+async def counted_jobs(jobs: JobQueries, query: JobQuery, count: str | None) -> dict[str, Any]:
+    """Return the members of a page that `count` asks for."""
+    if count == "exact":
+        return {"count": sum((await jobs.counts(query)).values())}
+    if count == "status":
+        others = {name: query.filters[name] for name in query.filters if name != "status"}
+        return {"counts": await jobs.counts(query._replace(filters=others))}
+    return {}
+
 
 COMPARED_ATTEMPTS: Final = Parameter(
     "attempt",
@@ -97,6 +142,10 @@ COMPARED_ATTEMPTS: Final = Parameter(
     ATTEMPT.parse,
     repeats=True,
 )
+COMPARED_STATUS: Final = Parameter(
+    "status", "Only rows with this status.", one_of(STATUSES), repeats=True
+)
+COMPARISON: Final[Sequence[Parameter]] = (COMPARED_ATTEMPTS, COMPARED_STATUS, PAGE_SIZE, CURSOR)
 
 
 def compared_attempts(numbers: Sequence[int]) -> tuple[int | None, int | None]:

@@ -19,7 +19,7 @@ from asset_ledger.ledger.errors import LedgerError
 Handler = Callable[[Any], Awaitable[Any]]
 Model = type[BaseModel]
 NeededScope = Scope | Literal["any"]
-Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"

@@ -10,7 +10,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final, Generic, TypeVar
 
-from asset_ledger.ledger.domain.event import parse_time
+from asset_ledger.ledger.domain.event import iso, parse_time
 from asset_ledger.ledger.errors import ParameterError
 
 ParameterValues = Mapping[str, Any]
@@ -191,6 +191,14 @@ ATTEMPT: Final = Parameter("attempt", "Of this attempt of a job.", whole(1, MAX_
 VERSION: Final = Parameter("version", "As it was at this version.", whole(1, MAX_POSITION))
 
 _POSITION: Final = whole(0, MAX_POSITION)
+
+
+def read_time(text: str) -> str:
+    """Return a time in RFC 3339 with its zone as `iso` writes it. Raises ValueError."""
+    try:
+        return iso(parse_time(text))
+    except OverflowError as error:
+        raise ValueError("is out of range: use a year from 1 to 9999") from error
 
 
 def read_as_of(text: str) -> int | datetime:

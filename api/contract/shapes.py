@@ -144,10 +144,12 @@ class FoundPage(AnswerModel):
 class UsageOut(AnswerModel):
     """The live assets of one group, and the runs of nodes that ended in it.
 
-    `key` is null for assets without a value.
+    `key` is null for assets without a value; `subkey` is that of the second grouping, if asked for.
+    An hour is the time in UTC at which it begins.
     """
 
     key: str | None
+    subkey: str | None = None
     count: int
     bytes: int
     largest: int
@@ -201,11 +203,21 @@ class JobOut(AnswerModel):
     updated_at: Annotated[Time, Field(description="The time of its last event.")]
 
 
-class JobPage(AnswerModel):
-    """A page of jobs, and the cursor of the next: `""` on the last."""
+class ListedJobOut(JobOut):
+    """A job in a list, with pictures on request."""
 
-    jobs: list[JobOut]
+    preview: Annotated[
+        list[str] | None, Field(description="On request: `thumb_url` of its newest pictures.")
+    ] = None
+
+
+class JobPage(AnswerModel):
+    """A page of jobs, and the cursor of the next: `""` on the last. Counts on request."""
+
+    jobs: list[ListedJobOut]
     next: str
+    count: int | None = None
+    counts: dict[JobStatus, int] | None = None
 
 
 class NodeRunOut(AnswerModel):
@@ -264,7 +276,10 @@ class ComparedOut(AnswerModel):
 
 
 class ComparisonOut(AnswerModel):
-    """An attempt each of two jobs compared. `first_divergence`: the first row not `same`."""
+    """A page of the comparison of an attempt each of two jobs.
+
+    `counts` and `first_divergence`, the first row that is not `same`, are those of all pages.
+    """
 
     a: str
     b: str
@@ -273,6 +288,7 @@ class ComparisonOut(AnswerModel):
     counts: dict[str, int]
     rows: list[ComparedOut]
     first_divergence: ComparedOut | None
+    next: str
 
 
 class EdgeOut(AnswerModel):
@@ -317,7 +333,7 @@ class EventOut(AnswerModel):
 
 
 class EventsOut(AnswerModel):
-    """Events in the order of the log. Pass `next`, an integer, as `after`."""
+    """Events. Pass `next`, an integer, as `after`; as `before` for the newest first."""
 
     events: list[EventOut]
     next: int

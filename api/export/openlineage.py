@@ -1,14 +1,14 @@
 """A job as OpenLineage run events, in the order in which a reader has to receive them.
 
-A job of the ledger is a run, and its workflow is the OpenLineage job. Each node has a run of its
-own with the job's run as its parent. Assets are datasets, and their digest is the version.
+Each attempt of a job is a run, and its workflow is the OpenLineage job. Each node has a run of its
+own in it, with the attempt's run as its parent. Assets are datasets; a digest is a version.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from asset_ledger.api.export.names import Names, by_node
+from asset_ledger.api.export.names import ExportedAttempt, Names, attempts_of
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job import JobStatus
@@ -40,35 +40,44 @@ Event = dict[str, Any]
 
 def run_events(record: JobRecord, log_id: str) -> Iterator[Event]:
     """Yield the run events of a job that has at least one event."""
-    writer = _RunEventWriter(record, Names(log_id, record.user_id))
-    frame, nodes, (first, last) = record.last_attempt, by_node(record), record.span
+    names = Names(log_id, record.user_id)
+    for attempt in attempts_of(record):
+        yield from _events_of(attempt, _RunEventWriter(record, attempt, names), record.span)
+
+
+def _events_of(
+    attempt: ExportedAttempt, writer: "_RunEventWriter", span: tuple[datetime, datetime]
+) -> Iterator[Event]:
+    frame, (first, last) = attempt.frame, span
     began, ended = frame and frame.started_at, frame and frame.finished_at
     status = frame.status if frame else "untracked"
-    yield writer.event("START", began or first, None, ())
-    for node_id, assets in nodes.items():
+    yield writer.event("START", began or ended or first, None, ())
+    for node_id, assets in attempt.assets.items():
         if node_id is not None:
             yield writer.event("START", assets[0].created_at, node_id, ())
             yield writer.event(_NODE_ENDS[status], assets[-1].created_at, node_id, assets)
-    yield writer.event(_ENDS[status], ended or last, None, nodes.get(None, ()))
+    yield writer.event(_ENDS[status], ended or last, None, attempt.assets.get(None, ()))
 
 
 class _RunEventWriter:
-    """Makes the run events of one job."""
+    """Makes the run events of one attempt of a job."""
 
-    def __init__(self, record: JobRecord, names: Names) -> None:
+    def __init__(self, record: JobRecord, attempt: ExportedAttempt, names: Names) -> None:
         self._record, self._names = record, names
+        self._frame, self._number = attempt.frame, attempt.number
         self._namespace = names.namespace.removesuffix(":")
-        self._job = record.workflow_id or record.job_id
+        workflow_id = attempt.frame and attempt.frame.workflow_id
+        self._job = workflow_id or record.workflow_id or record.job_id
 
     def event(self, kind: str, when: datetime, node_id: str | None, made: Iterable[Asset]) -> Event:
-        """Return one event of the job's run, or of a node's run."""
+        """Return one event of the attempt's run, or of a node's run."""
         made = list(made)
         sources = dict.fromkeys(source for asset in made for source in asset.derived_from)
         return {
             "eventType": kind,
             "eventTime": iso(when),
             "run": {
-                "runId": self._names.run(self._record.job_id, node_id),
+                "runId": self._names.run(self._record.job_id, self._number, node_id),
                 "facets": self._run_facets(kind, node_id),
             },
             "job": {"namespace": self._namespace, "name": self._name(node_id)},
@@ -82,20 +91,21 @@ class _RunEventWriter:
         return self._job if node_id is None else f"{self._job}.{node_id}"
 
     def _run_facets(self, kind: str, node_id: str | None) -> dict[str, Any]:
-        frame = self._record.last_attempt
-        parent = self._record.job_id if node_id is not None else frame and frame.parent_job_id
-        facets: dict[str, Any] = {}
-        if parent:
-            name = self._job if node_id is not None else parent
-            facets["parent"] = _facet(
-                "1-1-0/ParentRunFacet",
-                run={"runId": self._names.run(parent)},
-                job={"namespace": self._namespace, "name": name},
-            )
+        frame, facets = self._frame, dict[str, Any]()
+        if node_id is not None:
+            run_id = self._names.run(self._record.job_id, self._number)
+            facets["parent"] = self._parent(run_id, self._job)
+        elif frame and frame.parent_job_id:
+            parent = frame.parent_job_id
+            facets["parent"] = self._parent(self._names.run(parent), parent)
         if kind == "FAIL" and frame and frame.error:
             error = {"message": frame.error, "programmingLanguage": "unknown"}
             facets["errorMessage"] = _facet("1-0-1/ErrorMessageRunFacet", **error)
         return facets
+
+    def _parent(self, run_id: str, job: str) -> dict[str, Any]:
+        named = {"namespace": self._namespace, "name": job}
+        return _facet("1-1-0/ParentRunFacet", run={"runId": run_id}, job=named)
 
     def _dataset(self, asset_id: str) -> dict[str, Any]:
         return {"namespace": self._namespace, "name": self._names.asset(asset_id)}

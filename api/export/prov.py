@@ -1,4 +1,4 @@
-"""A job as W3C PROV-JSON: assets are entities, the job and each of its nodes are activities.
+"""A job as W3C PROV-JSON: assets are entities; each attempt, and each node in it, is an activity.
 
 The sources of an asset are entities that its node used, also if another job made them.
 """
@@ -6,7 +6,7 @@ The sources of an asset are entities that its node used, also if another job mad
 from collections import defaultdict
 from typing import Any, Final
 
-from asset_ledger.api.export.names import Names, by_node
+from asset_ledger.api.export.names import ExportedAttempt, Names, attempts_of
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job_record import JobRecord
@@ -25,45 +25,54 @@ def prov_json(record: JobRecord, log_id: str) -> Document:
         "ledger": TERMS,
         "dcterms": "http://purl.org/dc/terms/",
     }
-    writer = _ProvWriter(document, names, record)
-    writer.add_job()
-    for node_id, assets in by_node(record).items():
-        writer.add_node(node_id, assets)
+    for attempt in attempts_of(record):
+        writer = _ProvWriter(document, names, record, attempt)
+        writer.add_attempt()
+        for node_id, assets in attempt.assets.items():
+            writer.add_node(node_id, assets)
     return dict(document)
 
 
 class _ProvWriter:
-    """Adds a job's statements to one document."""
+    """Adds the statements of an attempt of a job to one document."""
 
-    def __init__(self, document: Document, names: Names, record: JobRecord) -> None:
+    def __init__(
+        self, document: Document, names: Names, record: JobRecord, attempt: ExportedAttempt
+    ) -> None:
         self._document, self._names, self._record = document, names, record
-        self._job = f"al:{names.job(record.job_id)}"
+        self._frame, self._number = attempt.frame, attempt.number
+        self._attempt = f"al:{names.job(record.job_id, attempt.number)}"
         self._owner = f"al:{names.user(record.user_id)}"
 
-    def add_job(self) -> None:
-        record, frame = self._record, self._record.last_attempt
+    def add_attempt(self) -> None:
+        record, frame = self._record, self._frame
         self._document["agent"][self._owner] = {"ledger:user_id": record.user_id}
-        self._document["activity"][self._job] = _given(
+        self._document["activity"][self._attempt] = _given(
             {
                 "prov:startTime": iso(frame.started_at) if frame and frame.started_at else None,
                 "prov:endTime": iso(frame.finished_at) if frame and frame.finished_at else None,
                 "ledger:job_id": record.job_id,
+                "ledger:attempt": self._number,
                 "ledger:status": frame.status if frame else "untracked",
                 "ledger:error": frame.error if frame else None,
             }
         )
         self._relate(
             "wasAssociatedWith",
-            {"prov:activity": self._job, "prov:agent": self._owner, "prov:plan": self._plan()},
+            {
+                "prov:activity": self._attempt,
+                "prov:agent": self._owner,
+                "prov:plan": self._plan(),
+            },
         )
         if frame and frame.parent_job_id:
             self._add_parent(frame.parent_job_id)
 
     def add_node(self, node_id: str | None, assets: list[Asset]) -> None:
-        """Add a node's activity and its assets. Without a node, the job is the activity."""
-        activity = f"al:{self._names.node(self._record.job_id, node_id)}"
+        """Add a node's activity and its assets. Without a node, the attempt is the activity."""
+        activity = f"al:{self._names.node(self._record.job_id, self._number, node_id)}"
         if node_id is not None:
-            about = {"ledger:node_id": node_id, "dcterms:isPartOf": _reference(self._job)}
+            about = {"ledger:node_id": node_id, "dcterms:isPartOf": _reference(self._attempt)}
             self._document["activity"][activity] = about
         for asset in assets:
             self._add_asset(activity, asset)
@@ -72,7 +81,8 @@ class _ProvWriter:
             self._relate("used", {"prov:activity": activity, "prov:entity": self._entity(source)})
 
     def _plan(self) -> str | None:
-        workflow_id = self._record.workflow_id
+        own = self._frame.workflow_id if self._frame else None
+        workflow_id = own or self._record.workflow_id
         if workflow_id is None:
             return None
         name = f"al:{self._names.workflow(workflow_id)}"
@@ -83,7 +93,7 @@ class _ProvWriter:
     def _add_parent(self, job_id: str) -> None:
         parent = f"al:{self._names.job(job_id)}"
         self._document["activity"].setdefault(parent, {"ledger:job_id": job_id})
-        self._relate("wasInformedBy", {"prov:informed": self._job, "prov:informant": parent})
+        self._relate("wasInformedBy", {"prov:informed": self._attempt, "prov:informant": parent})
 
     def _add_asset(self, activity: str, asset: Asset) -> None:
         entity = self._entity(asset.id)

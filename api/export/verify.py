@@ -287,7 +287,7 @@ def check(bundle: Place, kept_key: str | None) -> bool:
     job = json.loads((bundle / "manifest.json").read_bytes())
     if proof["format"] != FORMAT:
         raise WrongError(f"the proof is not of the format {FORMAT}")
-    rotations = proof.get("rotations", [])
+    rotations = proof["rotations"]
     key = followed(kept_key or str(proof["key"]), rotations)
     checkpoint = signed_checkpoint(proof["checkpoint"], key)
     print(f"ok     the checkpoint of {checkpoint.origin} over {checkpoint.size} events is signed")

@@ -23,12 +23,12 @@ from asset_ledger.api.contract.errors import (
 )
 from asset_ledger.api.contract.operations import JSON
 from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
-from asset_ledger.ledger.commands.call import Deletion, Receipt
+from asset_ledger.ledger.commands.call import Deletion, Edition, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.commands.nodes import NodeReceipt
 from asset_ledger.ledger.commands.skip import Skipped
 
-Outcome = Receipt | Deletion | JobReceipt | NodeReceipt | Skipped
+Outcome = Receipt | Deletion | Edition | JobReceipt | NodeReceipt | Skipped
 
 POSITION: Final = "Ledger-Position"
 BEARER: Final = 'Bearer realm="asset-ledger"'
@@ -137,6 +137,13 @@ def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
         return
     if len(response.body) < MIN_SIZE or response.headers.get("Content-Type") not in _COMPRESSED:
         return
+    vary(response.headers, "Accept-Encoding")
+    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        response.enable_compression(web.ContentCoding.gzip)
+
+
+def compress_stream(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Gzip a streamed answer of JSON if the client accepts gzip. Call it before `prepare`."""
     vary(response.headers, "Accept-Encoding")
     if accepts_gzip(request.headers.get("Accept-Encoding", "")):
         response.enable_compression(web.ContentCoding.gzip)

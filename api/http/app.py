@@ -6,12 +6,8 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 
 import asyncio
 import logging
-import signal
-import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final, cast
 from urllib.parse import unquote
@@ -19,7 +15,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from asset_ledger.api.backend import Backend
-from asset_ledger.api.contract.errors import MalformedRequestError
+from asset_ledger.api.contract.errors import MalformedRequestError, UnauthenticatedError
 from asset_ledger.api.contract.headers import OWNER
 from asset_ledger.api.contract.operations import (
     ANY,
@@ -52,6 +48,7 @@ from asset_ledger.api.http import (
     nodes,
     projections,
     proofs,
+    repairs,
     search,
     session,
     skipping,
@@ -59,25 +56,25 @@ from asset_ledger.api.http import (
     thumbnail,
     timeline,
     tokens,
+    uploads,
     usage,
     values,
 )
-from asset_ledger.api.http.answers import compress, problem
-from asset_ledger.api.http.auth import authenticator_of
+from asset_ledger.api.http.answers import POSITION, compress, problem
+from asset_ledger.api.http.auth import authenticator_of, bearer
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
+from asset_ledger.api.http.door import Door
 from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.http.metrics import RequestCounts
-from asset_ledger.api.http.protocol import MAX_LINE, Protocol
+from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.api.settings import Settings
-from asset_ledger.api.workers.child import freeze_heap
-from asset_ledger.ledger.errors import AddressError, StorageFailedError
-from asset_ledger.ledger.storage.folder_lock import refuse_if_held
+from asset_ledger.ledger.errors import LogDamagedError, RefusedError, StorageFailedError
+from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
@@ -85,6 +82,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
         assets,
         editing,
+        uploads,
         bulk,
         content,
         thumbnail,
@@ -106,6 +104,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         projections,
         skipping,
         collection,
+        repairs,
         session,
         tokens,
         health,
@@ -117,16 +116,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
 NO_OPERATION: Final = "none"
 """The operation in the metrics of requests that match no operation."""
 
-DRAIN: Final = 30.0
-"""Seconds that open requests have to finish after a stop signal."""
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
 logger = logging.getLogger(__name__)
 
 
 class Server(web.Server):
-    """An HTTP server for one backend. Create it on the event loop that serves it."""
+    """An HTTP server for one backend. Create it on the event loop that serves it.
+
+    `doors`: by port, what answers there in place of the operations. They share its connections,
+    limits and metrics.
+    """
 
     def __init__(self, backend: Backend, *, stall_timeout: float | None = None) -> None:
         super().__init__(
@@ -142,13 +140,17 @@ class Server(web.Server):
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
-        self._authenticator = authenticator_of(backend)
+        jwts = verifier(backend.settings) if backend.settings.auth == "jwt" else None
+        self.authenticator = authenticator_of(backend, jwts)
+        self._keys = jwts.address if jwts else None
+        self._fetching = asyncio.create_task(self._keys.run()) if self._keys else None
         backend.tokens.on_revoked = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
         rate = read_rate(backend.settings.rate_limit)
         self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
+        self.doors: dict[int, Door] = {}
         self._active = 0
         self._idle: asyncio.Event | None = None
 
@@ -161,20 +163,26 @@ class Server(web.Server):
             access_log=None,
             auto_decompress=False,  # else digests would not match the sent bytes
             max_line_size=MAX_LINE,
+            max_field_size=MAX_HEAD,  # Upload-Metadata may hold 32 KiB in base64
         )
 
     async def answer(self, request: Request) -> web.StreamResponse:
         """Find the operation, check the caller and the query, and call the handler."""
         self._active += 1
+        door = self.doors.get(request.local_port) if self.doors else None
+        response: web.StreamResponse | None
         try:
-            response = await self._handle(request)
+            response = await (door.answer(request) if door else self._handle(request))
         except Exception as error:
-            response = _refusal(request, error)
+            response = _refusal(request, error, door)
         finally:
             self._active -= 1
             if self._idle is not None and not self._active:
                 self._idle.set()
-        compress(request, response)
+        if response is None:  # raised here, it keeps nothing that the handler had in memory
+            raise ConnectionResetError("the response broke off")
+        if not door:
+            compress(request, response)
         if self._idle is not None:
             response.force_close()
         return response
@@ -194,15 +202,16 @@ class Server(web.Server):
                 logger.warning("%d requests did not finish before the server stopped", self._active)
 
     async def _handle(self, request: Request) -> web.StreamResponse:
-        self._authenticator.check(request.method, request.headers)
+        self.authenticator.check(request.method, request.headers)
         if self._cors and (preflight := self._cors.preflight(request.method, request.headers)):
             return preflight
         _check_utf8(request.raw_path)
         operation, request.path_values = self._routes.find(request.method, request.rel_url.raw_path)
         request.operation_name, request.max_json = operation.name, operation.max_json
+        request.is_read = operation.scope == "read" or request.method in ("GET", "HEAD")
         if operation.scope is not None:
             self._backend.log_file.check_often()
-            self._admit(request, operation.scope)
+            self.admit(request, await self._credential(request), operation.scope)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
@@ -210,8 +219,22 @@ class Server(web.Server):
         answer: web.StreamResponse = await operation.handler(request)
         return answer
 
-    def _admit(self, request: Request, scope: NeededScope) -> None:
-        request.credential = credential = self._authenticator.credential(request)
+    async def _credential(self, request: Request) -> Credential:
+        """Return what authenticates a request; fetch the keys of JWTs that its token needs."""
+        try:
+            return self.authenticator.credential(request)
+        except UnauthenticatedError as refused:
+            sent = refused.sent and "Authorization" in request.headers
+            if not sent or not await self.authenticator.recover(bearer(request.headers)):
+                raise
+        return self.authenticator.credential(request)
+
+    def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
+        """Check what an authenticated caller may do now, and note it in the request.
+
+        Raises BusyError, RateLimitedError, MissingScopeError.
+        """
+        request.credential = credential
         request.principal = caller = credential.principal
         self.clients.admit(request.connection, caller.user_id)
         self._take_rate(caller)
@@ -221,9 +244,14 @@ class Server(web.Server):
         read_budget.set(ReadBudget(caller.user_id, seconds))
         request.user_id = caller.owner(request.headers.get(OWNER))
 
-    def _sign_in(self, token: str) -> Credential | None:
+    async def _sign_in(self, token: str) -> Credential | None:
         """Return what a session in exchange for a token allows. Raises RateLimitedError."""
-        credential = self._authenticator.sign_in(token)
+        try:
+            credential = self.authenticator.sign_in(token)
+        except UnauthenticatedError:
+            if not await self.authenticator.recover(token):
+                raise
+            credential = self.authenticator.sign_in(token)
         if credential is not None:
             self._take_rate(credential.principal)
         return credential
@@ -233,12 +261,14 @@ class Server(web.Server):
             self._rates.take(caller.user_id)
 
     def _still_allows(self, request: Request) -> bool:
-        return self._authenticator.still_allows(request)
+        return self.authenticator.still_allows(request)
 
     def pre_shutdown(self) -> None:
         """Close the idle connections."""
         self.clients.stop()
         super().pre_shutdown()
+        if self._fetching is not None:
+            self._fetching.cancel()
 
     def _read_query(self, request: Request, operation: Operation) -> ParameterValues:
         if "?" not in request.raw_path:  # most requests: skip the parsing
@@ -264,6 +294,7 @@ class Server(web.Server):
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
         request.clients, request.bodies = self.clients, self._bodies
+        request.key_address = self._keys
         request.credit = self.clients.limits.stall
         request.is_still_allowed = self._still_allows
         protocol.begin(request)
@@ -284,92 +315,25 @@ def _check_escapes(query: str) -> None:
         raise MalformedRequestError("the escapes in the query are not UTF-8") from error
 
 
-def _refusal(request: Request, error: Exception) -> web.Response:
-    """Return the problem document of an error. Raise ConnectionResetError after a sent head."""
+def _refusal(request: Request, error: Exception, door: Door | None) -> web.Response | None:
+    """Return the answer to an error; None after a sent head."""
+    of_a_file = isinstance(error, sqlite3.Error | OSError | LogDamagedError)
+    of_a_file = of_a_file and not isinstance(error, ConnectionError)
+    if of_a_file and (moved := request.backend.log_file.problem):  # no other explanation is right
+        error = StorageFailedError(moved)
     if isinstance(error, sqlite3.Error) and is_fatal(error):
         logger.error("request %s found a damaged log", request.id, exc_info=error)
-        error = StorageFailedError(
-            f"the log is damaged ({error}): run asset-ledger verify, then restore a backup"
-        )
-    if problem_of(error) is INTERNAL_ERROR and not isinstance(error, ConnectionError):
+        error = LogDamagedError(LOG, error)
+    if isinstance(error, LogDamagedError):
+        request.counts.log_damage = error
+    known = ConnectionError if door is None else (ConnectionError, RefusedError)
+    if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)
     if request.writer.output_size:
-        raise ConnectionResetError("the response broke off") from error
-    response = problem(error, request.id)
+        return None
+    response = door.refusal(request, error) if door else problem(error, request.id)
+    if response.status in (404, 410) and request.operation_name != NO_OPERATION and not door:
+        response.headers[POSITION] = str(request.reflected)
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
-
-
-def reserve(settings: Settings) -> list[socket.socket]:
-    """Return a socket bound to each address of the settings, before the data folder is made.
-
-    Raises FolderLockedError, TokenKeyError, AddressError.
-    """
-    refuse_if_held(settings.data_dir)
-    if settings.auth == "jwt":
-        verifier(settings)
-    host, port = settings.host, settings.port
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [_bound(family, address) for family, *_, address in found]
-    except OSError as error:
-        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        reason = error.strerror or error
-        raise AddressError(f"cannot listen at {where}: {reason}. Choose another one") from error
-
-
-def _bound(family: int, address: Any) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-async def serve(
-    backend: Backend, sockets: Sequence[socket.socket], ready: Callable[[str], None]
-) -> None:
-    """Listen at bound sockets until SIGINT or SIGTERM, then finish the open requests.
-
-    `ready` is called with the URL once requests are answered.
-    """
-    server = Server(backend)
-    runner = web.ServerRunner(server, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        sites = [web.SockSite(runner, each) for each in sockets]
-        for site in sites:
-            await site.start()
-        freeze_heap()
-        with _stop_signal() as stop:
-            ready(_address(runner))
-            await stop.wait()
-        for site in sites:
-            await site.stop()
-        await server.drain(DRAIN)
-    finally:
-        await runner.cleanup()
-
-
-def _address(runner: web.ServerRunner) -> str:
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextmanager
-def _stop_signal() -> Iterator[asyncio.Event]:
-    """Yield an event that SIGINT or SIGTERM sets. After the block a signal ends the process."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)

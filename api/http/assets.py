@@ -17,11 +17,12 @@ from asset_ledger.api.contract.assets import (
     LISTING,
     PURGE,
 )
-from asset_ledger.api.contract.operations import operation
-from asset_ledger.api.contract.parameters import AS_OF, MIN_POSITION, VERSION, refuse
+from asset_ledger.api.contract.operations import JSON, operation
+from asset_ledger.api.contract.parameters import AS_OF, MAX_PAGE, MIN_POSITION, VERSION, refuse
 from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, RecordedOut
 from asset_ledger.api.contract.upload import RAW, UPLOADS
 from asset_ledger.api.http.answers import (
+    VARY,
     asset_etag,
     etag_matches,
     json_answer,
@@ -31,6 +32,7 @@ from asset_ledger.api.http.answers import (
     write_answer,
     write_headers,
 )
+from asset_ledger.api.http.lines import LINES, lines_answer
 from asset_ledger.api.http.proofs import with_receipt
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.searching import search_headers
@@ -115,26 +117,37 @@ async def _created(request: Request, *, raw: bool = False) -> web.Response:
     answers=AssetPage,
     scope="read",
     parameters=LISTING,
+    gives=[JSON, LINES],
 )
-async def list_assets(request: Request) -> web.Response:
-    """List a page of the user's live assets that match every filter."""
-    return await asset_page(request)
+async def list_assets(request: Request) -> web.StreamResponse:
+    """List the user's live assets that match every filter: a page, or all of them as NDJSON."""
+    return await assets_answer(request)
 
 
-async def asset_page(request: Request, **fixed: Sequence[str]) -> web.Response:
-    """Return the page of assets that the query selects; `fixed` are filters set by the path."""
+async def assets_answer(request: Request, **fixed: Sequence[str]) -> web.StreamResponse:
+    """Return the assets that the query selects, in the format of `Accept`.
+
+    `fixed` are filters set by the path.
+    """
     values, filters = request.parameters, request.filters(FILTERS) | fixed
     position = await request.as_of()
-    headers = await search_headers(request) if "query" in values else {}
-    page = await _page(request, filters, position)
+    headers = {VARY: "Accept"} | (await search_headers(request) if "query" in values else {})
+    read = partial(_page, request, filters, position)
+    if request.accepts(LINES):
+        if "count" in values:
+            raise refuse("count", "cannot be combined with NDJSON: count the lines")
+        return await lines_answer(request, read, headers)
     count = b',"count":%d' % await _count(request, filters, position) if "count" in values else b""
+    page = await read(values.get("cursor", ""))  # last: it is large, and a count may wait
     body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
     return json_answer(body, page.position, headers=next_link(request, page.next) | headers)
 
 
-async def _page(request: Request, filters: Filters, position: int | None) -> Page:
+async def _page(request: Request, filters: Filters, position: int | None, cursor: str) -> Page:
+    """Return the page at a cursor. As NDJSON, where all pages are sent, it is as long as can be."""
+    size = MAX_PAGE if request.accepts(LINES) else request.parameters["page_size"]
     if position is not None:
-        return await _page_as_of(request, filters, position)
+        return await _page_as_of(request, filters, position, size, cursor)
     values, projections = request.parameters, request.projections
     listed = projections.assets.page
     if "query" in values:
@@ -143,8 +156,8 @@ async def _page(request: Request, filters: Filters, position: int | None) -> Pag
         request.user_id,
         filters=filters,
         sort=values["sort"],
-        page_size=values["page_size"],
-        cursor=values.get("cursor", ""),
+        page_size=size,
+        cursor=cursor,
         deleted=values.get("deleted", "false"),
     )
 
@@ -159,7 +172,9 @@ async def _count(request: Request, filters: Filters, position: int | None) -> in
     return await counted(request.user_id, filters=filters, deleted=values.get("deleted", "false"))
 
 
-async def _page_as_of(request: Request, filters: Filters, position: int) -> Page:
+async def _page_as_of(
+    request: Request, filters: Filters, position: int, size: int, cursor: str
+) -> Page:
     values, user_id = request.parameters, request.user_id
     if "query" in values:
         raise refuse("query", "cannot be combined with as_of: leave out one of them")
@@ -167,8 +182,8 @@ async def _page_as_of(request: Request, filters: Filters, position: int) -> Page
         user_id,
         filters,
         values["sort"],
-        values["page_size"],
-        values.get("cursor", ""),
+        size,
+        cursor,
         values.get("deleted", "false"),
     )
     found, edge = await request.ledger.replay(

@@ -8,7 +8,7 @@ Promise: no token is ever logged, and no refusal quotes one.
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ from asset_ledger.api.contract.errors import ForbiddenError, UnauthenticatedErro
 from asset_ledger.api.contract.operations import WRITES
 from asset_ledger.api.contract.origins import Origins, read_origins
 from asset_ledger.api.contract.principal import LOCAL, SERVER_ITSELF, Credential
-from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.jwt import Verifier
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.ledger.storage.folder_lock import FolderLock
@@ -54,6 +54,12 @@ class Authenticator(Protocol):
         Raises UnauthenticatedError.
         """
 
+    async def recover(self, text: str) -> bool:
+        """Return whether a refused token may be valid now, because new keys were fetched.
+
+        Raises KeysUnavailableError.
+        """
+
     def still_allows(self, request: Request) -> bool:
         """Return whether the token or session of an accepted request is still valid."""
 
@@ -84,6 +90,9 @@ class LocalAuthenticator:
     def sign_in(self, token: str) -> Credential | None:
         return None
 
+    async def recover(self, text: str) -> bool:
+        return False
+
     def still_allows(self, request: Request) -> bool:
         return True
 
@@ -93,9 +102,15 @@ class BearerAuthenticator:
     the cookie of a session."""
 
     def __init__(
-        self, verify: Verify, reason: Callable[[str], str], lock: FolderLock, sessions: Sessions
+        self,
+        verify: Verify,
+        reason: Callable[[str], str],
+        lock: FolderLock,
+        sessions: Sessions,
+        recover: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self._verify, self._reason, self._lock, self._sessions = verify, reason, lock, sessions
+        self._recover = recover
 
     def check(self, method: str, headers: Headers) -> None:
         """Accept every request: a page of another site has no token to send."""
@@ -103,7 +118,7 @@ class BearerAuthenticator:
     def credential(self, request: Request) -> Credential:
         if "Authorization" not in request.headers and (text := request.session_text) is not None:
             return self._session(request, text)
-        text = _bearer(request.headers)
+        text = bearer(request.headers)
         if text.startswith(_SECRET) and self._lock.admits(text):
             return _SERVER_ITSELF
         return self.sign_in(text)
@@ -114,6 +129,9 @@ class BearerAuthenticator:
             reason = self._reason(token) if token.isascii() else _NOT_VALID
             raise UnauthenticatedError(reason, sent=True)
         return credential
+
+    async def recover(self, text: str) -> bool:
+        return self._recover is not None and text.isascii() and await self._recover(text)
 
     def _session(self, request: Request, text: str) -> Credential:
         if request.method in WRITES:  # a browser sends the cookie for pages of other ports too
@@ -134,20 +152,21 @@ class BearerAuthenticator:
             return False
 
 
-def authenticator_of(backend: Backend) -> Authenticator:
-    """Return the authenticator for the setting AUTH. Raises TokenKeyError."""
+def authenticator_of(backend: Backend, jwts: Verifier | None) -> Authenticator:
+    """Return the authenticator for the setting AUTH; `jwts` verifies with AUTH=jwt."""
     match backend.settings.auth:
         case "local":
             return LocalAuthenticator(read_origins(backend.settings.cors_origins))
-        case "tokens":
+        case "jwt" if jwts is not None:
+            known = (jwts.credential, jwts.reason, backend.lock, backend.sessions)
+            return BearerAuthenticator(*known, jwts.recover)
+        case _:
             verify, reason = backend.tokens.credential, lambda _: _NOT_VALID
             return BearerAuthenticator(verify, reason, backend.lock, backend.sessions)
-        case "jwt":
-            jwts = verifier(backend.settings)
-            return BearerAuthenticator(jwts.credential, jwts.reason, backend.lock, backend.sessions)
 
 
-def _bearer(headers: Headers) -> str:
+def bearer(headers: Headers) -> str:
+    """Return the token in the headers. Raises UnauthenticatedError without one."""
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise UnauthenticatedError(_NO_TOKEN, sent=False)

@@ -16,6 +16,7 @@ from asset_ledger.api.contract.errors import (
 from asset_ledger.api.contract.fields import Fields, read_as
 from asset_ledger.api.contract.operations import JSON, URLENCODED, Model
 from asset_ledger.api.contract.strict_json import read_object
+from asset_ledger.api.http.content_headers import BodyDigest, announced_digest
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
@@ -26,14 +27,25 @@ SHORT: Final = 128 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def begin(request: Request) -> None:
-    """Send `100 Continue` if the client waits for it (RFC 9110, 10.1.1). Raises RefusedError."""
+async def begin(request: Request, *, is_content: bool = False) -> None:
+    """Send `100 Continue` if the client waits for it (RFC 9110, 10.1.1). Raises RefusedError.
+
+    The announced digest is checked while the body is read, unless the body is a content, whose
+    digest its caller checks.
+    """
+    if not is_content and (announced := announced_digest(request.headers)):
+        request.body_digest = BodyDigest(announced)
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.lower() != "identity":
         raise UnsupportedTypeError(f"Content-Encoding {coding!r} is not read: send plain bytes")
     coding = request.headers.get("Transfer-Encoding", "chunked")
     if coding.lower() != "chunked":  # else the coded bytes would be stored
         raise UnsupportedTypeError(f"Transfer-Encoding {coding!r} is not read: send chunked")
+    await invite(request)
+
+
+async def invite(request: Request) -> None:
+    """Send `100 Continue` if the client waits for it, whatever the codings of the body."""
     if expects_continue(request):
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0  # else a later error would look like half a response
@@ -90,7 +102,7 @@ async def read_short(request: Request) -> bytes | None:
         return None
     if request.content.is_eof():  # the whole body came with the head
         return _arrived(request)
-    return await _whole(request, SHORT)
+    return await gather(request, SHORT)
 
 
 async def next_chunk(request: Request) -> bytes:
@@ -108,6 +120,8 @@ async def next_chunk(request: Request) -> bytes:
         raise StalledBodyError(message) from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off: send it again") from error
+    if request.body_digest is not None:
+        request.body_digest.add(chunk)
     credit = request.credit - (loop.time() - began) + len(chunk) / limits.rate
     request.credit = min(limits.stall, credit)
     return chunk
@@ -115,9 +129,13 @@ async def next_chunk(request: Request) -> bytes:
 
 def _arrived(request: Request) -> bytes:
     try:
-        return request.content.read_nowait()
+        whole = request.content.read_nowait()
     except (web.RequestPayloadError, ConnectionError) as error:
         raise MalformedBodyError("the body broke off: send it again") from error
+    if request.body_digest is not None:
+        request.body_digest.add(whole)
+        request.body_digest.add(b"")
+    return whole
 
 
 async def read_whole(request: Request, limit: int) -> bytes:
@@ -125,7 +143,7 @@ async def read_whole(request: Request, limit: int) -> bytes:
     check_length(request, limit)
     await begin(request)
     text = await read_short(request)
-    return await _whole(request, limit) if text is None else text
+    return await gather(request, limit) if text is None else text
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -158,8 +176,9 @@ async def read_claimed(request: Request, model: Model) -> Fields:
     return fields
 
 
-async def _whole(request: Request, limit: int) -> bytes:
-    """Return the whole body, of which all bodies together may fill a limited memory."""
+async def gather(request: Request, limit: int) -> bytes:
+    """Return the whole body. Raises TooLargeError above a limit in bytes, BusyError while all
+    bodies together fill their memory, and MalformedBodyError."""
     pieces, size = list[bytes](), 0
     try:
         while chunk := await next_chunk(request):

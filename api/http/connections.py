@@ -58,12 +58,14 @@ class Connection(Protocol):
     """What this module needs of a connection.
 
     `since`: when it was made, was answered, or began to send a head; `credit`: the seconds that
-    its client may still stall; `owed`: the bytes that it had not read when it was last looked at.
+    its client may still stall; `owed`: the bytes that it had not read when it was last looked at;
+    `held`: the memory of its answer, which may be longer: it is free once all of it is read.
     """
 
     since: float
     credit: float
     owed: int
+    held: int
     user: str | None
 
     @property
@@ -155,8 +157,9 @@ class Connections:
         is closed.
         """
         connection.owed = connection.unread()
+        connection.held = max(connection.held, connection.owed)
         self._paused[connection] = None
-        self.unread_bytes += connection.owed
+        self.unread_bytes += connection.held
         while self.unread_bytes > self.limits.unread and len(self._paused) > 1:
             self.end(next(iter(self._paused)), "unread")
 
@@ -164,7 +167,7 @@ class Connections:
         """Note a client that has read everything."""
         if connection in self._paused:
             del self._paused[connection]
-            self.unread_bytes -= connection.owed
+            self.unread_bytes -= connection.held
             connection.credit = self.limits.stall
 
     def end(self, connection: Connection, reason: str) -> None:
@@ -219,7 +222,6 @@ class Connections:
         A second costs a second, and a byte that was read gives its share of one back.
         """
         before, connection.owed = connection.owed, connection.unread()
-        self.unread_bytes += connection.owed - before
         gained = (before - connection.owed) / self.limits.rate
         connection.credit = min(self.limits.stall, connection.credit - self._delay + gained)
         return connection.credit <= 0

@@ -43,7 +43,7 @@ POLICY: Final = (
 _SAFETY: Final[Mapping[str, str]] = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # "no-referrer" sends `Origin: null` with forms
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _TYPES: Final = {

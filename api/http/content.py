@@ -55,11 +55,11 @@ async def get_content(request: Request) -> web.StreamResponse:
         return not_modified(etag, found.position)
     span = _span(request, etag, asset["size"])
     headers = {"ETag": etag, "Repr-Digest": repr_digest(digest), POSITION: str(found.position)}
-    response = _response(asset, span)
+    response = content_response(asset, span)
     response.headers.update(headers)
     content = await request.ledger.open_content(digest, asset["size"])
     try:
-        await _send(request, response, content, span or Span(0, asset["size"]))
+        await send_content(request, response, content, span or Span(0, asset["size"]))
     finally:
         await content.close()
     return response
@@ -79,7 +79,8 @@ def _span(request: Request, etag: str, size: int) -> Span | None:
     return requested_range(request.headers.get("Range"), size)
 
 
-def _response(asset: dict[str, Any], span: Span | None) -> web.StreamResponse:
+def content_response(asset: dict[str, Any], span: Span | None) -> web.StreamResponse:
+    """Return the head of an asset's bytes, or of a range of them; a browser runs none of them."""
     headers = {"Content-Type": asset["content_type"], **FRESHNESS}
     headers |= safety_headers(asset["name"], asset["content_type"])
     size = asset["size"]
@@ -90,7 +91,7 @@ def _response(asset: dict[str, Any], span: Span | None) -> web.StreamResponse:
     return web.StreamResponse(status=206, headers=headers)
 
 
-async def _send(
+async def send_content(
     request: Request, response: web.StreamResponse, content: Content, span: Span
 ) -> None:
     """Send the head once the first piece is read: damage found until then is a problem."""

@@ -7,12 +7,14 @@ attachment in a sandbox.
 import base64
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from asset_ledger.api.contract.errors import RangeError
 from asset_ledger.api.contract.parameters import refuse
 from asset_ledger.api.http.entry_names import shorten
+from asset_ledger.ledger.errors import MalformedBodyError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 
 _SHA256: Final = re.compile(r"(?:^|,)\s*sha-256=([^,;]*)")
@@ -41,6 +43,22 @@ def _digest(name: str, value: str) -> Digest:
     if found is None:
         raise refuse(name, "must be sha-256=:<base64 of 32 bytes>:")
     return digest_from_hex(base64.b64decode(found[1]).hex())
+
+
+class BodyDigest:
+    """The SHA-256 that the head of a request announces for its body (RFC 9530)."""
+
+    def __init__(self, announced: Digest) -> None:
+        self._announced, self._hash = announced, sha256()
+
+    def add(self, piece: bytes) -> None:
+        """Add the next bytes; empty at the end. Raises MalformedBodyError for another digest."""
+        self._hash.update(piece)
+        if not piece and digest_from_hex(self._hash.hexdigest()) != self._announced:
+            raise MalformedBodyError(
+                "the body is not the one that Repr-Digest or Content-Digest announces: send it"
+                " again; for the digest of a file in a form, send the field digest"
+            )
 
 
 _RANGE: Final = re.compile(r"bytes\s*=\s*([0-9]{0,999})\s*-\s*([0-9]{0,999})\s*", re.IGNORECASE)

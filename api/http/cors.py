@@ -16,12 +16,16 @@ from asset_ledger.api.http.answers import vary
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _REQUEST_HEADERS: Final = (
     f"{OWNER}, Authorization, Content-Type, Content-Digest, Idempotency-Key, If-Match,"
-    " If-None-Match, If-Range, Last-Event-ID, Prefer, Range, Repr-Digest, traceparent, X-Request-Id"
+    " If-None-Match, If-Range, Last-Event-ID, Prefer, Range, Repr-Digest, traceparent,"
+    " X-Request-Id, Tus-Resumable, Upload-Checksum, Upload-Length, Upload-Metadata, Upload-Offset,"
+    " X-HTTP-Method-Override"
 )
 _RESPONSE_HEADERS: Final = (
     "Accept-Ranges, Allow, Content-Disposition, Content-Range, ETag, Idempotency-Replayed,"
     " Ledger-Position, Ledger-Projection, Link, Location, Preference-Applied, Repr-Digest,"
-    " Retry-After, WWW-Authenticate, X-Request-Id"
+    " Retry-After, WWW-Authenticate, X-Request-Id, Ledger-Asset, Tus-Checksum-Algorithm,"
+    " Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length,"
+    " Upload-Metadata, Upload-Offset"
 )
 _DAY: Final = "86400"
 

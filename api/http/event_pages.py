@@ -4,8 +4,9 @@ NDJSON and batches contain the whole history. They are read and sent a piece at 
 stays constant. A page ends after about 4 MiB.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import orjson
@@ -13,14 +14,16 @@ from aiohttp import web
 
 from asset_ledger.api.contract.event_out import cloud_event, event_out
 from asset_ledger.api.contract.parameters import MAX_PAGE
-from asset_ledger.api.http.answers import POSITION, VARY, json_answer
+from asset_ledger.api.http.answers import POSITION, VARY, compress_stream, json_answer
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.domain.ledger import origin_line
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.event_filter import MAX_BYTES
+from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.pages import open_cursor, seal_cursor
 
-LINES: Final = "application/x-ndjson"
 BATCH: Final = "application/cloudevents-batch+json"
 
 PIECE: Final = 2**18
@@ -36,18 +39,42 @@ Events = Sequence[Recorded]
 class History:
     """Events up to a position; `name` binds cursors.
 
-    `read(after, limit, max_bytes)` returns the next ones, and none only after the last one.
+    `read(replay, after, limit, max_bytes)` returns the next ones, and none only after the last one.
+    It blocks.
     """
 
-    read: Callable[[int, int, int], Awaitable[Events]]
+    replay: AsyncReplay
+    read: Callable[[Replay, int, int, int], Events]
     upto: int
     name: bytes
 
-    async def pieces(self, after: int) -> AsyncIterator[Events]:
-        """Yield all events after a position, a piece at a time."""
-        while events := await self.read(after, MAX_PAGE, PIECE):
-            yield events
-            after = events[-1].position
+    async def pieces(self, after: int, encode: Callable[[Events], bytes]) -> AsyncIterator[bytes]:
+        """Yield all events after a position, a piece at a time, as a thread encodes them."""
+        last = after
+
+        def read(replay: Replay) -> bytes:
+            nonlocal last
+            events = self.read(replay, last, MAX_PAGE, PIECE)
+            last = events[-1].position if events else last
+            return encode(events) if events else b""
+
+        while piece := await self.replay(read):
+            yield piece
+
+    async def page(self, after: int, limit: int) -> bytes:
+        """Return the JSON of a page, which a thread encodes.
+
+        One turn reads the page and looks behind it: else each of many requests would keep its page
+        while it waits.
+        """
+
+        def read(replay: Replay) -> bytes:
+            page, following = self.read(replay, after, limit, MAX_BYTES), ""
+            if page and self.read(replay, page[-1].position, 1, PIECE):
+                following = seal_cursor(page[-1].position, self.name)
+            return orjson.dumps({"events": [*map(event_out, page)], "next": following})
+
+        return await self.replay(read)
 
 
 async def events_answer(request: Request, history: History) -> web.StreamResponse:
@@ -55,33 +82,23 @@ async def events_answer(request: Request, history: History) -> web.StreamRespons
     cursor = request.parameters.get("cursor")
     after = open_cursor(cursor, history.name) if cursor else request.parameters["after"]
     if request.accepts(LINES):
-        return await _stream(request, LINES, history, after, _lines)
+        return await _stream(request, LINES, history, history.pieces(after, _lines))
     if request.accepts(BATCH):
-        return await _stream(request, BATCH, history, after, _batch)
-    return await _page(request, history, after)
-
-
-async def _page(request: Request, history: History, after: int) -> web.Response:
-    size = request.parameters["page_size"]
-    page = await history.read(after, size, MAX_BYTES)
-    following = ""
-    if page and await history.read(page[-1].position, 1, PIECE):
-        following = seal_cursor(page[-1].position, history.name)
-    body = orjson.dumps({"events": [event_out(event) for event in page], "next": following})
+        source = origin_line(request.backend.feed.log_id)
+        batch = _batch(history.pieces(after, partial(_cloud_events, source)))
+        return await _stream(request, BATCH, history, batch)
+    body = await history.page(after, request.parameters["page_size"])
     return json_answer(body, history.upto, headers=_NEGOTIATED)
 
 
-Encode = Callable[[AsyncIterator[Events], str], AsyncIterator[bytes]]
-
-
 async def _stream(
-    request: Request, media_type: str, history: History, after: int, encode: Encode
+    request: Request, media_type: str, history: History, encoded: AsyncIterator[bytes]
 ) -> web.StreamResponse:
     """Send a history in pieces. The first is read before the head is sent, so errors still fit."""
-    encoded = encode(history.pieces(after), origin_line(request.backend.feed.log_id))
     first = await anext(encoded, b"")
     headers = {"Content-Type": media_type, POSITION: str(history.upto), **_NEGOTIATED}
     response = web.StreamResponse(headers=headers)
+    compress_stream(request, response)
     await response.prepare(request)
     if request.method != "HEAD":
         await response.write(first)
@@ -91,14 +108,17 @@ async def _stream(
     return response
 
 
-async def _lines(pieces: AsyncIterator[Events], _: str) -> AsyncIterator[bytes]:
-    async for events in pieces:
-        yield b"".join(orjson.dumps(event_out(event)) + b"\n" for event in events)
+def _lines(events: Events) -> bytes:
+    return b"".join(orjson.dumps(event_out(event)) + b"\n" for event in events)
 
 
-async def _batch(pieces: AsyncIterator[Events], source: str) -> AsyncIterator[bytes]:
+def _cloud_events(source: str, events: Events) -> bytes:
+    return b",".join(orjson.dumps(cloud_event(event, source)) for event in events)
+
+
+async def _batch(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     opening = b"["
-    async for events in pieces:
-        yield opening + b",".join(orjson.dumps(cloud_event(event, source)) for event in events)
+    async for piece in pieces:
+        yield opening + piece
         opening = b","
     yield b"]" if opening == b"," else b"[]"

@@ -10,15 +10,18 @@ from aiohttp import web
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.events import (
     AFTER,
+    BEFORE,
     EVENT_FILTERS,
     LIMIT,
+    ORDER,
     event_filter,
     read_last_event_id,
     selects_all_users,
 )
 from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.parameters import MAX_POSITION
 from asset_ledger.api.contract.shapes import EventsOut
-from asset_ledger.api.http.answers import json_answer
+from asset_ledger.api.http.answers import POSITION, json_answer
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.reading.event_filter import EventFilter
 from asset_ledger.ledger.reading.replay import Replay
@@ -43,23 +46,29 @@ _HEADERS: Final = {
     "GET",
     "/api/events",
     answers=EventsOut,
-    scope="audit",
-    parameters=[AFTER, LIMIT, *EVENT_FILTERS],
+    scope="read",
+    parameters=[AFTER, BEFORE, ORDER, LIMIT, *EVENT_FILTERS],
 )
 async def list_events(request: Request) -> web.Response:
-    """List the user's next events after a position, and the position to continue from."""
-    values = request.parameters
-    found = await request.ledger.replay(
-        Replay.events_after, _filter(request), values.get("after", 0), values["limit"]
-    )
-    body = {"events": [event_out(event) for event in found.events], "next": found.next}
-    return json_answer(orjson.dumps(body), found.next)
+    """List the user's next events after a position, or the last before one, newest first."""
+    values, selected, head = request.parameters, _filter(request), request.backend.feed.head()
+    after, before = values.get("after", 0), values.get("before", MAX_POSITION)
+
+    def read(replay: Replay) -> tuple[bytes, int]:
+        if values["order"] == "desc":
+            found = replay.events_before(selected, before, after, values["limit"])
+        else:
+            found = replay.events_after(selected, after, values["limit"], upto=before - 1)
+        body = {"events": [event_out(event) for event in found.events], "next": found.next}
+        return orjson.dumps(body), head if values["order"] == "desc" else found.next
+
+    return json_answer(*await request.ledger.replay(read))
 
 
 @operation(
     "GET",
     "/api/events/stream",
-    scope="audit",
+    scope="read",
     parameters=[AFTER, *EVENT_FILTERS],
     gives=[STREAM],
     headers=["Last-Event-ID"],
@@ -67,7 +76,7 @@ async def list_events(request: Request) -> web.Response:
 async def stream_events(request: Request) -> web.StreamResponse:
     """Stream the user's events as server-sent events, from a position or from now on."""
     selected, after = _filter(request), _start(request)
-    response = web.StreamResponse(headers=_HEADERS)
+    response = web.StreamResponse(headers={**_HEADERS, POSITION: str(after)})
     await response.prepare(request)
     if request.method == "GET":
         await response.write(b"retry: %d\n" % RETRY)  # no blank line: some clients report a block

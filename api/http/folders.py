@@ -1,17 +1,19 @@
 """List everything in a folder, and pack assets into one zip. Both are made while they are sent."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
-from asset_ledger.api.contract.download import MAX_LIST, DownloadIn, download_ids
-from asset_ledger.api.contract.operations import JSON, operation
+from asset_ledger.api.contract.download import DOWNLOADS, MAX_IDS, MAX_LIST, download_ids
+from asset_ledger.api.contract.operations import JSON, URLENCODED, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetTree
 from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.archive import Archive
-from asset_ledger.api.http.body import read_json_as
+from asset_ledger.api.http.body import media_type_of, read_json_as, read_whole
 from asset_ledger.api.http.content_headers import content_disposition
+from asset_ledger.api.http.form import lists_of_form
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -63,13 +65,13 @@ async def _folder(request: Request) -> AssetId | None:
     "/api/assets/download",
     errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError, ContentDamagedError],
     scope="read",
-    takes=DownloadIn,
+    takes=DOWNLOADS,
     max_json=MAX_LIST,
     gives=[ZIP],
 )
 async def download_assets(request: Request) -> web.StreamResponse:
     """Return assets as one zip, folders with their contents, under names safe to unpack."""
-    asset_ids = download_ids(await read_json_as(request, JSON))
+    asset_ids = download_ids(await _sent_ids(request))
     folders, user_id = request.projections.folders, request.user_id
     async for _ in folders.chosen(user_id, asset_ids):
         pass  # raise every refusal before the head is sent
@@ -88,3 +90,10 @@ async def download_assets(request: Request) -> web.StreamResponse:
     await archive.finish()
     await response.write_eof()
     return response
+
+
+async def _sent_ids(request: Request) -> Mapping[str, Any]:
+    """Return the JSON in the body, or the lists of a form, which a page sends to save the zip."""
+    if media_type_of(request) == URLENCODED:
+        return lists_of_form(await read_whole(request, request.max_json), MAX_IDS)
+    return await read_json_as(request, JSON, URLENCODED)

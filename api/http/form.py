@@ -27,6 +27,12 @@ MAX_OVERHEAD: Final = MAX_JSON + 64 * 1024
 MAX_ENCODED: Final = 3 * MAX_JSON + 64
 """Bytes of an urlencoded form: each byte of its json may need three."""
 
+_FEW: Final = 100
+"""More fields than a form of one asset has: it is refused whatever they are."""
+_ONE_FIELD: Final = (
+    "an urlencoded form has one field, json; send a file as multipart/form-data,"
+    " or its bytes with their own Content-Type"
+)
 _EXTENDED_NAME: Final = re.compile(r"filename\*\s*=\s*([^';\s]*)'[^']*'([^;\s]+)", re.IGNORECASE)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -148,19 +154,33 @@ def json_of_form(body: bytes) -> bytes:
 
     An empty `file` is ignored: an HTML form sends it for a file input that was left empty.
     """
-    try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
-    except ValueError as error:
-        raise MalformedBodyError(f"the form is not UTF-8: {error}") from error
+    fields = _fields(body, _FEW)
     texts = [text for name, text in fields if (name, text) != ("file", "")]
     if len(texts) != 1 or ("json", texts[0]) not in fields:
-        raise MalformedBodyError(
-            "an urlencoded form has one field, json; send a file as multipart/form-data,"
-            " or its bytes with their own Content-Type"
-        )
+        raise MalformedBodyError(_ONE_FIELD)
     if len(json := texts[0].encode()) > MAX_JSON:
         raise TooLargeError(f"json is longer than {MAX_JSON:,} bytes")
     return json
+
+
+def lists_of_form(body: bytes, most: int) -> dict[str, list[str]]:
+    """Return the values of each field of an urlencoded form, of which all together have `most`.
+
+    Raises MalformedBodyError.
+    """
+    lists: dict[str, list[str]] = {}
+    for name, text in _fields(body, most):
+        lists.setdefault(name, []).append(text)
+    return lists
+
+
+def _fields(body: bytes, most: int) -> list[tuple[str, str]]:
+    if body.count(b"&") >= most:  # before the fields are read, which takes longer
+        raise MalformedBodyError(f"the form has more than {most:,} fields: send fewer")
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise MalformedBodyError(f"the form is not UTF-8: {error}") from error
 
 
 @lru_cache(maxsize=256)

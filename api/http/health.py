@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -12,12 +12,21 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.connections import REASONS
-from asset_ledger.api.http.metrics import CONTENT_TYPE, connection_metrics, exposition
+from asset_ledger.api.http.jwt_address import KeyAddress
+from asset_ledger.api.http.metrics import (
+    CONTENT_TYPE,
+    connection_metrics,
+    exposition,
+    server_metrics,
+)
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
-from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.errors import LogDamagedError, PoisonEventError
+from asset_ledger.ledger.scrub.notes import Checked
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.descriptors import free as free_descriptors
+from asset_ledger.ledger.storage.last_backup import last_backup
 from asset_ledger.projections.serving import Projections
 
 MIN_DESCRIPTORS: Final = 32
@@ -51,11 +60,16 @@ async def readyz(request: Request) -> web.Response:
     head = backend.feed.head()
     parts = [
         _committer(backend.committer),
-        *await asyncio.to_thread(lambda: (_disk(backend), _descriptors(free_descriptors()))),
+        *await asyncio.to_thread(
+            lambda: (_disk(backend, request.counts.log_damage), _descriptors(free_descriptors()))
+        ),
         _contents(backend.ledger.contents.damaged),
+        _log(backend.scrub.damaged_log),
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
+    if request.key_address is not None:
+        parts.append(_keys(request.key_address))
     ready = all(part["ok"] for part in parts if not part.get("optional"))
     body = orjson.dumps({"ready": ready, "parts": parts})
     headers = {"Content-Type": JSON, **_FRESH}
@@ -66,18 +80,39 @@ async def readyz(request: Request) -> web.Response:
 async def metrics(request: Request) -> web.Response:
     """Return counts, times and sizes since the start, in the text format of Prometheus."""
     clients = request.clients
+    keys = request.key_address
     extra = connection_metrics(
         len(clients.all), clients.unread_bytes, request.bodies.used, clients.closed, REASONS
     )
-    body = exposition(request.backend, request.counts, extra)
+    disk = await asyncio.to_thread(_disk_numbers, request.backend)
+    server = server_metrics(*disk, keys.age if keys is not None else None)
+    body = exposition(request.backend, request.counts, [*extra, *server])
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
 
 
-def _disk(backend: Backend) -> dict[str, Any]:
+def _disk(backend: Backend, damage: LogDamagedError | None) -> dict[str, Any]:
     if problem := backend.log_file.problem:
         return {"name": "disk", "ok": False, "reason": problem, "free_bytes": 0}
-    free = shutil.disk_usage(backend.settings.data_dir).free
-    return {"name": "disk", "ok": free >= MIN_FREE_BYTES, "free_bytes": free}
+    free = _free_bytes(backend)
+    failure = backend.ledger.contents.failure or damage
+    reason = str(failure) if failure else None
+    if free < MIN_FREE_BYTES:
+        reason = "the disk is almost full: free some space"
+    return {"name": "disk", "ok": reason is None, "reason": reason, "free_bytes": free}
+
+
+def _disk_numbers(backend: Backend) -> tuple[int, float | None]:
+    """Return the free space, and the age of the last backup in seconds."""
+    last = last_backup(DataFolder(backend.settings.data_dir).last_backup)
+    return _free_bytes(backend), last.age if last is not None else None
+
+
+def _free_bytes(backend: Backend) -> int:
+    """Return the free space on the disk of the data folder; 0 if the folder is gone."""
+    try:
+        return shutil.disk_usage(backend.settings.data_dir).free
+    except OSError:
+        return 0
 
 
 def _descriptors(free: int) -> dict[str, Any]:
@@ -101,16 +136,32 @@ def _clock(clock: ClockCheck) -> dict[str, Any]:
     return {"name": "clock", "ok": problem is None, "reason": problem, "optional": True}
 
 
+def _keys(keys: KeyAddress) -> dict[str, Any]:
+    """Report whether the keys of JWTs can be fetched. The server is ready while it has some."""
+    part = {"name": "keys", "ok": keys.problem is None, "reason": keys.problem}
+    return part | {"optional": True} if keys.keys() else part
+
+
 def _contents(damaged: int) -> dict[str, Any]:
     """Report the contents that were found damaged. The server stays ready: it reads the others."""
-    reason = "run asset-ledger verify, then upload these bytes again" if damaged else None
+    todo = "run asset-ledger scrub --from a backup, or upload these bytes again"
+    reason = todo if damaged else None
     part = {"name": "contents", "ok": not damaged, "reason": reason, "damaged": damaged}
     return part | {"optional": True}
 
 
+def _log(damaged: Sequence[Checked]) -> dict[str, Any]:
+    """Report the damaged parts of the log. What does not need them still works."""
+    named = ", ".join(f"{each.part.name}: {each.what}" for each in damaged[:3])
+    reason = f"{named}. Run asset-ledger verify, then restore a backup" if damaged else None
+    part = {"name": "log", "ok": not damaged, "reason": reason, "damaged": len(damaged)}
+    return part | {"optional": True}
+
+
 def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:
+    damaged = projections.damaged
     for name, runner in projections.runners.items():
-        part = _projection(name, _reason(runner.error), runner.position, head)
+        part = _projection(name, _reason(runner.error or damaged.get(name)), runner.position, head)
         yield part | {"optional": True} if name in projections.others else part
     for name, reason in projections.broken.items():
         yield _projection(name, reason, 0, head) | {"optional": True}

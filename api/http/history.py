@@ -1,6 +1,6 @@
 """Histories: the events of a job or an asset, read from the log in its order."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -17,7 +17,8 @@ from asset_ledger.api.contract.parameters import (
     whole,
 )
 from asset_ledger.api.contract.shapes import EventPage
-from asset_ledger.api.http.event_pages import BATCH, LINES, History, events_answer
+from asset_ledger.api.http.event_pages import BATCH, History, events_answer
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import UnknownAssetError, UnknownJobError
@@ -41,15 +42,14 @@ HISTORY: Final = (PAGE_SIZE, CURSOR, AFTER, AS_OF)
 async def get_job_history(request: Request) -> web.StreamResponse:
     """List the events of a job, oldest first: a page, or all as NDJSON or a CloudEvents batch."""
     job_id, upto = request.path_values["job_id"], await _upto(request)
-    replay, user_id = request.ledger.replay, request.user_id
-    attempt = request.parameters.get("attempt")
+    user_id, attempt = request.user_id, request.parameters.get("attempt")
 
-    def read(after: int, limit: int, max_bytes: int) -> Awaitable[Sequence[Recorded]]:
+    def read(replay: Replay, after: int, limit: int, max_bytes: int) -> Sequence[Recorded]:
         bounds = (after, limit, max_bytes)
-        return replay(Replay.job, user_id, job_id, *bounds, attempt=attempt, upto=upto)
+        return replay.job(user_id, job_id, *bounds, attempt=attempt, upto=upto)
 
     name = _name(request, "history", job_id, attempt)
-    return await events_answer(request, History(read, upto, name))
+    return await events_answer(request, History(request.ledger.replay, read, upto, name))
 
 
 @operation(
@@ -63,14 +63,13 @@ async def get_job_history(request: Request) -> web.StreamResponse:
 )
 async def get_asset_history(request: Request) -> web.StreamResponse:
     """List the events of an asset, deleted or not, oldest first, in the same formats."""
-    asset_id, upto = request.asset_id, await _upto(request)
-    replay, user_id = request.ledger.replay, request.user_id
+    asset_id, upto, user_id = request.asset_id, await _upto(request), request.user_id
 
-    def read(after: int, limit: int, max_bytes: int) -> Awaitable[Sequence[Recorded]]:
-        bounds = (after, limit, max_bytes)
-        return replay(Replay.asset_events, user_id, asset_id, *bounds, upto=upto)
+    def read(replay: Replay, after: int, limit: int, max_bytes: int) -> Sequence[Recorded]:
+        return replay.asset_events(user_id, asset_id, after, limit, max_bytes, upto=upto)
 
-    return await events_answer(request, History(read, upto, _name(request, "asset", asset_id)))
+    name = _name(request, "asset", asset_id)
+    return await events_answer(request, History(request.ledger.replay, read, upto, name))
 
 
 async def _upto(request: Request) -> int:

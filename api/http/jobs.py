@@ -5,26 +5,30 @@ from aiohttp import web
 
 from asset_ledger.api.contract.assets import LISTING
 from asset_ledger.api.contract.jobs import (
-    COMPARED_ATTEMPTS,
-    JOB_FILTERS,
+    COMPARISON,
     JOB_LISTING,
     JobFinishIn,
     JobStartIn,
     compared_attempts,
+    counted_jobs,
     job_end,
+    job_query,
     job_start,
+    jobs_per_page,
 )
-from asset_ledger.api.contract.operations import operation
+from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
 from asset_ledger.api.contract.shapes import AssetPage, ComparisonOut, JobOut, JobPage
 from asset_ledger.api.http.answers import json_answer, next_link, write_answer
-from asset_ledger.api.http.assets import asset_page
+from asset_ledger.api.http.assets import assets_answer
 from asset_ledger.api.http.body import read_claimed
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.errors import JobStateError, UnknownJobError
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
+from asset_ledger.projections.queries.compare import AttemptName
+from asset_ledger.projections.queries.job_comparison import STATUSES, comparison_document
 from asset_ledger.projections.queries.jobs import job_document
 
 
@@ -37,15 +41,15 @@ from asset_ledger.projections.queries.jobs import job_document
 )
 async def list_jobs(request: Request) -> web.Response:
     """List a page of the user's jobs that match every filter."""
-    values = request.parameters
-    page = await request.projections.jobs.page(
-        request.user_id,
-        request.filters(JOB_FILTERS),
-        sort=values["sort"],
-        page_size=values["page_size"],
-        cursor=values.get("cursor", ""),
+    values, jobs = request.parameters, request.projections.jobs
+    query = job_query(request.user_id, values)
+    page = await jobs.page(query, page_size=jobs_per_page(values), cursor=values.get("cursor", ""))
+    counted = orjson.dumps(await counted_jobs(jobs, query, values.get("count")))[1:-1]
+    body = b'{"jobs":[%b],"next":"%b"%b}' % (
+        page.json,
+        page.next.encode(),
+        b"," + counted if counted else b"",
     )
-    body = b'{"jobs":[%b],"next":"%b"}' % (page.json, page.next.encode())
     return json_answer(body, page.position, headers=next_link(request, page.next))
 
 
@@ -70,14 +74,15 @@ async def get_job(request: Request) -> web.Response:
     errors=[UnknownJobError],
     scope="read",
     parameters=[p for p in LISTING if p.name != "job_id"],
+    gives=[JSON, LINES],
 )
-async def list_job_assets(request: Request) -> web.Response:
-    """List a page of the live assets that a job made and that match every filter."""
+async def list_job_assets(request: Request) -> web.StreamResponse:
+    """List the live assets that a job made and that match every filter, in the same formats."""
     job_id = request.path_values["job_id"]
     await request.ledger.replay(
         Replay.job, request.user_id, job_id, 0, 1, upto=await request.as_of()
     )
-    return await asset_page(request, job_id=[job_id])
+    return await assets_answer(request, job_id=[job_id])
 
 
 @operation(
@@ -86,15 +91,22 @@ async def list_job_assets(request: Request) -> web.Response:
     answers=ComparisonOut,
     errors=[UnknownJobError],
     scope="read",
-    parameters=[COMPARED_ATTEMPTS, MIN_POSITION],
+    parameters=[*COMPARISON, MIN_POSITION],
 )
 async def compare_jobs(request: Request) -> web.Response:
     """Compare the live assets of two jobs' last attempts, or of those that `attempt` names."""
-    first, second = compared_attempts(request.parameters.get("attempt", ()))
-    a = AttemptName(request.path_values["a"], first)
-    b = AttemptName(request.path_values["b"], second)
-    comparison = await request.projections.comparisons.compare(request.user_id, a, b)
-    return json_answer(orjson.dumps(comparison_document(comparison)), comparison.position)
+    values = request.parameters
+    first, second = compared_attempts(values.get("attempt", ()))
+    page = await request.projections.comparisons.page(
+        request.user_id,
+        AttemptName(request.path_values["a"], first),
+        AttemptName(request.path_values["b"], second),
+        statuses=values.get("status", STATUSES),
+        page_size=values["page_size"],
+        cursor=values.get("cursor", ""),
+    )
+    body = orjson.dumps(comparison_document(page))
+    return json_answer(body, page.position, headers=next_link(request, page.next))
 
 
 @operation(

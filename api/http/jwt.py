@@ -5,18 +5,13 @@ never used as a shared secret, and `none` is never a signature.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import jwt
-import orjson
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from asset_ledger.api.contract.errors import TokenKeyError
 from asset_ledger.api.contract.principal import (
@@ -26,11 +21,11 @@ from asset_ledger.api.contract.principal import (
     Scope,
     check_user_id,
 )
-from asset_ledger.api.settings import Settings
+from asset_ledger.api.http.jwt_address import KeyAddress
+from asset_ledger.api.http.jwt_keys import JwtKey, keys_of_set, keys_of_text
+from asset_ledger.api.settings import Settings, is_address
 
 logger = logging.getLogger(__name__)
-
-Key = bytes | RSAPublicKey | Ed25519PublicKey
 
 _REFUSALS: Final = (jwt.PyJWTError, ValueError, OverflowError, RecursionError)
 """What PyJWT raises for a token; RecursionError for a header of nested brackets. OverflowError:
@@ -38,26 +33,13 @@ an expiry that is no time."""
 _REASONS: Final[Mapping[type[Exception], str]] = {
     jwt.ExpiredSignatureError: "the token has expired: get a new one from its issuer",
     jwt.ImmatureSignatureError: "the token is not valid yet: wait until its nbf",
+    jwt.InvalidIssuerError: "the token is of another issuer: its iss must be jwt_issuer",
     jwt.InvalidAudienceError: "the token is for another audience: its aud must be jwt_audience",
 }
 _INVALID: Final = "the token is malformed, signed with an unknown key, or has an invalid claim"
 
-SHORTEST_SECRET: Final = 32
-"""Bytes: a secret shorter than the hash can be guessed offline (RFC 7518, 3.2)."""
-SHORTEST_RSA: Final = 2048
 LEEWAY: Final = 10
 """Seconds that the issuer's clock may be ahead of the server's, or behind."""
-
-_ALGORITHMS: Final = {("RSA", None): "RS256", ("OKP", "Ed25519"): "EdDSA", ("oct", None): "HS256"}
-"""The algorithm for the `kty` and `crv` of a JWK."""
-
-
-class _JwtKey(NamedTuple):
-    """A key, its `kid` if it has one, and the only algorithm that it verifies."""
-
-    name: str | None
-    key: Key
-    algorithm: str
 
 
 class KeyFile:
@@ -72,7 +54,7 @@ class KeyFile:
         self._stamp = _stamp(path)
         self._keys = _of_file(path)
 
-    def keys(self) -> Sequence[_JwtKey]:
+    def keys(self) -> Sequence[JwtKey]:
         """Return the keys that are in force now."""
         stamp = _stamp(self._path)
         if stamp != self._stamp:
@@ -90,10 +72,42 @@ class KeyFile:
 
 
 class Verifier:
-    """Verifies tokens with the keys of the settings and of a key file."""
+    """Verifies tokens with the keys of the settings, and of a key file or an address."""
 
-    def __init__(self, keys: Sequence[_JwtKey], file: KeyFile | None, audience: str | None) -> None:
-        self._fixed, self._file, self._audience = keys, file, audience
+    def __init__(
+        self,
+        keys: Sequence[JwtKey],
+        source: KeyFile | KeyAddress | None,
+        audience: str | None,
+        issuer: str | None,
+    ) -> None:
+        self._fixed, self._source = keys, source
+        self._audience, self._issuer = audience, issuer
+
+    @property
+    def address(self) -> KeyAddress | None:
+        """The address of the keys, which a task has to fetch."""
+        return self._source if isinstance(self._source, KeyAddress) else None
+
+    def lacks_key(self, text: str) -> bool:
+        """Return whether a token names a key that is not among the keys, or there is none."""
+        try:
+            kid = jwt.get_unverified_header(text).get("kid")
+        except _REFUSALS:
+            return False
+        keys = self._keys()
+        return not keys or (kid is not None and all(known.name != kid for known in keys))
+
+    async def recover(self, text: str) -> bool:
+        """Fetch the keys if a token names an unknown one. Return whether the keys changed.
+
+        Raises KeysUnavailableError if there is none.
+        """
+        if self.address is None or not self.lacks_key(text):
+            return False
+        changed = await self.address.refresh()
+        self.address.check()
+        return changed
 
     def credential(self, text: str) -> Credential | None:
         """Return what a token allows, and to which caller; None if it is refused."""
@@ -120,25 +134,38 @@ class Verifier:
                     return _credential(self._claims(text, known))
         return None
 
-    def _keys(self) -> Sequence[_JwtKey]:
-        return self._fixed if self._file is None else [*self._fixed, *self._file.keys()]
+    def _keys(self) -> Sequence[JwtKey]:
+        return self._fixed if self._source is None else [*self._fixed, *self._source.keys()]
 
-    def _claims(self, text: str, known: _JwtKey) -> Mapping[str, Any]:
+    def _claims(self, text: str, known: JwtKey) -> Mapping[str, Any]:
         return jwt.decode(
             text,
             known.key,
             algorithms=[known.algorithm],
             audience=self._audience,
+            issuer=self._issuer,
             leeway=LEEWAY,
-            options={"require": ["exp", "sub"]},
+            options={"require": ["exp", "sub", *(["iss"] if self._issuer else [])]},
         )
 
 
 def verifier(settings: Settings) -> Verifier:
     """Return the verifier for these settings. Raises TokenKeyError."""
-    fixed = [*_of_text(settings.jwt_key.get_secret_value())] if settings.jwt_key else []
-    file = KeyFile(settings.jwt_jwks) if settings.jwt_jwks else None
-    return Verifier(fixed, file, settings.jwt_audience)
+    fixed = [*keys_of_text(settings.jwt_key.get_secret_value())] if settings.jwt_key else []
+    named, issuer = settings.jwt_jwks, settings.jwt_issuer
+    source: KeyFile | KeyAddress | None = None
+    if named is not None:
+        source = KeyAddress(named, None) if is_address(named) else KeyFile(Path(named))
+    elif issuer is not None and not fixed:
+        source = KeyAddress(None, issuer)
+    return Verifier(fixed, source, settings.jwt_audience, issuer)
+
+
+def _of_file(path: Path) -> Sequence[JwtKey]:
+    try:
+        return keys_of_set(path.read_bytes(), str(path))
+    except OSError as error:
+        raise TokenKeyError(f"JWT_JWKS cannot be read: {error.strerror}") from error
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
@@ -150,7 +177,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _may_verify(known: _JwtKey, header: Mapping[str, Any]) -> bool:
+def _may_verify(known: JwtKey, header: Mapping[str, Any]) -> bool:
     """Return whether to try this key: a token with a `kid` is verified by that key alone."""
     kid = header.get("kid")
     same = known.name is None or kid is None or kid == known.name
@@ -168,68 +195,3 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     words = words if isinstance(words, list) else ()
     granted: frozenset[Scope] = frozenset(scope for scope in SCOPES if scope in words)
     return Principal(check_user_id(claims["sub"]), granted)
-
-
-def _of_text(text: str) -> Iterator[_JwtKey]:
-    if text.lstrip().startswith("-----BEGIN"):
-        yield _checked(None, _of_pem(text), "JWT_KEY")
-    else:
-        yield _checked(None, text.encode(), "JWT_KEY")
-
-
-def _of_pem(text: str) -> Any:
-    try:
-        return load_pem_public_key(text.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise TokenKeyError(f"JWT_KEY is not a public key in PEM: {error}") from error
-
-
-def _of_file(path: Path) -> Sequence[_JwtKey]:
-    try:
-        entries = orjson.loads(path.read_bytes())["keys"]
-        keys = [known for entry in entries if (known := _of_usable_entry(entry)) is not None]
-    except OSError as error:
-        raise TokenKeyError(f"JWT_JWKS cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise TokenKeyError(f"{path} is not a JWK set (RFC 7517)") from error
-    if not keys:
-        raise TokenKeyError(f"{path} has no signature key of kind RSA, Ed25519 or HMAC")
-    return keys
-
-
-def _of_usable_entry(entry: dict[str, Any]) -> _JwtKey | None:
-    """Return a key of a set; None, with a warning, for a bad one: the others are used."""
-    try:
-        return _of_entry(entry)
-    except TokenKeyError as error:
-        logger.warning("a key is not used: %s", error)
-        return None
-
-
-def _of_entry(entry: dict[str, Any]) -> _JwtKey | None:
-    """Return a key of a set; None for an unsupported kind, which a set may hold (section 5)."""
-    algorithm = _ALGORITHMS.get((entry["kty"], entry.get("crv")))
-    if algorithm is None or entry.get("use", "sig") != "sig":
-        return None
-    name = entry.get("kid")
-    what = f"key {name!r} of JWT_JWKS"
-    try:
-        return _checked(name, jwt.PyJWK(entry, algorithm).key, what)
-    except jwt.PyJWTError as error:  # its text may quote the key
-        raise TokenKeyError(f"{what} cannot be read: check its members") from error
-
-
-def _checked(name: str | None, key: Any, what: str) -> _JwtKey:
-    """Return a key with its algorithm. Raises TokenKeyError for a weak or unsupported one."""
-    match key:
-        case bytes() if len(key) >= SHORTEST_SECRET:
-            return _JwtKey(name, key, "HS256")
-        case bytes():
-            raise TokenKeyError(f"{what} is shorter than {SHORTEST_SECRET} bytes")
-        case RSAPublicKey() if key.key_size >= SHORTEST_RSA:
-            return _JwtKey(name, key, "RS256")
-        case RSAPublicKey():
-            raise TokenKeyError(f"{what} has fewer than {SHORTEST_RSA} bits")
-        case Ed25519PublicKey():
-            return _JwtKey(name, key, "EdDSA")
-    raise TokenKeyError(f"{what} is neither a secret nor a public key of RSA or Ed25519")

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.workers.rebuilds import RESULTS
 from asset_ledger.ledger.commit.histogram import Histogram
-from asset_ledger.ledger.errors import PoisonEventError
+from asset_ledger.ledger.errors import LogDamagedError, PoisonEventError
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -26,7 +26,8 @@ _UPLOADS: Final = ("create_asset", "create_asset_from_content")
 class RequestCounts:
     """Request counts since the start: seconds by operation and status, and bytes of bodies.
 
-    Counting a request takes about a microsecond.
+    Counting a request takes about a microsecond. `log_damage`: the last damage of the log that a
+    request found.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class RequestCounts:
         self.received = 0
         self.sent = 0
         self.searches_behind = 0
+        self.log_damage: LogDamagedError | None = None
 
     def count(
         self, operation: str, status: int, seconds: float, *, received: int, sent: int
@@ -64,6 +66,8 @@ class _Numbers(Collector):
         yield from self._writes()
         yield from self._projections()
         yield from self._rebuilds()
+        yield from self._scrub()
+        yield from self._stored()
         yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
@@ -81,7 +85,12 @@ class _Numbers(Collector):
             for (operation, status), durations in counted
             if operation in _UPLOADS and status < 300
         )
-        yield _counter("uploads", "Uploads recorded or replayed.", uploads)
+        resumable = self._backend.uploads
+        recorded = uploads + resumable.finished
+        yield _counter("uploads", "Uploads recorded or replayed.", recorded)
+        yield _gauge("unfinished_uploads", "Resumable uploads that lack bytes.", len(resumable))
+        yield _gauge("unfinished_upload_bytes", "Bytes that have arrived of them.", resumable.size)
+        yield _counter("expired_uploads", "Unfinished uploads removed by age.", resumable.expired)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
         behind = self._counts.searches_behind
@@ -95,7 +104,10 @@ class _Numbers(Collector):
         yield _gauge("clock_behind_seconds", "Seconds behind the last event's time.", behind)
         damaged = self._backend.ledger.contents.damaged
         yield _gauge("damaged_contents", "Contents found damaged and not repaired.", damaged)
-        yield _gauge("read_only", "1 while the committer refuses writes.", bool(committer.failure))
+        refused = committer.failure or self._backend.ledger.contents.failure
+        yield _gauge("read_only", "1 while writes, or large ones, are refused.", bool(refused))
+        files = len(self._backend.projections.damaged) + bool(self._counts.log_damage)
+        yield _gauge("damaged_files", "Files of tables and log found damaged.", files)
         yield _gauge("committer_silence_seconds", "Since the last sign of it.", committer.silence)
         yield _histogram("group_size", "Commands per group commit.", committer.groups)
         yield _histogram("commit_seconds", "Seconds per group commit, tables included.", seconds)
@@ -135,6 +147,27 @@ class _Numbers(Collector):
             ended.add_metric([result], rebuilds.counts[result])
         yield ended
 
+    def _scrub(self) -> Iterator[Metric]:
+        scrub = self._backend.scrub
+        yield _counter("scrubbed", "Contents and parts of the log read again.", scrub.checked)
+        yield _counter("scrubbed_bytes", "Bytes of contents read again.", scrub.size)
+        yield _gauge("scrub_late_seconds", "How long a part has been due.", scrub.late)
+        damaged = len(scrub.damaged_log)
+        yield _gauge("damaged_log_parts", "Parts of the log found damaged.", damaged)
+
+    def _stored(self) -> Iterator[Metric]:
+        """Yield what the last measurement found: nothing is read for this."""
+        collect = self._backend.collect
+        contents = GaugeMetricFamily(f"{_PREFIX}contents", "Contents, by state.", labels=["state"])
+        size = GaugeMetricFamily(
+            f"{_PREFIX}content_bytes", "Bytes of contents, by state.", labels=["state"]
+        )
+        for state, found in collect.sizes.items():
+            contents.add_metric([state], found.contents)
+            size.add_metric([state], found.size)
+        yield from (contents, size)
+        yield _gauge("content_bytes_age_seconds", "Since these were measured.", collect.age)
+
 
 def connection_metrics(
     connections: int, unread: int, bodies: int, closed: Mapping[str, int], reasons: Iterable[str]
@@ -149,6 +182,17 @@ def connection_metrics(
     for reason in reasons:
         ended.add_metric([reason], closed[reason])
     yield ended
+
+
+def server_metrics(
+    free_bytes: int, backup_age: float | None, key_age: float | None
+) -> Iterator[Metric]:
+    """Yield the metrics of the disk, of the last backup, and of the fetched keys of JWTs."""
+    yield _gauge("free_bytes", "Free bytes on the disk of the data folder.", free_bytes)
+    if backup_age is not None:
+        yield _gauge("backup_age_seconds", "Since the last backup was made.", backup_age)
+    if key_age is not None:
+        yield _gauge("jwt_keys_age_seconds", "Since the keys of JWTs were fetched.", key_age)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

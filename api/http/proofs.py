@@ -1,6 +1,6 @@
 """Inclusion proofs of a user's events: the stored bytes, and the path to a signed root hash."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -9,10 +9,14 @@ from aiohttp import web
 
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import ATTEMPT
+from asset_ledger.api.contract.proofs import ProofsIn, proven_ids
 from asset_ledger.api.contract.shapes import ProofOut
+from asset_ledger.api.http.answers import compress_stream
+from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.request import Request
+from asset_ledger.ledger.commands.delete import assets_of
 from asset_ledger.ledger.errors import SigningKeyError, UnknownAssetError, UnknownJobError
-from asset_ledger.ledger.merkle.proof import END, ProvenEvent, document, document_start
+from asset_ledger.ledger.merkle.proof import END, ProvenEvent, TreeHead, document, document_start
 
 EVENTS_PER_PIECE: Final = 200
 """Events of a job that are proven and sent at a time."""
@@ -46,12 +50,49 @@ async def get_job_proof(request: Request) -> web.StreamResponse:
     attempt = request.parameters.get("attempt")
     prove = partial(request.proofs.job, user_id, job_id, signed, attempt=attempt)
     events = await prove(0, EVENTS_PER_PIECE)
+
+    async def pieces() -> AsyncIterator[Sequence[ProvenEvent]]:
+        piece = events
+        while piece:
+            yield piece
+            piece = await prove(piece[-1].position, EVENTS_PER_PIECE)
+
+    return await _stream(request, signed, pieces())
+
+
+@operation(
+    "POST",
+    "/api/log/proofs",
+    answers=ProofOut,
+    errors=[UnknownAssetError, SigningKeyError],
+    scope="audit",
+    takes=ProofsIn,
+)
+async def prove_assets(request: Request) -> web.StreamResponse:
+    """Return every event of many assets, deleted or not, under one checkpoint, in pieces."""
+    asset_ids = proven_ids(await read_json_as(request, JSON))
+    await request.ledger.replay(assets_of, request.user_id, asset_ids)
+    signed = await request.proofs.checkpoint()
+
+    async def pieces() -> AsyncIterator[Sequence[ProvenEvent]]:
+        for asset_id in asset_ids:
+            yield await request.proofs.events_of(asset_id, signed)
+
+    return await _stream(request, signed, pieces())
+
+
+async def _stream(
+    request: Request, signed: TreeHead, pieces: AsyncIterator[Sequence[ProvenEvent]]
+) -> web.StreamResponse:
+    """Send a proof object as its events are proven."""
     response = web.StreamResponse(headers={"Content-Type": JSON})
+    compress_stream(request, response)
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(document_start(signed) + joined(events))
-        while events := await prove(events[-1].position, EVENTS_PER_PIECE):
-            await response.write(b"," + joined(events))
+        before = document_start(signed)
+        async for events in pieces:
+            await response.write(before + joined(events))
+            before = b","
         await response.write(END)
     await response.write_eof()
     return response

@@ -35,14 +35,14 @@ class Protocol(web.RequestHandler):
     `early`: bytes that arrived and belong to no body: a part of a head, or pipelined requests.
     """
 
-    __slots__ = ("clients", "credit", "early", "owed", "request", "since", "user")
+    __slots__ = ("clients", "credit", "early", "held", "owed", "request", "since", "user")
 
     def __init__(self, clients: Connections, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.request: Request | None = None
         self.clients = clients
         self.since, self.credit = 0.0, clients.limits.stall
-        self.owed = self.early = 0
+        self.owed = self.held = self.early = 0
         self.user: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,9 +54,17 @@ class Protocol(web.RequestHandler):
             self.transport.set_write_buffer_limits(0)  # else small answers would stay unnoticed
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and cancel the read under way, whose answer has no reader.
+
+        aiohttp would raise `exc` in the handler. The traceback and what raised it would refer to
+        each other, and keep megabytes of an unread answer until a full garbage collection.
+        """
+        task, request, self.request = self._task_handler, self.request, None
+        is_reading = request is not None and request.is_read and not self.is_waiting
         self.clients.remove(self)
-        super().connection_lost(exc)
+        super().connection_lost(None)
+        if is_reading and task is not None:
+            task.cancel()
 
     def pause_writing(self) -> None:
         """Note that the client has not read all of what was sent."""
@@ -183,6 +191,7 @@ class Protocol(web.RequestHandler):
         waits = "Expect" in request.headers and not body.total_bytes
         if waits and not body.is_eof():
             resp.force_close()  # adds `Connection: close` to a head not yet sent
+        self.held = _size(resp)
         try:
             resp, reset = await super().finish_response(request, resp, start_time)
         finally:
@@ -190,6 +199,12 @@ class Protocol(web.RequestHandler):
             self.clients.finish(self)
         stalled = resp.status == HTTPStatus.REQUEST_TIMEOUT
         return resp, reset or ((waits or stalled) and not body.is_eof())
+
+
+def _size(response: web.StreamResponse) -> int:
+    """Return the bytes of a whole answer; 0 for a stream."""
+    body = response.body if isinstance(response, web.Response) else None
+    return len(body) if isinstance(body, bytes) else 0
 
 
 def _count(request: Request, response: web.StreamResponse) -> None:

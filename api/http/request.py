@@ -1,7 +1,7 @@
 """The request class of the handlers: aiohttp's, with the caller and the parsed parameters."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -11,9 +11,12 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
 from asset_ledger.api.contract.principal import Credential, Principal
+from asset_ledger.api.contract.tus import RESUMABLE, VERSION
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
+from asset_ledger.api.http.content_headers import BodyDigest
 from asset_ledger.api.http.cors import Cors
+from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
 from asset_ledger.ledger.commands.call import CallContext
@@ -37,14 +40,15 @@ class Request(web.BaseRequest):
     `credential` what authenticated it: by the cookie of a session if `by_session`;
     `user_id` is the owner of the assets and jobs that the request reads and writes: the caller,
     unless an admin names another user. `credit`: the seconds that the client may still stall while
-    it sends the body. `checked`: when its token was checked.
+    it sends the body. `checked`: when its token was checked. `is_read`: it may be cancelled.
     """
 
     backend: Backend
     openapi: Callable[[], bytes]
     counts: RequestCounts
     cors: Cors | None
-    sign_in: Callable[[str], Credential | None]
+    sign_in: Callable[[str], Awaitable[Credential | None]]
+    key_address: KeyAddress | None
     id: str
     began: float
     operation_name: str
@@ -57,10 +61,13 @@ class Request(web.BaseRequest):
     clients: Connections
     bodies: Budget
     credit: float
+    body_digest: BodyDigest | None = None
     checked: float
     is_still_allowed: Callable[["Request"], bool]
     path_values: Mapping[str, str]
     parameters: ParameterValues
+    is_read: bool = False
+    _as_of: int | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -84,11 +91,15 @@ class Request(web.BaseRequest):
         return read_asset_id(self.path_values[name])
 
     @property
+    def local_port(self) -> int:
+        """The port of this server that received the request; 0 once the client has gone."""
+        transport = self.transport
+        return transport.get_extra_info("sockname")[1] if transport is not None else 0
+
+    @property
     def session_cookie(self) -> str:
         """The name of the session's cookie. Browsers send a cookie to every port of a host."""
-        transport = self.transport
-        port = transport.get_extra_info("sockname")[1] if transport is not None else 0
-        return f"asset-ledger-{port}"
+        return f"asset-ledger-{self.local_port}"
 
     @property
     def session_text(self) -> str | None:
@@ -121,7 +132,14 @@ class Request(web.BaseRequest):
     async def as_of(self) -> int | None:
         """Return the position of `as_of`; None without it. Raises ParameterError."""
         as_of = self.parameters.get("as_of")
-        return None if as_of is None else await self.ledger.replay(Replay.position_as_of, as_of)
+        if as_of is not None:
+            self._as_of = await self.ledger.replay(Replay.position_as_of, as_of)
+        return self._as_of
+
+    @property
+    def reflected(self) -> int:
+        """The position of `as_of`, or the one that the tables reflect."""
+        return self.projections.position if self._as_of is None else self._as_of
 
     def prefers(self, preference: str) -> bool:
         """Return whether `Prefer` (RFC 7240) has this preference."""
@@ -141,6 +159,8 @@ class Request(web.BaseRequest):
         if self.by_session:  # else a shared cache may store it: it has no Authorization
             response.headers.setdefault("Cache-Control", "private")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if RESUMABLE in self.headers:  # errors before the handler, too
+            response.headers[RESUMABLE] = VERSION
         if self.cors is not None:
             self.cors.add_headers(self.headers, response.headers)
 

@@ -56,7 +56,7 @@ async def sign_in(request: Request) -> web.Response:
     """Exchange a token for the cookie of a session. Without authentication there is none."""
     check_not_foreign(request.headers)  # else another site could sign its own user in
     sent: Any = read_as(SessionIn, await read_json_as(request, JSON))
-    credential = request.sign_in(sent["token"])
+    credential = await request.sign_in(sent["token"])
     response = web.Response(status=204, headers=_NO_STORE)
     if credential is not None:
         await _end(request)

@@ -85,7 +85,7 @@ class Update:
             await request.ledger.edit.current(request.call(), request.asset_id)
         check_content(declared)
         check_upload(request, limit)
-        await begin(request)
+        await begin(request, is_content=True)
         self._stage = request.ledger.stage()
         staged = await receive(request, self._stage, limit)
         if announced is not None:

@@ -5,7 +5,9 @@
 - application/json: the fields alone, for a folder, for metadata without a file, or with the
   `digest` of bytes that the user owns already.
 - any other type: the content itself, its fields as query parameters (`tags` and `derived_from`
-  repeat, `metadata` is JSON text), checked against Repr-Digest or Content-Digest.
+  repeat, `metadata` is JSON text).
+
+A body that is not the one of its Repr-Digest or Content-Digest is refused.
 
 Promise: leaving the `async with` block discards staged bytes that no event names.
 """
@@ -112,7 +114,7 @@ class Upload:
         if announced is not None and (owned := await self._owned_content(announced)):
             _fill(fields, "content_type", declared)
             return self._request_of(fields, owned)
-        await begin(self._request)
+        await begin(self._request, is_content=True)
         staged = await receive(self._request, self._open_stage(), self._limit)
         if announced is not None:
             check_digest(announced, staged.digest)

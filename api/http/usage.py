@@ -4,10 +4,9 @@ from aiohttp import web
 
 from asset_ledger.api.contract.operations import operation
 from asset_ledger.api.contract.shapes import UsagePage
-from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
+from asset_ledger.api.contract.usage import USAGE, usage_query
 from asset_ledger.api.http.answers import json_answer, next_link
 from asset_ledger.api.http.request import Request
-from asset_ledger.projections.queries.usage import UsageQuery
 
 
 @operation(
@@ -21,11 +20,10 @@ from asset_ledger.projections.queries.usage import UsageQuery
 async def get_usage(request: Request) -> web.Response:
     """Return each group of live assets: count, bytes, largest size, first and last creation."""
     values = request.parameters
-    filters = request.filters(USAGE_FILTERS)
-    query = UsageQuery(request.user_id, values["group_by"], filters, values["sort"])
+    query = usage_query(request.user_id, values)
     page = await request.projections.usage.page(
         query, page_size=values["page_size"], cursor=values.get("cursor", "")
     )
-    parts = (query.group_by.encode(), page.json, page.next.encode())
+    parts = (",".join(query.group_by).encode(), page.json, page.next.encode())
     body = b'{"group_by":"%b","usage":[%b],"next":"%b"}' % parts
     return json_answer(body, page.position, headers=next_link(request, page.next))

@@ -8,6 +8,7 @@
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import Connection, connect
 from asset_ledger.api.sdk.context import ProcessingContext
+from asset_ledger.api.sdk.encoded import Output
 from asset_ledger.api.sdk.errors import (
     AssetDeletedError,
     FieldError,
@@ -23,12 +24,13 @@ from asset_ledger.api.sdk.errors import (
     UnreachableError,
     WorkflowError,
 )
+from asset_ledger.api.sdk.following import events
 from asset_ledger.api.sdk.found import ComparedAssets, Comparison, Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import Job
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.node import BaseNode, Result, run_node
 from asset_ledger.api.sdk.record import Event, NodeSummary, Usage
-from asset_ledger.api.sdk.results import Output
 from asset_ledger.api.sdk.workflow import Graph, run_workflow
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Job",
     "LedgerError",
     "Lineage",
+    "Listing",
     "NodeSummary",
     "NotConnectedError",
     "Output",
@@ -61,6 +64,7 @@ __all__ = [
     "Usage",
     "WorkflowError",
     "connect",
+    "events",
     "run_node",
     "run_workflow",
 ]

@@ -12,14 +12,16 @@ from typing import Any, Literal, Self, Unpack
 from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.api.sdk.listing import Listing
+from asset_ledger.api.sdk.record import AssetFilters, AssetRecord, Event, Filters, Usage
 from asset_ledger.api.sdk.wire import query_of
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
 from asset_ledger.ledger.errors import DigestMismatchError
 
-GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day"]
+GroupBy = Literal["node_id", "job_id", "workflow_id", "content_type", "day", "hour"]
 UsageSort = Literal["-bytes", "-count", "-largest", "-seconds", "-failed", "key"]
 
+ThumbnailSize = Literal[160, 320, 512, 1600]
 Direction = Literal["up", "down", "both"]
 
 
@@ -41,7 +43,7 @@ class Asset(AssetRecord):
         cursor: str = "",
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
-    ) -> tuple[list[Self], str]:
+    ) -> tuple[Listing[Self], str]:
         """Return one page of the matching assets, and the cursor of the next page.
 
         The cursor is `""` on the last page, and valid only with the same filters. `limit` is at
@@ -52,7 +54,8 @@ class Asset(AssetRecord):
         if user_id is not None:
             gateway = gateway.for_user(user_id)
         page = await gateway.page(query_of({**filters, "page_size": limit, "cursor": cursor}))
-        return [cls.of(document, gateway) for document in page["assets"]], page["next"]
+        found = (cls.of(document, gateway) for document in page["assets"])
+        return Listing(cls, found), page["next"]
 
     @classmethod
     async def iterate(
@@ -92,28 +95,56 @@ class Asset(AssetRecord):
         return list(answer["deleted_asset_ids"])
 
     @classmethod
+    async def update_many(
+        cls,
+        ids: Sequence[str],
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        parent_id: str | UnsetType = UNSET,
+        gateway: Gateway | None = None,
+    ) -> list[str]:
+        """Add and remove tags of at most 10,000 assets, or move them; return those that changed.
+
+        `parent_id` is a folder, or the user's id: home. Everything is checked before the first
+        change. Raises UnknownAssetError, AssetDeletedError, FieldError.
+        """
+        move = {} if parent_id is UNSET else {"parent_id": parent_id}
+        fields = {"ids": [*ids], "add_tags": [*add_tags], "remove_tags": [*remove_tags], **move}
+        answer = await (gateway or current_gateway()).bulk_update(fields)
+        return list(answer["updated_asset_ids"])
+
+    @classmethod
+    async def restore_many(cls, ids: Sequence[str], *, gateway: Gateway | None = None) -> list[str]:
+        """Restore at most 256 deleted assets, all or none; return those that were deleted.
+
+        Folders come back with their contents. Raises UnknownAssetError, NotRestorableError.
+        """
+        answer = await (gateway or current_gateway()).bulk_restore([*ids])
+        return list(answer["restored_asset_ids"])
+
+    @classmethod
     async def usage(
         cls,
         *,
-        group_by: GroupBy = "node_id",
-        workflow_id: str | Sequence[str] | None = None,
-        job_id: str | Sequence[str] | None = None,
-        node_id: str | Sequence[str] | None = None,
-        attempt: int | Sequence[int] | None = None,
+        group_by: GroupBy | tuple[GroupBy, GroupBy] = "node_id",
+        tz: str | None = None,
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
-    ) -> list[Usage]:
+        **filters: Unpack[AssetFilters],
+    ) -> Listing[Usage]:
         """Return count and bytes of the live assets per group: the first `limit` groups.
 
-        `limit` is at most 1,000. The totals include every earlier write of this connection.
-        Raises ParameterError; ProjectionBehindError if the totals do not follow the log.
+        With two groupings there is a group for each pair. `tz` is the zone of days and hours, by
+        default UTC. `limit` is at most 1,000. The totals include every earlier write of this
+        connection. Raises ParameterError; ProjectionBehindError if the totals lag too far.
         """
-        options = {"group_by": group_by, "sort": sort, "page_size": limit}
-        made_by = {"workflow_id": workflow_id, "job_id": job_id, "node_id": node_id}
-        query = query_of({**options, **made_by, "attempt": attempt})
+        groups = group_by if isinstance(group_by, str) else ",".join(group_by)
+        options = {"group_by": groups, "tz": tz, "sort": sort, "page_size": limit}
+        query = query_of({**options, **filters})
         page = await (gateway or current_gateway()).usage(query)
-        return [Usage.of(document) for document in page["usage"]]
+        return Listing(Usage, map(Usage.of, page["usage"]))
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the content of this version in pieces, and check its digest.
@@ -151,12 +182,12 @@ class Asset(AssetRecord):
             partial.unlink(missing_ok=True)
         return target
 
-    async def thumbnail(self) -> bytes:
-        """Return a WebP of this image or video, of at most 512 pixels a side.
+    async def thumbnail(self, *, size: ThumbnailSize = 512) -> bytes:
+        """Return a WebP of this image or video, of at most `size` pixels a side.
 
         Raises RefusedError for a content that cannot be drawn.
         """
-        return await self.gateway.thumbnail(self.id, self.version)
+        return await self.gateway.thumbnail(self.id, self.version, size)
 
     async def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`).
@@ -167,9 +198,10 @@ class Asset(AssetRecord):
         document = await self.gateway.lineage(self.id, query)
         return Lineage.of(document, partial(type(self).of, gateway=self.gateway))
 
-    async def history(self) -> list[Event]:
+    async def history(self) -> Listing[Event]:
         """Return every event of this asset, oldest first. Raises UnknownAssetError."""
-        return [Event.of(document) async for document in self.gateway.asset_history(self.id)]
+        found = [Event.of(document) async for document in self.gateway.asset_history(self.id)]
+        return Listing(Event, found)
 
     async def update(
         self,

@@ -16,7 +16,7 @@ import orjson
 from yarl import URL
 
 from asset_ledger.api.contract.problems import error_of
-from asset_ledger.api.sdk.errors import UnreachableError
+from asset_ledger.api.sdk.errors import NotConnectedError, UnreachableError
 from asset_ledger.api.sdk.form import Body, SourceError
 from asset_ledger.api.sdk.gateway import Query
 from asset_ledger.api.sdk.retry import TEMPORARY, RetryPolicy
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 BROKEN: Final = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 """What aiohttp raises for a network failure."""
+
+BROKEN_OFF: Final = (*BROKEN, RuntimeError)
+"""What aiohttp raises while a body is read; a RuntimeError if the connection was closed here."""
 
 UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """What aiohttp raises if there is no such name, or if nothing accepts a connection."""
@@ -89,7 +92,7 @@ class Client:
     ) -> dict[str, Any]:
         """Return the JSON object of the answer. `body` makes the body of each attempt."""
         url = self._url_of(path, query)
-        return await self._retried(partial(self._attempt, method, url, headers, body))
+        return await self.retried(partial(self._attempt, method, url, headers, body))
 
     async def text(self, path: str) -> str:
         """Return the body of an answer as text."""
@@ -100,28 +103,48 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """Return an answer whose body is not read yet. The caller releases it."""
         url = self._url_of(path, query)
-        return await self._retried(partial(self._send, "GET", url, headers, None))
+        return await self.retried(partial(self._send, "GET", url, headers, None))
 
     async def pieces(
         self, path: str, query: Query = (), headers: Mapping[str, str] = {}
     ) -> AsyncGenerator[bytes]:
         """Yield the body of an answer as it arrives. Raises UnreachableError if it breaks off."""
-        async with await self.open(path, headers, query) as response:
+        async for piece in self.body(await self.open(path, headers, query)):
+            yield piece
+
+    async def body(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        """Yield the rest of an open answer, and release it. Raises what `pieces` raises."""
+        async with response:
             try:
                 async for piece in response.content.iter_any():
                     yield piece
-            except BROKEN as error:
+            except BROKEN_OFF as error:
                 raise self.broken(error) from error
 
+    async def connect(self) -> None:
+        """Prepare the connections of the running event loop. Raises NotConnectedError if closed."""
+        await self._sessions.session()
+
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections: later calls raise NotConnectedError."""
         await self._sessions.close()
 
-    def broken(self, error: Exception) -> UnreachableError:
+    def broken(self, error: Exception) -> UnreachableError | NotConnectedError:
         """Return the error for an answer that broke off."""
+        if self._sessions.closed:
+            return NotConnectedError()
         return UnreachableError(f"the connection to {self.url} broke off, try again: {error!r}")
 
-    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: Body | None = None
+    ) -> tuple[Mapping[str, str], dict[str, Any] | None]:
+        """Return the headers of an answer and its JSON object, if it has a body. Once: no retry."""
+        response = await self._send(method, self._url_of(path, ()), headers, body)
+        async with response:
+            text = await self._read(response)
+        return response.headers, self._object(text) if text else None
+
+    async def retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Retry as the policy says; less before the first answer: the address may be wrong."""
         began = time.monotonic()
 
@@ -148,13 +171,20 @@ class Client:
     ) -> dict[str, Any]:
         response = await self._send(method, url, headers, await body() if body else None)
         async with response:
-            try:
-                answer: dict[str, Any] = orjson.loads(await response.read())
-            except BROKEN as error:
-                raise self.broken(error) from error
-            except orjson.JSONDecodeError as error:
-                raise LedgerError(f"{self.url} sent no JSON: check the address") from error
-        return answer
+            return self._object(await self._read(response))
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await response.read()
+        except BROKEN as error:
+            raise self.broken(error) from error
+
+    def _object(self, text: bytes) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise LedgerError(f"{self.url} sent no JSON: check the address") from error
+        return found
 
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: Body | None
@@ -172,6 +202,7 @@ class Client:
                 timeout=TIMEOUT if self.answers.any else FIRST_CONNECT,
             )
             self.answers.note(response)
+            self._sessions.note(response)
             if response.status < 300:
                 return response
             async with response:

@@ -4,16 +4,13 @@ Without a connection, ASSET_LEDGER_URL names the ledger, and ASSET_LEDGER_TOKEN 
 """
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from asset_ledger.api.sdk.errors import NotConnectedError
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.open_resource import OpenResource
 from asset_ledger.api.sdk.remote import LOCAL_USER, RemoteGateway
 
 ambient: Final[ContextVar[Gateway | None]] = ContextVar("asset_ledger_gateway", default=None)
@@ -31,7 +28,16 @@ class _Process:
     """The connection that `install` made for the whole process."""
 
     gateway: Gateway | None = None
-    installed: "Connection | None" = None  # without this reference its task would be collected
+
+
+class OpenGateway(Gateway, Protocol):
+    """A gateway that holds what its calls need, until `close`."""
+
+    async def open(self) -> None:
+        """Open what the calls need. Raises DataFolderError, and NotConnectedError after `close`."""
+
+    async def close(self) -> None:
+        """Close it: later calls raise NotConnectedError."""
 
 
 def connect(
@@ -52,7 +58,7 @@ def connect(
         address = url or os.environ.get("ASSET_LEDGER_URL")
         if not address:
             raise NotConnectedError("connect() needs a url or a data_dir, or set ASSET_LEDGER_URL")
-        return Connection(_over_http(RemoteGateway(address, token)))
+        return Connection(RemoteGateway(address, token))
     if url is not None or token is not None:
         raise ValueError("connect() takes a url (and a token) or a data_dir, not both")
     return Connection(_in_process(Path(data_dir), user_id))
@@ -86,63 +92,48 @@ def _of_a_block() -> Gateway | None:
 class Connection:
     """A connection to one ledger: use it with `async with`, or `install()` it for the process."""
 
-    def __init__(self, opening: AbstractAsyncContextManager[Gateway]) -> None:
-        self._opening = opening
+    def __init__(self, gateway: OpenGateway) -> None:
+        self._gateway = gateway
         self._before: Gateway | None = None
-        self._installed: OpenResource[Gateway] | None = None
 
     async def __aenter__(self) -> Gateway:
         """Open the ledger and use it inside the block. Raises DataFolderError for a folder."""
-        gateway = await self._opening.__aenter__()
+        await self._gateway.open()
         self._before = ambient.get()
-        ambient.set(gateway)
-        return gateway
+        ambient.set(self._gateway)
+        return self._gateway
 
     async def __aexit__(self, *_: object) -> None:
         # Not `reset(token)`: a fixture or a notebook may leave the block in another context.
         ambient.set(self._before)
-        await self._opening.__aexit__(None, None, None)
+        await self.close()
 
     async def install(self) -> Self:
-        """Open the ledger for the whole process, until `close` or the end of this event loop.
+        """Use the ledger in the whole process, in every event loop, until `close`.
 
-        Raises DataFolderError for a folder.
+        A data folder is open in one event loop at a time: it closes with the loop, and the next
+        loop opens it. Raises DataFolderError for a folder.
         """
-        self._installed = OpenResource(self._opening)
-        _Process.gateway = await self._installed.opened()
-        _Process.installed = self
+        await self._gateway.open()
+        _Process.gateway = self._gateway
         return self
 
     async def close(self) -> None:
-        """Undo `install`."""
-        if self._installed is not None:
-            _uninstall(await self._installed.opened())
-            await self._installed.release()
+        """Close the connection; undo `install`. Raises EventLoopError where a folder is not open.
+
+        Later calls, also of the assets that it returned, raise NotConnectedError.
+        """
+        await self._gateway.close()
+        if _Process.gateway is self._gateway:
+            _Process.gateway = None
 
 
-@asynccontextmanager
-async def _over_http(gateway: RemoteGateway) -> AsyncIterator[Gateway]:
-    try:
-        yield gateway
-    finally:
-        await gateway.close()
-
-
-@asynccontextmanager
-async def _in_process(data_dir: Path, user_id: str) -> AsyncIterator[Gateway]:
+def _in_process(data_dir: Path, user_id: str) -> OpenGateway:
     # Imported here: a client over HTTP must load neither a server nor eventsourcing.
-    from asset_ledger.api.sdk.embedded import open_embedded  # noqa: PLC0415
+    from asset_ledger.api.sdk.embedded import EmbeddedGateway  # noqa: PLC0415
+    from asset_ledger.api.sdk.open_folder import OpenFolder  # noqa: PLC0415
 
-    async with open_embedded(data_dir, user_id) as gateway:
-        try:
-            yield gateway
-        finally:
-            _uninstall(gateway)
-
-
-def _uninstall(gateway: Gateway) -> None:
-    if _Process.gateway is gateway:
-        _Process.gateway = _Process.installed = None
+    return EmbeddedGateway(OpenFolder(data_dir), user_id)
 
 
 @cache

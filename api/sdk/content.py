@@ -5,6 +5,7 @@ held whole in memory. A source that cannot be rewound is copied to a temporary f
 """
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final, TypeVar
+
+from asset_ledger.ledger.ids import Digest, digest_from_hex
 
 T = TypeVar("T")
 
@@ -45,10 +48,17 @@ class UploadContent:
             return None
         return b"".join([piece async for piece in self.chunks()])
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the content from its start. Raises ValueError if the file became shorter."""
-        left = self.size
-        await self._do(self._file.seek, self._start)
+    async def digest(self) -> Digest:
+        """Return the digest of the content. Raises ValueError if the file became shorter."""
+        hashed = hashlib.sha256()
+        async for piece in self.chunks():
+            hashed.update(piece)
+        return digest_from_hex(hashed.hexdigest())
+
+    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes]:
+        """Yield the content from an offset. Raises ValueError if the file became shorter."""
+        left = self.size - offset
+        await self._do(self._file.seek, self._start + offset)
         while left:
             piece = await self._do(self._file.read, min(PIECE, left))
             if not piece:

@@ -20,6 +20,7 @@ from asset_ledger.api.sdk.connection import current_gateway
 from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
 from asset_ledger.api.sdk.endings import ending
 from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
 from asset_ledger.api.sdk.wire import query_of
 from asset_ledger.ledger.errors import LedgerError
@@ -153,7 +154,7 @@ class ProcessingContext:
 
     async def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
-    ) -> tuple[list[Asset], str]:
+    ) -> tuple[Listing[Asset], str]:
         """Return a page of this user's assets, of any job: see `Asset.paginate`."""
         gateway = self.user_gateway
         return await Asset.paginate(limit=limit, cursor=cursor, gateway=gateway, **filters)
@@ -173,14 +174,17 @@ class ProcessingContext:
             stack.pop_all()
             return file
 
-    async def history(self) -> AsyncGenerator[Event]:
-        """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
-        async for document in self.user_gateway.job_history(self.job_id):
+    async def history(self, *, attempt: int | None = None) -> AsyncGenerator[Event]:
+        """Yield the events of this job, or of one attempt, in log order.
+
+        Raises UnknownJobError if there are none.
+        """
+        async for document in self.user_gateway.job_history(self.job_id, attempt):
             yield Event.of(document)
 
     async def nodes(
         self, *, attempt: int | None = None, sort: NodeSort = "created_at"
-    ) -> list[NodeSummary]:
+    ) -> Listing[NodeSummary]:
         """Return every node of this job, or of one attempt: runs, failures, seconds, live assets.
 
         Raises UnknownJobError if the job has no events.
@@ -192,7 +196,7 @@ class ProcessingContext:
         while page["next"]:
             page = await gateway.nodes(self.job_id, [*query, ("cursor", page["next"])])
             found += page["nodes"]
-        return [NodeSummary.of(document) for document in found]
+        return Listing(NodeSummary, map(NodeSummary.of, found))
 
     @property
     def user_gateway(self) -> Gateway:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 
-from asset_ledger.api.sdk.client import BROKEN, Client
+from asset_ledger.api.sdk.client import BROKEN_OFF, Client
 from asset_ledger.ledger.errors import ContentDamagedError, VersionConflictError
 from asset_ledger.ledger.ids import digest_from_hex
 
@@ -39,7 +39,7 @@ class Download:
                         yield piece
                     self._check_digest()
                     return
-                except BROKEN as error:
+                except BROKEN_OFF as error:
                     broken = 0 if self._received > before else broken + 1
                     if broken == self._client.retry.attempts:
                         raise self._client.broken(error) from error

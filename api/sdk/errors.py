@@ -4,7 +4,8 @@ LedgerError
 ├── UnavailableError
 │   └── UnreachableError      the ledger could not be reached, or its answer broke off
 ├── EventLoopError          the call cannot run on this event loop
-├── NotConnectedError       no ledger is connected: use `connect`, or set ASSET_LEDGER_URL
+├── MissingPackageError     an optional package is not installed
+├── NotConnectedError       no ledger is connected (use `connect`), or the connection was closed
 ├── SaveError               the return value of a node could not be saved
 └── WorkflowError           the graph has a circle, an id twice, or an unknown input
 """
@@ -56,6 +57,7 @@ __all__ = [
     "JobStateError",
     "KeyReusedError",
     "LedgerError",
+    "MissingPackageError",
     "MissingScopeError",
     "NotConnectedError",
     "OutcomeUnknownError",
@@ -85,8 +87,15 @@ class EventLoopError(LedgerError):
     """A call cannot run on this event loop, or would wait for itself. Nothing was sent."""
 
 
+class MissingPackageError(LedgerError):
+    """An optional package is not installed. The message has the command that installs it."""
+
+
 class NotConnectedError(LedgerError):
-    """No ledger is connected: use `connect`, or set ASSET_LEDGER_URL."""
+    """No ledger is connected (use `connect`, or set ASSET_LEDGER_URL), or it was closed."""
+
+    def __init__(self, message: str = "this connection was closed: connect again") -> None:
+        super().__init__(message)
 
 
 class SaveError(LedgerError):

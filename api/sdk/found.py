@@ -1,17 +1,20 @@
 """Answers that hold several assets: the comparison of two jobs, and the lineage of an asset."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, Self, TypeVar
 
-from asset_ledger.api.sdk.gateway import Document
+from asset_ledger.api.sdk.gateway import Document, Query
+from asset_ledger.api.sdk.html import comparison_html
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.record import AssetRecord
+from asset_ledger.api.sdk.snapshot import Values
 
 A = TypeVar("A", bound=AssetRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedAssets(Generic[A]):
+class ComparedAssets(Values, Generic[A]):
     """The nth asset with one name that a node made in two jobs: `a` and `b`, None if absent."""
 
     node_id: str | None
@@ -23,7 +26,7 @@ class ComparedAssets(Generic[A]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(Generic[A]):
+class Comparison(Values, Generic[A]):
     """The live assets of two jobs, by node and name. `counts` has the rows of each status.
 
     `attempt_a` and `attempt_b` are the compared attempts. `first_divergence` is the first row that
@@ -35,7 +38,10 @@ class Comparison(Generic[A]):
     attempt_a: int
     attempt_b: int
     counts: Mapping[str, int]
-    rows: Sequence[ComparedAssets[A]]
+    rows: Listing[ComparedAssets[A]]
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self)
 
     @property
     def first_divergence(self) -> ComparedAssets[A] | None:
@@ -46,8 +52,19 @@ class Comparison(Generic[A]):
     def of(cls, document: Document, asset: Callable[[Document], A]) -> Self:
         """Return the comparison of a document. `asset` makes its assets."""
         given = {name: document[name] for name in ("a", "b", "attempt_a", "attempt_b", "counts")}
-        rows = tuple(_row(row, asset) for row in document["rows"])
+        rows = Listing(ComparedAssets, (_row(row, asset) for row in document["rows"]))
         return cls(**given, rows=rows)
+
+
+async def whole_comparison(page: Callable[[Query], Awaitable[Document]]) -> Document:
+    """Return a comparison with the rows of all pages. `page` takes the query of one."""
+    rows, cursor, document = [], "", None
+    while document is None or cursor:
+        found = await page([("page_size", "1000"), ("cursor", cursor)])
+        document = document or found
+        rows += found["rows"]
+        cursor = found["next"]
+    return {**document, "rows": rows, "next": ""}
 
 
 class Edge(NamedTuple):
@@ -58,23 +75,24 @@ class Edge(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lineage(Generic[A]):
+class Lineage(Values, Generic[A]):
     """What an asset was made from, and what was made from it. `root` is its id.
 
     `assets` has the root and deleted assets too. `truncated`: there are more assets.
     """
 
     root: str
-    assets: Sequence[A]
+    assets: Listing[A]
     edges: Sequence[Edge]
     truncated: bool
 
     @classmethod
     def of(cls, document: Document, asset: Callable[[Document], A]) -> Self:
         """Return the lineage of a document. `asset` makes its assets."""
+        assets = tuple(map(asset, document["nodes"]))  # the root is always among them
         return cls(
             root=document["root"],
-            assets=tuple(map(asset, document["nodes"])),
+            assets=Listing(type(assets[0]), assets),
             edges=tuple(Edge(each["from"], each["to"]) for each in document["edges"]),
             truncated=document["truncated"],
         )

@@ -54,14 +54,27 @@ class Gateway(Protocol):
         Raises UnknownAssetError, ParameterError.
         """
 
-    async def thumbnail(self, asset_id: str, version: int) -> bytes:
-        """Return a WebP of an image or a video. Raises UnknownAssetError, RefusedError."""
+    async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
+        """Return a WebP of an image or a video, of at most `size` pixels a side.
+
+        Raises UnknownAssetError, RefusedError.
+        """
 
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count the assets that match `filter`, or delete `expected_count` of them.
 
         Raises VersionConflictError if another number matches, ParameterError, FieldError.
         """
+
+    async def bulk_update(self, fields: Fields) -> Document:
+        """Change tags or folder of the assets `ids`, or of `expected_count` that match `filter`.
+
+        Raises UnknownAssetError, AssetDeletedError, VersionConflictError, ParameterError,
+        FieldError.
+        """
+
+    async def bulk_restore(self, ids: Sequence[str]) -> Document:
+        """Restore assets, all or none. Raises UnknownAssetError, NotRestorableError."""
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`, with every earlier write of this gateway.
@@ -104,7 +117,7 @@ class Gateway(Protocol):
         """Return `{"jobs": [...], "next": "..."}`. Raises ParameterError, CursorError."""
 
     async def compare(self, a: str, b: str, query: Query = ()) -> Document:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
+        """Return a page of the comparison of two jobs. Raises UnknownJobError, CursorError."""
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
         """Record the start of an attempt of a job, and return its number. None means absent.
@@ -124,5 +137,11 @@ class Gateway(Protocol):
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
 
-    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """Yield the events of a job in log order. Raises UnknownJobError."""
+    def events(self, query: Query) -> AsyncGenerator[Document]:
+        """Yield events as they are recorded, for ever: those after `after`, or from now on.
+
+        Raises ParameterError; UnavailableError if a server stays unreachable.
+        """
+
+    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""

@@ -4,18 +4,36 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack
 
 from asset_ledger.api.sdk.asset import Asset
 from asset_ledger.api.sdk.connection import current_gateway
-from asset_ledger.api.sdk.found import Comparison
+from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Document, Gateway
+from asset_ledger.api.sdk.html import record_html
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.record import known_fields
 from asset_ledger.api.sdk.snapshot import Snapshot
 from asset_ledger.api.sdk.wire import query_of
 
-JobSort = Literal["created_at", "-created_at"]
+JobSort = Literal["created_at", "-created_at", "-bytes", "-assets", "-duration", "-finished_at"]
 Several = str | Sequence[str] | None
+
+
+class JobFilters(TypedDict, total=False):
+    """Filters of a list of jobs, and its order. All must match; of several values, one must."""
+
+    status: Several
+    workflow_id: Several
+    parent_job_id: Several
+    node_id: Several
+    """Matches jobs with an asset or a run of this node."""
+    query: str | None
+    """What the id begins with."""
+    started_after: datetime | str | None
+    started_before: datetime | str | None
+    sort: JobSort
+    """Default: `created_at`, by first event."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -24,6 +42,10 @@ class JobRecord(Snapshot):
 
     `assets` and `bytes` count its live assets. `status` is `untracked` without a start or an end.
     """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("job_id", "status", "attempt", "workflow_id", "assets", "bytes", "started_at", "error"),
+    )
 
     job_id: str
     user_id: str
@@ -47,6 +69,9 @@ class JobRecord(Snapshot):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.job_id!r} {self.status} {self.assets} assets>"
 
+    def _repr_html_(self) -> str:
+        return record_html(self)
+
 
 class Job(JobRecord):
     """A job as it was read. Every method may raise UnavailableError."""
@@ -61,45 +86,33 @@ class Job(JobRecord):
     async def paginate(
         cls,
         *,
-        status: Several = None,
-        workflow_id: Several = None,
-        parent_job_id: Several = None,
-        sort: JobSort = "created_at",
         limit: int = 100,
         cursor: str = "",
         gateway: Gateway | None = None,
-    ) -> tuple[list[Self], str]:
+        **filters: Unpack[JobFilters],
+    ) -> tuple[Listing[Self], str]:
         """Return a page of the matching jobs, and the cursor of the next page, `""` on the last.
 
         `limit` is at most 1,000. Raises ParameterError, CursorError.
         """
         gateway = gateway or current_gateway()
-        filters = {"status": status, "workflow_id": workflow_id, "parent_job_id": parent_job_id}
-        query = query_of({**filters, "sort": sort, "page_size": limit, "cursor": cursor})
+        query = query_of({**filters, "page_size": limit, "cursor": cursor})
         page = await gateway.jobs(query)
-        return [cls.of(document, gateway) for document in page["jobs"]], page["next"]
+        found = (cls.of(document, gateway) for document in page["jobs"])
+        return Listing(cls, found), page["next"]
 
     @classmethod
     async def iterate(
         cls,
         *,
-        status: Several = None,
-        workflow_id: Several = None,
-        parent_job_id: Several = None,
-        sort: JobSort = "created_at",
         gateway: Gateway | None = None,
+        **filters: Unpack[JobFilters],
     ) -> AsyncGenerator[Self]:
         """Yield all matching jobs, read page by page. Raises ParameterError."""
         gateway, cursor, more = gateway or current_gateway(), "", True
         while more:
             jobs, cursor = await cls.paginate(
-                status=status,
-                workflow_id=workflow_id,
-                parent_job_id=parent_job_id,
-                sort=sort,
-                limit=1_000,
-                cursor=cursor,
-                gateway=gateway,
+                limit=1_000, cursor=cursor, gateway=gateway, **filters
             )
             more = bool(cursor)
             for job in jobs:
@@ -107,7 +120,8 @@ class Job(JobRecord):
 
     async def compare(self, other: "JobRecord | str") -> Comparison[Asset]:
         """Compare the assets of this job (a) with those of another (b). Raises UnknownJobError."""
-        document = await self.gateway.compare(self.job_id, id_of(other))
+        page = partial(self.gateway.compare, self.job_id, id_of(other))
+        document = await whole_comparison(page)
         return Comparison.of(document, partial(Asset.of, gateway=self.gateway))
 
 

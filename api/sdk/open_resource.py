@@ -8,6 +8,8 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
+from asset_ledger.api.sdk.errors import NotConnectedError
+
 T = TypeVar("T")
 
 
@@ -16,12 +18,16 @@ class OpenResource(Generic[T]):
 
     def __init__(self, opening: AbstractAsyncContextManager[T]) -> None:
         self._opened: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._ended = False
         self._task = asyncio.create_task(self._keep(opening))
 
     async def opened(self) -> T:
-        """Return the resource. Raises what opening it raised."""
-        # Shielded: a cancelled caller would cancel the opening for all callers.
-        return self._opened.result() if self._opened.done() else await asyncio.shield(self._opened)
+        """Return the resource. Raises what opening it raised, NotConnectedError once it closes."""
+        if not self._opened.done():
+            await asyncio.wait([self._opened])  # a cancelled caller does not cancel the opening
+        if self._ended:
+            raise NotConnectedError()
+        return self._opened.result()
 
     async def release(self) -> None:
         """Close the resource, and return when it is closed. Raises what closing it raised."""
@@ -34,7 +40,14 @@ class OpenResource(Generic[T]):
         try:
             async with opening as opened:
                 self._opened.set_result(opened)
-                await asyncio.Event().wait()  # until this task is cancelled
+                try:
+                    await asyncio.Event().wait()  # until this task is cancelled
+                finally:
+                    self._ended = True
+        except asyncio.CancelledError:
+            self._ended = True  # else callers would wait for an opening that was cancelled
+            self._opened.cancel()
+            raise
         except Exception as error:
             if self._opened.done():
                 raise

@@ -9,10 +9,12 @@ import orjson
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import COUNT, DELETED, FILTERS, QUERY, SORT
 from asset_ledger.api.contract.jobs import (
-    COMPARED_ATTEMPTS,
-    JOB_FILTERS,
+    COMPARISON,
     JOB_LISTING,
     compared_attempts,
+    counted_jobs,
+    job_query,
+    jobs_per_page,
 )
 from asset_ledger.api.contract.lineage import DEPTH, DIRECTION
 from asset_ledger.api.contract.nodes import NODE_LISTING
@@ -23,16 +25,16 @@ from asset_ledger.api.contract.parameters import (
     Parameter,
     Parameters,
 )
-from asset_ledger.api.contract.usage import USAGE, USAGE_FILTERS
+from asset_ledger.api.contract.usage import USAGE, usage_query
 from asset_ledger.api.sdk.gateway import Document, Query
-from asset_ledger.projections.queries.job_comparison import AttemptName, comparison_document
+from asset_ledger.projections.queries.compare import AttemptName
+from asset_ledger.projections.queries.job_comparison import STATUSES, comparison_document
 from asset_ledger.projections.queries.lineage import lineage_document
-from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.serving import Projections
 
 _LISTING: Final = Parameters(*FILTERS, DELETED, SORT, PAGE_SIZE, CURSOR, COUNT, QUERY)
 _LINEAGE: Final = Parameters(DIRECTION, DEPTH)
-_COMPARED: Final = Parameters(COMPARED_ATTEMPTS)
+_COMPARED: Final = Parameters(*COMPARISON)
 
 
 def _without_position(parameters: Sequence[Parameter]) -> Parameters:
@@ -80,24 +82,20 @@ class TableQueries:
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`."""
         given = _USAGE.read(query)
-        filters = _chosen(USAGE_FILTERS, given)
-        usage = UsageQuery(self._user_id, given["group_by"], filters, given["sort"])
         page = await self._tables.usage.page(
-            usage, page_size=given["page_size"], cursor=given.get("cursor", "")
+            usage_query(self._user_id, given),
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
         )
         return _page("usage", page.json, page.next)
 
     async def jobs(self, query: Query) -> Document:
         """Return `{"jobs": [...], "next": "..."}`."""
-        given = _JOBS.read(query)
-        page = await self._tables.jobs.page(
-            self._user_id,
-            _chosen(JOB_FILTERS, given),
-            sort=given["sort"],
-            page_size=given["page_size"],
-            cursor=given.get("cursor", ""),
-        )
-        return _page("jobs", page.json, page.next)
+        given, jobs = _JOBS.read(query), self._tables.jobs
+        wanted, size = job_query(self._user_id, given), jobs_per_page(given)
+        page = await jobs.page(wanted, page_size=size, cursor=given.get("cursor", ""))
+        counted = await counted_jobs(jobs, wanted, given.get("count"))
+        return {**_page("jobs", page.json, page.next), **counted}
 
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
@@ -113,12 +111,18 @@ class TableQueries:
         return _page("nodes", page.json, page.next)
 
     async def compare(self, a: str, b: str, query: Query) -> Document:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
-        first, second = compared_attempts(_COMPARED.read(query).get("attempt", ()))
-        comparison = await self._tables.comparisons.compare(
-            self._user_id, AttemptName(a, first), AttemptName(b, second)
+        """Return a page of the comparison of two jobs. Raises UnknownJobError."""
+        given = _COMPARED.read(query)
+        first, second = compared_attempts(given.get("attempt", ()))
+        page = await self._tables.comparisons.page(
+            self._user_id,
+            AttemptName(a, first),
+            AttemptName(b, second),
+            statuses=given.get("status", STATUSES),
+            page_size=given["page_size"],
+            cursor=given.get("cursor", ""),
         )
-        return _plain(comparison_document(comparison))
+        return _plain(comparison_document(page))
 
     async def lineage(self, asset_id: str, query: Query) -> Document:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""

@@ -3,19 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final, Literal, Self, TypedDict
+from typing import Any, ClassVar, Final, Literal, Self, TypedDict
 
 from asset_ledger.api.sdk.gateway import Document, Gateway
-from asset_ledger.api.sdk.snapshot import Snapshot
+from asset_ledger.api.sdk.html import previews, record_html
+from asset_ledger.api.sdk.snapshot import Snapshot, Values
 from asset_ledger.ledger.domain.event import parse_time
 
 NodeSort = Literal["created_at", "-seconds", "-failed", "-bytes", "-assets"]
 Sort = Literal["created_at", "-created_at", "name", "-name", "size", "-size"]
 
 
-class Filters(TypedDict, total=False):
-    """Filters of a list of assets. All must match; of several values, one must match."""
+class AssetFilters(TypedDict, total=False):
+    """Filters of assets. All must match; of several values, one must match."""
 
+    id: str | Sequence[str] | None
     workflow_id: str | Sequence[str] | None
     node_id: str | Sequence[str] | None
     job_id: str | Sequence[str] | None
@@ -33,6 +35,11 @@ class Filters(TypedDict, total=False):
     size_max: int | None
     missing: str | Sequence[str] | None
     """`job_id`, `node_id` or `workflow_id`: matches assets without it."""
+
+
+class Filters(AssetFilters, total=False):
+    """Filters of a list of assets, its words and its order."""
+
     query: str | None
     """Words that an asset must all have in its name, tags or metadata."""
     deleted: Literal["false", "true", "any"] | None
@@ -48,6 +55,10 @@ class AssetRecord(Snapshot):
     without a file. `parent_id` is the user's id outside of any folder. `etag` is `v<version>`.
     `position` is the position of its last event in the log.
     """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("name", "content_type", "size", "node_id", "job_id", "attempt", "created_at", "id"),
+    )
 
     id: str
     user_id: str
@@ -91,6 +102,9 @@ class AssetRecord(Snapshot):
             f"<{type(self).__name__} {self.name!r} {self.size:,} bytes {self.id} v{self.version}>"
         )
 
+    def _repr_html_(self) -> str:
+        return record_html(self, previews([self]).get(self.id))
+
     @property
     def is_folder(self) -> bool:
         """Whether this asset is a folder."""
@@ -101,12 +115,12 @@ _NAMES: Final = tuple(f.name for f in fields(AssetRecord) if f.name != "gateway"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class Usage(Values):
     """Count and bytes of the live assets of one node (or job, workflow, content type, day).
 
-    `key` is None for the assets without one. `largest` is the size of the largest, in bytes.
-    `runs` is the number of runs of nodes that ended, `failed` how many of them failed, and
-    `seconds` the time that they took together.
+    `key` is None for the assets without one; `subkey` is that of a second grouping.
+    `largest` is the size of the largest, in bytes. `runs` is the number of runs of nodes that
+    ended, `failed` how many of them failed, and `seconds` the time that they took together.
     """
 
     key: str | None
@@ -118,6 +132,7 @@ class Usage:
     runs: int
     failed: int
     seconds: float
+    subkey: str | None = None
 
     @classmethod
     def of(cls, document: Document) -> Self:
@@ -126,7 +141,7 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeSummary:
+class NodeSummary(Values):
     """The recorded runs of one node of a job, and its live assets.
 
     `node_id` is None for the assets without one. `status` is that of the run with the last event,
@@ -155,12 +170,12 @@ class NodeSummary:
 
 def known_fields(kind: Any, document: Document, *times: str) -> dict[str, Any]:
     """Return the fields of a class in a document, with these times parsed."""
-    known = {f.name: document[f.name] for f in fields(kind) if f.name != "gateway"}
+    known = {f.name: document[f.name] for f in fields(kind) if f.name in document}
     return known | {name: parse_time(known[name]) for name in times if known[name] is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(Values):
     """One recorded event. `position` is its number in the log, `job_seq` its number in its job.
 
     `late`: it created an asset after the attempt of its job had ended.

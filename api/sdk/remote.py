@@ -1,7 +1,7 @@
 """`RemoteGateway`: a ledger over HTTP. Each method is one route."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import Final, Self
@@ -13,8 +13,10 @@ from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, raw_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
+from asset_ledger.api.sdk.resumable import ABOVE, ResumableUpload
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
-from asset_ledger.api.sdk.wire import fields_json, segment
+from asset_ledger.api.sdk.stream import follow
+from asset_ledger.api.sdk.wire import fields_json, query_of, segment
 from asset_ledger.ledger.errors import UnknownJobError
 
 LOCAL_USER: Final = "1"
@@ -29,8 +31,12 @@ class RemoteGateway:
     def __init__(self, url: str, token: str | None = None, *, retry: RetryPolicy = RETRIES) -> None:
         self._client = Client(url, token, retry)
 
+    async def open(self) -> None:
+        """Prepare the first call. Raises NotConnectedError after `close`."""
+        await self._client.connect()
+
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections: later calls raise NotConnectedError."""
         await self._client.close()
 
     def __deepcopy__(self, _: object) -> Self:
@@ -46,6 +52,8 @@ class RemoteGateway:
         self, fields: Fields, content: UploadContent | None, *, key: str | None = None
     ) -> Document:
         """Create an asset. Raises FieldError, TooLargeError."""
+        if content is not None and content.size > ABOVE:
+            return await ResumableUpload(self._client, fields, content, key or new_key()).run()
         body = partial(upload_body, fields_json(fields), content)
         headers = {} if key is None else {"Idempotency-Key": key}
         return await self._write("POST", "/api/assets", body, headers)
@@ -56,21 +64,35 @@ class RemoteGateway:
 
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
+        position = self._client.answers.position
+        if position and any(name == "query" for name, _ in query):
+            # The index of words follows the log: it may lack this client's last write.
+            query = [*query, ("min_position", str(position))]
         return await self._client.request("GET", "/api/assets", query=query)
 
     async def lineage(self, asset_id: str, query: Query) -> Document:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
         return await self._client.request("GET", f"{_asset(asset_id)}/lineage", query=query)
 
-    async def thumbnail(self, asset_id: str, version: int) -> bytes:
+    async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
         """Return a WebP of an asset at a version. Raises UnknownAssetError, RefusedError."""
-        path = f"{_asset(asset_id)}/thumbnail?version={version}"
+        path = f"{_asset(asset_id)}/thumbnail?version={version}&size={size}"
         return b"".join([piece async for piece in self._client.pieces(path)])
 
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count, or delete, the assets that match filters. Raises VersionConflictError."""
         body = partial(json_body, fields_json(fields))
         return await self._write("POST", "/api/assets/bulk-delete", body)
+
+    async def bulk_update(self, fields: Fields) -> Document:
+        """Change tags or folder of many assets. Raises VersionConflictError."""
+        body = partial(json_body, fields_json(fields))
+        return await self._write("POST", "/api/assets/bulk-update", body)
+
+    async def bulk_restore(self, ids: Sequence[str]) -> Document:
+        """Restore assets, all or none. Raises UnknownAssetError, NotRestorableError."""
+        body = partial(json_body, fields_json({"ids": ids}))
+        return await self._write("POST", "/api/assets/bulk-restore", body)
 
     async def usage(self, query: Query) -> Document:
         """Return `{"usage": [...], "next": "..."}`. Raises ParameterError, CursorError."""
@@ -119,7 +141,7 @@ class RemoteGateway:
         return await self._client.request("GET", "/api/jobs", query=query)
 
     async def compare(self, a: str, b: str, query: Query = ()) -> Document:
-        """Return the comparison of two jobs. Raises UnknownJobError."""
+        """Return a page of the comparison of two jobs. Raises UnknownJobError, CursorError."""
         return await self._client.request("GET", f"{_job(a)}/compare/{segment(b)}", query=query)
 
     async def start_job(self, job_id: str, fields: Fields) -> int:
@@ -147,9 +169,13 @@ class RemoteGateway:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await self._client.request("GET", f"{_job(job_id)}/nodes", query=query)
 
-    def job_history(self, job_id: str) -> AsyncGenerator[Document]:
-        """Yield the events of a job in log order. Raises UnknownJobError."""
-        return self._events(f"{_job(job_id)}/history")
+    def events(self, query: Query) -> AsyncGenerator[Document]:
+        """Yield events as they are recorded, for ever, over restarts of the server."""
+        return follow(self._client, query)
+
+    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
+        return self._events(f"{_job(job_id)}/history", query_of({"attempt": attempt}))
 
     async def _write(
         self,
@@ -161,10 +187,10 @@ class RemoteGateway:
         headers = {"Idempotency-Key": new_key(), **headers}
         return await self._client.request(method, path, headers=headers, body=body)
 
-    async def _events(self, path: str) -> AsyncGenerator[Document]:
+    async def _events(self, path: str, parameters: Query = ()) -> AsyncGenerator[Document]:
         cursor = ""
         while True:
-            query = [("page_size", "1000"), ("cursor", cursor)]
+            query = [*parameters, ("page_size", "1000"), ("cursor", cursor)]
             page = await self._client.request("GET", path, query=query)
             for event in page["events"]:
                 yield event

@@ -4,9 +4,9 @@ Promise: an unpickled record has its values, and uses the ledger that is connect
 """
 
 from copy import deepcopy
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import orjson
 
@@ -15,28 +15,43 @@ from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.ledger.domain.event import iso
 
 
-class Snapshot:
-    """A dataclass with the field `gateway`, which is no value of it."""
+class Values:
+    """A dataclass whose fields are values, except for `gateway`, if it has one.
 
-    gateway: Gateway
+    `COLUMNS` are the fields that a table in a notebook has; all if it is empty.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values, by their names in the API."""
-        return {name: _plain(value) for name, value in self._values().items()}
+        return {name: _plain(value) for name, value in values_of(self).items()}
+
+
+class Snapshot(Values):
+    """A dataclass with the field `gateway`, which is no value of it."""
+
+    gateway: Gateway
 
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        copied: Self = replace(self, **deepcopy(self._values(), memo))  # type: ignore[type-var]
+        copied: Self = replace(self, **deepcopy(values_of(self), memo))  # type: ignore[type-var]
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self._values())
+        return _unpickled, (type(self), values_of(self))
 
-    def _values(self) -> dict[str, Any]:
-        names = (each.name for each in fields(self))  # type: ignore[arg-type]
-        return {name: getattr(self, name) for name in names if name != "gateway"}
+
+def value_fields(kind: Any) -> list[Field[Any]]:
+    """Return the fields of a class of values."""
+    return [each for each in fields(kind) if each.name != "gateway"]
+
+
+def values_of(record: Values) -> dict[str, Any]:
+    """Return the values of a record by their names."""
+    return {each.name: getattr(record, each.name) for each in value_fields(record)}
 
 
 class _Connected:
@@ -53,6 +68,11 @@ def _unpickled(kind: Any, values: dict[str, Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return iso(value)
+    match value:
+        case datetime():
+            return iso(value)
+        case Values():
+            return value.to_dict()
+        case list() | tuple():
+            return [_plain(each) for each in value]
     return orjson.loads(orjson.dumps(value, default=dict))

@@ -20,23 +20,25 @@ from typing import IO, Any, Self, Unpack
 from asset_ledger.api.sdk import __all__ as __all__
 from asset_ledger.api.sdk import connection as connections
 from asset_ledger.api.sdk import context as contexts
+from asset_ledger.api.sdk import following
 from asset_ledger.api.sdk import node as nodes
 from asset_ledger.api.sdk import workflow as workflows
 from asset_ledger.api.sdk.connection import ambient, blocks
 from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.context import AttemptChoice, OnSaveError
+from asset_ledger.api.sdk.encoded import Output as Output
 from asset_ledger.api.sdk.errors import *  # noqa: F403
 from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.found import ComparedAssets as ComparedAssets
 from asset_ledger.api.sdk.found import Comparison as Comparison
 from asset_ledger.api.sdk.found import Lineage as Lineage
 from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
 from asset_ledger.api.sdk.record import Usage as Usage
 from asset_ledger.api.sdk.remote import LOCAL_USER
-from asset_ledger.api.sdk.results import Output as Output
 from asset_ledger.api.sdk.sync_asset import Asset
 from asset_ledger.api.sdk.sync_job import Job as Job
 from asset_ledger.api.sdk.workflow import Graph
@@ -162,11 +164,11 @@ class ProcessingContext:
 
     def paginate_assets(
         self, *, limit: int = 100, cursor: str = "", **filters: Unpack[Filters]
-    ) -> tuple[list[Asset], str]:
+    ) -> tuple[Listing[Asset], str]:
         """Return a page of this user's assets, of any job, and the cursor of the next page."""
         found = self.async_context.paginate_assets(limit=limit, cursor=cursor, **filters)
         page, following = run(found)
-        return [Asset.of_async(each) for each in page], following
+        return Listing(Asset, map(Asset.of_async, page)), following
 
     def download(self, asset: AssetRecord | str) -> IO[bytes]:
         """Return the content of an asset as an open file at offset 0. The caller closes it."""
@@ -174,13 +176,41 @@ class ProcessingContext:
 
     def nodes(
         self, *, attempt: int | None = None, sort: NodeSort = "created_at"
-    ) -> list[NodeSummary]:
+    ) -> Listing[NodeSummary]:
         """Return every node of this job, or of one attempt: its runs, seconds and live assets."""
         return run(self.async_context.nodes(attempt=attempt, sort=sort))
 
-    def history(self) -> Iterator[Event]:
-        """Yield the events of this job in log order. Raises UnknownJobError if it has none."""
-        return drain(self.async_context.history())
+    def history(self, *, attempt: int | None = None) -> Iterator[Event]:
+        """Yield the events of this job, or of one attempt, in log order."""
+        return drain(self.async_context.history(attempt=attempt))
+
+
+def events(
+    *,
+    after: int | None = None,
+    topic: str | Sequence[str] | None = None,
+    job_id: str | None = None,
+    attempt: int | None = None,
+    node_id: str | None = None,
+    workflow_id: str | None = None,
+    asset_id: str | None = None,
+    all_users: bool = False,
+    gateway: Gateway | None = None,
+) -> Iterator[Event]:
+    """Yield events as they are recorded, for ever, each once and in the order of the log."""
+    return drain(
+        following.events(
+            after=after,
+            topic=topic,
+            job_id=job_id,
+            attempt=attempt,
+            node_id=node_id,
+            workflow_id=workflow_id,
+            asset_id=asset_id,
+            all_users=all_users,
+            gateway=gateway,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 from asset_ledger.api.sdk import asset as assets
-from asset_ledger.api.sdk.asset import Direction, GroupBy, UsageSort
+from asset_ledger.api.sdk.asset import Direction, GroupBy, ThumbnailSize, UsageSort
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.portal import drain, run
-from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, Usage
+from asset_ledger.api.sdk.record import AssetFilters, AssetRecord, Event, Filters, Usage
 from asset_ledger.ledger.domain.event import UNSET, UnsetType
 
 
@@ -31,14 +32,14 @@ class Asset(AssetRecord):
         cursor: str = "",
         gateway: Gateway | None = None,
         **filters: Unpack[Filters],
-    ) -> tuple[list[Self], str]:
+    ) -> tuple[Listing[Self], str]:
         """Return one page of the matching assets, and the cursor of the next page."""
         page, following = run(
             assets.Asset.paginate(
                 user_id=user_id, limit=limit, cursor=cursor, gateway=gateway, **filters
             )
         )
-        return [cls.of_async(each) for each in page], following
+        return Listing(cls, map(cls.of_async, page)), following
 
     @classmethod
     def iterate(
@@ -65,29 +66,46 @@ class Asset(AssetRecord):
         return run(assets.Asset.delete_matching(expected_count, gateway=gateway, **filters))
 
     @classmethod
+    def update_many(
+        cls,
+        ids: Sequence[str],
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        parent_id: str | UnsetType = UNSET,
+        gateway: Gateway | None = None,
+    ) -> list[str]:
+        """Add and remove tags of many assets, or move them; return those that changed."""
+        return run(
+            assets.Asset.update_many(
+                ids,
+                add_tags=add_tags,
+                remove_tags=remove_tags,
+                parent_id=parent_id,
+                gateway=gateway,
+            )
+        )
+
+    @classmethod
+    def restore_many(cls, ids: Sequence[str], *, gateway: Gateway | None = None) -> list[str]:
+        """Restore many deleted assets, all or none; return those that were deleted."""
+        return run(assets.Asset.restore_many(ids, gateway=gateway))
+
+    @classmethod
     def usage(
         cls,
         *,
-        group_by: GroupBy = "node_id",
-        workflow_id: str | Sequence[str] | None = None,
-        job_id: str | Sequence[str] | None = None,
-        node_id: str | Sequence[str] | None = None,
-        attempt: int | Sequence[int] | None = None,
+        group_by: GroupBy | tuple[GroupBy, GroupBy] = "node_id",
+        tz: str | None = None,
         sort: UsageSort = "-bytes",
         limit: int = 100,
         gateway: Gateway | None = None,
-    ) -> list[Usage]:
+        **filters: Unpack[AssetFilters],
+    ) -> Listing[Usage]:
         """Return count and bytes of the live assets per group: the first `limit`, at most 1,000."""
         return run(
             assets.Asset.usage(
-                group_by=group_by,
-                workflow_id=workflow_id,
-                job_id=job_id,
-                node_id=node_id,
-                attempt=attempt,
-                sort=sort,
-                limit=limit,
-                gateway=gateway,
+                group_by=group_by, tz=tz, sort=sort, limit=limit, gateway=gateway, **filters
             )
         )
 
@@ -103,17 +121,17 @@ class Asset(AssetRecord):
         """Write the content to a file; return its path. The file appears once it is complete."""
         return run(self._async_asset.save(path))
 
-    def thumbnail(self) -> bytes:
-        """Return a WebP of this image or video, of at most 512 pixels a side."""
-        return run(self._async_asset.thumbnail())
+    def thumbnail(self, *, size: ThumbnailSize = 512) -> bytes:
+        """Return a WebP of this image or video, of at most `size` pixels a side."""
+        return run(self._async_asset.thumbnail(size=size))
 
     def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`)."""
         found = run(self._async_asset.lineage(direction=direction, depth=depth))
-        own = tuple(self.of_async(each) for each in found.assets)
+        own = Listing(type(self), map(self.of_async, found.assets))
         return Lineage(root=found.root, assets=own, edges=found.edges, truncated=found.truncated)
 
-    def history(self) -> list[Event]:
+    def history(self) -> Listing[Event]:
         """Return every event of this asset, oldest first."""
         return run(self._async_asset.history())
 

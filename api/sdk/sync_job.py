@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Self
+from typing import Self, Unpack
 
 from asset_ledger.api.sdk import job as jobs
-from asset_ledger.api.sdk.found import Comparison
+from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Gateway
-from asset_ledger.api.sdk.job import JobRecord, JobSort, Several, id_of
+from asset_ledger.api.sdk.job import JobFilters, JobRecord, id_of
+from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.portal import drain, run
 from asset_ledger.api.sdk.sync_asset import Asset
 
@@ -24,48 +25,29 @@ class Job(JobRecord):
     def paginate(
         cls,
         *,
-        status: Several = None,
-        workflow_id: Several = None,
-        parent_job_id: Several = None,
-        sort: JobSort = "created_at",
         limit: int = 100,
         cursor: str = "",
         gateway: Gateway | None = None,
-    ) -> tuple[list[Self], str]:
+        **filters: Unpack[JobFilters],
+    ) -> tuple[Listing[Self], str]:
         """Return a page of the matching jobs, and the cursor of the next page, `""` on the last."""
-        page = jobs.Job.paginate(
-            status=status,
-            workflow_id=workflow_id,
-            parent_job_id=parent_job_id,
-            sort=sort,
-            limit=limit,
-            cursor=cursor,
-            gateway=gateway,
-        )
+        page = jobs.Job.paginate(limit=limit, cursor=cursor, gateway=gateway, **filters)
         found, following = run(page)
-        return [cls(**vars(each)) for each in found], following
+        return Listing(cls, (cls(**vars(each)) for each in found)), following
 
     @classmethod
     def iterate(
         cls,
         *,
-        status: Several = None,
-        workflow_id: Several = None,
-        parent_job_id: Several = None,
-        sort: JobSort = "created_at",
         gateway: Gateway | None = None,
+        **filters: Unpack[JobFilters],
     ) -> Iterator[Self]:
         """Yield all matching jobs, read page by page."""
-        found = jobs.Job.iterate(
-            status=status,
-            workflow_id=workflow_id,
-            parent_job_id=parent_job_id,
-            sort=sort,
-            gateway=gateway,
-        )
+        found = jobs.Job.iterate(gateway=gateway, **filters)
         return (cls(**vars(each)) for each in drain(found))
 
     def compare(self, other: JobRecord | str) -> Comparison[Asset]:
         """Compare the assets of this job (a) with those of another (b). Raises UnknownJobError."""
-        document = run(self.gateway.compare(self.job_id, id_of(other)))
+        page = partial(self.gateway.compare, self.job_id, id_of(other))
+        document = run(whole_comparison(page))
         return Comparison.of(document, partial(Asset.of, gateway=self.gateway))

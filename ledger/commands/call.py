@@ -81,3 +81,19 @@ class BulkDeletion(NamedTuple):
 
     matched: int
     deletion: Deletion
+
+
+class Edition(NamedTuple):
+    """The assets that a bulk change changed, and the position of the last of these events."""
+
+    ids: Sequence[AssetId]
+    position: int
+    replayed: bool
+    behind: bool
+
+
+class BulkEdition(NamedTuple):
+    """The number of assets of a bulk change, and its effect on those that it changed."""
+
+    matched: int
+    edition: Edition

@@ -11,7 +11,8 @@ What a kill left of 2 and 3 is done by the next collection.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -20,6 +21,7 @@ from asset_ledger.ledger.commands.collection_plan import (
     Collectable,
     CollectionPlan,
     Retention,
+    StateSize,
     plan_collection,
 )
 from asset_ledger.ledger.commit.committer import Committer
@@ -48,7 +50,10 @@ class Collected(NamedTuple):
 
 
 class Collect:
-    """Collects contents. One collection at a time."""
+    """Collects contents. One collection at a time.
+
+    `sizes`: how much was stored in each state at the last plan; empty before the first one.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,8 @@ class Collect:
         self._committer, self._replay, self._contents = committer, replay, contents
         self._files, self._forget = files, forget
         self._lock = asyncio.Lock()
+        self._measured = time.monotonic()
+        self.sizes: Mapping[str, StateSize] = {}
 
     async def plan(
         self, retention: Retention, purged: frozenset[AssetId] | None = None
@@ -75,7 +82,15 @@ class Collect:
         if self._refusal is not None:
             raise StorageFailedError(self._refusal)
         now = datetime.now(UTC)
-        return await asyncio.to_thread(plan_collection, self._files, retention, now, purged)
+        plan = await asyncio.to_thread(plan_collection, self._files, retention, now, purged)
+        if purged is None:
+            self.sizes, self._measured = plan.sizes, time.monotonic()
+        return plan
+
+    @property
+    def age(self) -> float:
+        """Seconds since `sizes` were measured."""
+        return time.monotonic() - self._measured
 
     async def run(
         self, by: str, retention: Retention, purged: frozenset[AssetId] | None = None
@@ -94,6 +109,8 @@ class Collect:
                     done += await self._collect(by, reason, batch, plan.position)
             packs = {each.pack for each in done if each.pack is not None and purged is not None}
             count = await self._compact(packs)
+            if done and purged is None:
+                await self.plan(retention)  # `sizes` are without the collected contents
             size = sum(each.size for each in done)
             return Collected(len(done), size, len(plan.contents) - len(done), count)
 

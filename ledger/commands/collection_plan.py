@@ -5,7 +5,7 @@ Promise: what cannot be read is not collected, as the plan then fails as a whole
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,26 +42,31 @@ _DELETED: Final = """INSERT INTO deleted SELECT originator_id,
     FROM log.stored_events WHERE rowid > :after AND rowid <= :last
     AND topic IN ('asset.deleted', 'asset.restored') ORDER BY rowid
     ON CONFLICT (asset) DO UPDATE SET at = excluded.at"""
-_CANDIDATES: Final = """WITH versions AS (
+_JUDGE: Final = """CREATE TABLE judged AS WITH versions AS (
     SELECT digest, asset, row_number() OVER latest AS nth, lag(at) OVER latest AS replaced_at
     FROM named WINDOW latest AS (PARTITION BY asset ORDER BY version DESC)
 ), uses AS (
     SELECT versions.*, deleted.at AS deleted_at, purged.asset IS NOT NULL AS purged
     FROM versions LEFT JOIN deleted USING (asset) LEFT JOIN purged USING (asset)
-), judged AS (
-    SELECT digest, coalesce(deleted_at, replaced_at) AS since, deleted_at,
+), named_by AS (
+    SELECT digest, deleted_at IS NULL AS is_live, deleted_at IS NULL AND nth = 1 AS is_current,
+        coalesce(deleted_at, replaced_at) AS since, deleted_at,
         CASE WHEN deleted_at IS NOT NULL AND (purged OR deleted_at <= :deleted_before) THEN 0
              ELSE nth <= 1 + :versions OR replaced_at > :replaced_before END AS retained
     FROM uses
 ), digests AS (
     SELECT digest, max(retained) AS retained, max(since) AS since,
-        iif(count(deleted_at), 'deleted', 'superseded') AS reason
-    FROM judged GROUP BY digest
+        iif(count(deleted_at), 'deleted', 'superseded') AS reason,
+        CASE WHEN NOT max(retained) THEN 'collectable' WHEN max(is_current) THEN 'live'
+            WHEN max(is_live) THEN 'superseded' ELSE 'deleted' END AS state
+    FROM named_by GROUP BY digest
 )
-SELECT present.digest, size, pack, coalesce(reason, 'unrecorded'), since
-FROM present LEFT JOIN digests USING (digest)
-WHERE coalesce(retained, 0) = 0
-ORDER BY since, present.digest"""
+SELECT present.digest, size, pack, coalesce(reason, 'unrecorded') AS reason, since,
+    coalesce(state, 'collectable') AS state
+FROM present LEFT JOIN digests USING (digest)"""
+_CANDIDATES: Final = """SELECT digest, size, pack, reason, since FROM judged
+    WHERE state = 'collectable' ORDER BY since, digest"""
+_SIZES: Final = "SELECT state, count(*), sum(size) FROM judged GROUP BY state"
 _PURGE_ONLY: Final = "DELETE FROM present WHERE digest NOT IN ({})".format(
     "SELECT digest FROM named JOIN purged USING (asset)"
 )
@@ -95,11 +100,27 @@ class Collectable(NamedTuple):
     since: str | None
 
 
+class StateSize(NamedTuple):
+    """The number of contents in a state, and their bytes together."""
+
+    contents: int = 0
+    size: int = 0
+
+
+STATES: Final = ("live", "superseded", "deleted", "collectable")
+"""Of a content: a live asset has it; retained for its earlier version; for a tombstone; not
+retained. Each content is in the first of these states that applies."""
+
+
 class CollectionPlan(NamedTuple):
-    """The contents that can be collected, the oldest first, as of a position of the log."""
+    """The contents that can be collected, the oldest first, as of a position of the log.
+
+    `sizes`: how much is stored in each state.
+    """
 
     position: int
     contents: list[Collectable]
+    sizes: Mapping[str, StateSize]
 
     @property
     def size(self) -> int:
@@ -135,8 +156,11 @@ def plan_collection(
         if purged is not None:
             db.executemany("INSERT INTO purged VALUES (?)", [(each,) for each in purged])
             db.execute(_PURGE_ONLY)
-        rows = db.execute(_CANDIDATES, _limits(retention, now)).fetchall()
-    return CollectionPlan(head, [Collectable(*row) for row in rows])
+        db.execute(_JUDGE, _limits(retention, now))
+        rows = db.execute(_CANDIDATES).fetchall()
+        found = {state: StateSize(*size) for state, *size in db.execute(_SIZES)}
+    sizes = {state: found.get(state, StateSize()) for state in STATES}
+    return CollectionPlan(head, [Collectable(*row) for row in rows], sizes)
 
 
 def _limits(retention: Retention, now: datetime) -> dict[str, int | str]:

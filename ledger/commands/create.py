@@ -14,7 +14,7 @@ from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.store import HEAD, Content, OwnedContent, Staged
-from asset_ledger.ledger.domain.asset import AssetCreated, fold
+from asset_ledger.ledger.domain.asset import Asset, AssetCreated, fold
 from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Json
 from asset_ledger.ledger.errors import CorruptLogError, FieldError, VersionConflictError
@@ -38,16 +38,22 @@ class Create:
         self._tables, self._new_id = tables, new_id
 
     async def asset(
-        self, call: CallContext, new: NewAsset, staged: Staged | None, fields: Mapping[str, Json]
+        self,
+        call: CallContext,
+        new: NewAsset,
+        staged: Staged | None,
+        fields: Mapping[str, Json],
+        asset_id: AssetId | None = None,
     ) -> Receipt:
         """Record a new asset with its content, or without (a folder, or metadata only).
 
         `fields` are the fields of the request, which distinguish a retry from another request.
+        `asset_id`: the id of the asset, by default a new one.
         Raises FieldError, TooLargeError, KeyReusedError, and the UnavailableErrors.
         """
         size, digest = (staged.size, staged.digest) if staged else (0, None)
         key = call.command_key("create-asset", fields=fields, size=size, digest=digest)
-        origin, asset_id = call.origin(key), self._new_id()
+        origin, asset_id = call.origin(key), asset_id or self._new_id()
 
         async def decide() -> Decision:
             events = create(new, asset_id=asset_id, size=size, digest=digest, origin=origin)
@@ -62,6 +68,25 @@ class Create:
         with self._contents.using(contents):
             committed = await self._committer.commit(key, decide, contents)
         return await self._receipt(committed)
+
+    async def check(self, call: CallContext, new: NewAsset, staged: Staged) -> None:
+        """Raise what recording this asset would raise now, if its content had arrived."""
+        create(
+            new,
+            asset_id=self._new_id(),
+            size=staged.size,
+            digest=staged.digest,
+            origin=call.origin(None),
+        )
+        await self._folder_guard(call.user_id, new)
+
+    async def recorded(self, call: CallContext) -> Asset | None:
+        """Return the asset that an earlier request with this Idempotency-Key created, or None."""
+        if call.key is None:
+            return None
+        earlier = await self._replay(Replay.command_of, call.user_id, call.key)
+        events = await self._replay.recorded(earlier) if earlier else ()
+        return next((fold([each]) for each in events if isinstance(each.event, AssetCreated)), None)
 
     async def find_content(self, call: CallContext, digest: Digest) -> OwnedContent | None:
         """Return the content if a live asset of the user has it, or if an earlier request with this
@@ -101,13 +126,8 @@ class Create:
 
     async def _size_of_retry(self, call: CallContext, digest: Digest) -> int | None:
         """Return the size that an earlier request with this key recorded for these bytes."""
-        if call.key is None:
-            return None
-        earlier = await self._replay(Replay.command_of, call.user_id, call.key)
-        for _, event in await self._replay.recorded(earlier) if earlier else ():
-            if isinstance(event, AssetCreated) and event.digest == digest:
-                return event.size
-        return None
+        earlier = await self.recorded(call)
+        return earlier.size if earlier and earlier.digest == digest else None
 
     async def _receipt(self, committed: Committed | None) -> Receipt:
         asset = fold(await self._replay.recorded(committed.appended)) if committed else None

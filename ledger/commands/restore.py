@@ -5,10 +5,10 @@ follow, one batch per command. Restoring the folder again finishes an interrupte
 that were deleted before the folder stay deleted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from asset_ledger.ledger.commands.call import CallContext, Receipt
+from asset_ledger.ledger.commands.call import CallContext, Edition, Receipt
 from asset_ledger.ledger.commands.delete import BATCH, assets_of, batch_key
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.tables import TableQueries
@@ -16,6 +16,7 @@ from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.decisions import check_version, restore
+from asset_ledger.ledger.domain.event import Event, Json, Origin
 from asset_ledger.ledger.errors import FieldError, NotRestorableError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.event_log import CommandKey
@@ -56,27 +57,62 @@ class Restore:
         async def decide() -> Decision:
             asset = await self._replay(Replay.asset, call.user_id, asset_id)
             check_version(asset, call.if_match)
-            target = await self._replay(_target, asset)
-            guards = {**target.guards, **await self._ledger_guard()}
-            if (when := await self._collected(asset)) is not None:
-                raise NotRestorableError(asset_id, when)
-            return restore(asset, folder_gone=target.homeless, origin=origin), guards
+            return await self._restored([asset], origin)
 
         committed = await self._committer.commit(key, decide)
         receipt = await self._edit.receipt(call, asset_id, committed)
         if receipt.asset.is_folder:
-            last = await self._restore_contents(call, key, asset_id)
+            last = await self._restore_contents(call, key, [asset_id])
             return receipt._replace(position=max(receipt.position, last))
         return receipt
 
+    async def assets(
+        self, call: CallContext, asset_ids: Sequence[AssetId], fields: Mapping[str, Json]
+    ) -> Edition:
+        """Restore assets in one command, then the contents of the folders among them.
+
+        Raises what `asset` raises; then none of them is restored.
+        """
+        key = call.command_key("bulk-restore", fields=fields)
+        origin = call.origin(key)
+
+        async def decide() -> Decision:
+            return await self._restored(
+                await self._replay(assets_of, call.user_id, asset_ids), origin
+            )
+
+        committed = await self._committer.commit(key, decide)
+        assets = await self._replay(assets_of, call.user_id, asset_ids)
+        folders = [asset.id for asset in assets if asset.is_folder and not asset.deleted]
+        last = await self._restore_contents(call, key, folders)
+        if committed is None:
+            return Edition((), last or await self._replay(Replay.head), False, False)
+        appended = committed.appended
+        events = await self._replay.recorded(appended)
+        ids = dict.fromkeys(AssetId(recorded.event.originator_id) for recorded in events)
+        return Edition([*ids], max(appended.last, last), appended.replayed, committed.behind)
+
+    async def _restored(self, assets: Sequence[Asset], origin: Origin) -> Decision:
+        """Return the events that restore tombstones, and guards. Raises NotRestorableError."""
+        events: list[Event] = []
+        guards = await self._ledger_guard()
+        returning = frozenset(asset.id for asset in assets if asset.deleted)
+        for asset in assets:
+            target = await self._replay(_target, asset, returning)
+            guards |= target.guards
+            if (when := await self._collected(asset)) is not None:
+                raise NotRestorableError(asset.id, when)
+            events += restore(asset, folder_gone=target.homeless, origin=origin)
+        return events, guards
+
     async def _restore_contents(
-        self, call: CallContext, key: CommandKey | None, folder_id: AssetId
+        self, call: CallContext, key: CommandKey | None, folder_ids: Sequence[AssetId]
     ) -> int:
-        """Restore the contents that were deleted with a folder, and with the folders in it.
+        """Restore the contents that were deleted with folders, and with the folders in them.
 
         Return the position of the last event; 0 if there was nothing to restore.
         """
-        folders, commands, last = [folder_id], 0, 0
+        folders, commands, last = [*folder_ids], 0, 0
         while folders:
             commands += 1
             restored, position = await self._restore_in(call, batch_key(key, commands), folders[-1])
@@ -123,12 +159,21 @@ class Restore:
         return dict([await self._replay(Replay.ledger_stream)])
 
 
-def _target(replay: Replay, asset: Asset) -> RestoreTarget:
-    try:
-        path = replay.path(asset.user_id, asset.parent_id)
-    except FieldError:
-        return RestoreTarget(homeless=True, guards={})
-    return RestoreTarget(homeless=False, guards={folder.id: folder.version for folder in path})
+def _target(replay: Replay, asset: Asset, returning: Collection[AssetId]) -> RestoreTarget:
+    """Return where to restore an asset; the folders in `returning` are restored with it."""
+    guards: dict[str, int] = {}
+    folder_id = asset.parent_id
+    while folder_id is not None:
+        if folder_id in returning:
+            folder = replay.asset(asset.user_id, folder_id)
+        else:
+            try:
+                folder = replay.folder(asset.user_id, folder_id)
+            except FieldError:
+                return RestoreTarget(homeless=True, guards={})
+            guards[folder.id] = folder.version
+        folder_id = folder.parent_id
+    return RestoreTarget(homeless=False, guards=guards)
 
 
 def _still_deleted(folder: Asset, assets: Sequence[Asset]) -> list[Asset]:

@@ -59,6 +59,16 @@ class CheckedContents:
         """The number of contents that were found damaged and not repaired since."""
         return len(self._damaged)
 
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why large contents are refused until a restart; None if they are not."""
+        return self._store.failure
+
+    @property
+    def damaged_digests(self) -> frozenset[Digest]:
+        """Those contents, up to 1,000."""
+        return frozenset(self._damaged)
+
     def stage(self) -> Stage:
         """Begin to receive a content."""
         return self._store.stage()

@@ -18,6 +18,7 @@ from asset_ledger.ledger.content.places import (
     Place,
     find_places,
     insert_places,
+    key_of,
 )
 from asset_ledger.ledger.content.reading import PIECE
 from asset_ledger.ledger.content.store import SMALL
@@ -26,6 +27,8 @@ from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import make_folder, sync_folder
 from asset_ledger.ledger.storage.sqlite import open_writer, transaction
+
+_FORGET: Final = "DELETE FROM contents WHERE digest = ?"
 
 AT_ONCE: Final = 100
 """Small contents that are in memory together: at most 6.5 MB."""
@@ -66,22 +69,103 @@ class PlacesFile:
         with transaction(self._db) as db:
             insert_places(db, places)
 
+    def forget(self, places: Iterable[Place]) -> None:
+        """Delete these places, durably."""
+        with transaction(self._db) as db:
+            db.executemany(_FORGET, [(key_of(place.digest),) for place in places])
+
+    def copy(self, target: Path) -> None:
+        """Copy the file to a new one, which is one file without a WAL."""
+        self._db.execute("VACUUM INTO ?", (str(target),))
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
 
+class LargeContents(Protocol):
+    """Stores large contents by digest, for a copier that reads or writes them."""
+
+    def pieces(self, digest: Digest) -> Iterator[bytes]:
+        """Yield a content in pieces. Raises FileNotFoundError and OSError."""
+
+    def has(self, digest: Digest, size: int) -> bool:
+        """Return whether a content of this size is there, durably."""
+
+    def write(self, digest: Digest, size: int, pieces: Iterator[bytes]) -> None:
+        """Store a content durably, once the last piece is read. Raises OSError."""
+
+    def delete(self, digest: Digest) -> int:
+        """Delete a content, if it is there. Return its bytes."""
+
+
+class LargeFiles:
+    """`LargeContents` in a folder, a file each."""
+
+    def __init__(self, files: ContentFolder) -> None:
+        self._files = files
+
+    def pieces(self, digest: Digest) -> Iterator[bytes]:
+        """Yield a content in pieces. Raises FileNotFoundError and OSError."""
+        with self._files.object(digest).open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+    def has(self, digest: Digest, size: int) -> bool:
+        """Return whether a content of this size is there, durably."""
+        file = self._files.object(digest)
+        if not (file.is_file() and file.stat().st_size == size):
+            return False
+        self._sync_names(file)  # its copier may have been killed
+        return True
+
+    def write(self, digest: Digest, size: int, pieces: Iterator[bytes]) -> None:
+        """Store a content durably, once the last piece is read. Raises OSError."""
+        target = self._files.object(digest)
+        make_folder(self._files.arriving)
+        draft = self._files.arriving / target.name
+        with _create(draft) as copy:
+            copy.writelines(pieces)
+            copy.flush()
+            os.fsync(copy.fileno())
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.rename(target)
+        self._sync_names(target)
+
+    def delete(self, digest: Digest) -> int:
+        """Delete a content, if it is there. Return its bytes."""
+        file = self._files.object(digest)
+        size = file.stat().st_size if file.is_file() else 0
+        file.unlink(missing_ok=True)
+        return size
+
+    def _sync_names(self, file: Path) -> None:
+        for folder in file.parents[:3]:
+            sync_folder(folder)
+
+
 class ContentCopier:
     """Copies contents from `source` to `target`, whose places are in `places`.
 
-    `copied` and `size`: the number of contents that it copied, and their bytes.
+    `lender` and `keeper` have the large contents of the source and of the target. `copied` and
+    `size`: the number of contents that it copied, and their bytes. `repairs`: small contents that
+    the target lost are copied again.
     """
 
-    def __init__(self, source: ContentFolder, target: ContentFolder, places: PlacesStore) -> None:
+    def __init__(
+        self,
+        source: ContentFolder,
+        target: ContentFolder,
+        places: PlacesStore,
+        *,
+        lender: LargeContents | None = None,
+        keeper: LargeContents | None = None,
+        repairs: bool = True,
+    ) -> None:
         """Open both. Raises sqlite3.Error or OSError."""
-        self._source, self._target, self._places = source, target, places
+        self._places, self._repairs = places, repairs
+        self._lender, self._keeper = lender or LargeFiles(source), keeper or LargeFiles(target)
         self._contents = OfflineContents(source)
-        make_folder(target.arriving)
         self._packs = Packs(target)
         self.copied = self.size = 0
 
@@ -103,8 +187,9 @@ class ContentCopier:
 
     def _copy_small(self, digests: Sequence[Digest]) -> list[Digest]:
         """Copy these small contents. Return those that neither folder has."""
-        found, stored = self._read(digests), self._places.places(digests)
-        new = self._packs.append(found, stored)
+        stored = self._places.places(digests)
+        found = self._read([d for d in digests if self._repairs or d not in stored])
+        new = self._packs.append(found, stored if self._repairs else {})
         self._places.keep_places(new)
         self.copied += len(new)
         self.size += sum(place.size for place in new)
@@ -121,33 +206,26 @@ class ContentCopier:
         return {digest: one for each in digests for digest, one in self._read([each]).items()}
 
     def _copy_large(self, digest: Digest, size: int) -> Iterator[Missing]:
-        target = self._target.object(digest)
-        if not (target.is_file() and target.stat().st_size == size):
-            try:
-                self._copy_file(digest, target)
-            except FileNotFoundError:
-                yield Missing(digest, size, "is missing")
-                return
-            except CorruptLogError as error:
-                yield Missing(digest, size, str(error))
-                return
+        if self._keeper.has(digest, size):
+            return
+        try:
+            self._keeper.write(digest, size, _checked(digest, self._lender.pieces(digest)))
+        except FileNotFoundError:
+            yield Missing(digest, size, "is missing")
+        except CorruptLogError as error:
+            yield Missing(digest, size, str(error))
+        else:
             self.copied, self.size = self.copied + 1, self.size + size
-        for folder in target.parents[:3]:
-            sync_folder(folder)  # also for an existing file: its copier may have been killed
 
-    def _copy_file(self, digest: Digest, target: Path) -> None:
-        draft, hashed = self._target.arriving / target.name, hashlib.sha256()
-        with self._source.object(digest).open("rb") as file, _create(draft) as copy:
-            while piece := file.read(PIECE):
-                hashed.update(piece)
-                copy.write(piece)
-            copy.flush()
-            os.fsync(copy.fileno())
-        if digest_from_hex(hashed.hexdigest()) != digest:
-            draft.unlink()
-            raise CorruptLogError("has other bytes now")
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.rename(target)
+
+def _checked(digest: Digest, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield these pieces. Raises CorruptLogError at the end if they have another digest."""
+    hashed = hashlib.sha256()
+    for piece in pieces:
+        hashed.update(piece)
+        yield piece
+    if digest_from_hex(hashed.hexdigest()) != digest:
+        raise CorruptLogError("has other bytes now")
 
 
 def _create(path: Path) -> BufferedWriter:

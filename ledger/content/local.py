@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from asset_ledger.ledger.content.batches import Batches
 from asset_ledger.ledger.content.packed import PackedContents, SmallContents
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
-from asset_ledger.ledger.content.staging import Batches, Spilled, SpillingStage
+from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
@@ -54,12 +55,12 @@ class LocalContents:
         self._files = files
         self._small = small or PackedContents(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
-        self._names_in_doubt = False
-        self._batches = Batches()
+        self.failure: StorageFailedError | None = None
+        self._arriving, self._read_pieces = Batches(2), Batches(3)
 
     def stage(self) -> Stage:
         """Begin to receive a content."""
-        return SpillingStage(self._files.arriving, self._threads, self._batches)
+        return SpillingStage(self._files.arriving, self._threads, self._arriving)
 
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable under its digest. Raises StorageFailedError."""
@@ -104,8 +105,9 @@ class LocalContents:
         await self._small.close()
 
     def _open_object(self, digest: Digest) -> FileContent | None:
+        path, pieces = self._files.object(digest), self._read_pieces
         try:
-            return patiently(lambda: FileContent(self._files.object(digest), self._threads))
+            return patiently(lambda: FileContent(path, self._threads, pieces))
         except FileNotFoundError:
             return None
 
@@ -121,16 +123,16 @@ class LocalContents:
 
     def _sync_names(self, target: Path) -> None:
         """Make the name durable, also an existing one: its writer may not have synced it yet."""
-        if self._names_in_doubt:
-            raise StorageFailedError(
-                "the disk failed to sync a folder; large uploads are refused until a restart"
-            )
+        if self.failure is not None:
+            raise self.failure
         try:
             for folder in target.parents[:3]:
                 sync_folder(folder)
         except OSError as error:
-            # A second fsync would hide a failed one. Without descriptors there was none.
-            self._names_in_doubt = not is_shortage(error)
+            if not is_shortage(error):  # then there was no fsync; a second one hides a failed one
+                self.failure = StorageFailedError(
+                    "the disk failed to sync a folder; large uploads are refused until a restart"
+                )
             raise
 
 

@@ -38,7 +38,7 @@ class PackedContents:
     """Small contents in packs. See `SmallContents` for the methods."""
 
     def __init__(self, files: ContentFolder) -> None:
-        self._log, self._packs = AsyncSqliteReaders(files.log, mapped=False), PackReader(files)
+        self._log, self._packs = AsyncSqliteReaders(files.log, of_tables=False), PackReader(files)
 
     async def find(self, digest: Digest, threads: Executor) -> bytes | None:
         """Return a content; None if it is large or absent."""

@@ -27,7 +27,10 @@ from asset_ledger.ledger.content.store import SMALL
 from asset_ledger.ledger.errors import CorruptLogError, DiskFullError, StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_of
 from asset_ledger.ledger.storage.data_folder import ContentFolder
+from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 from asset_ledger.ledger.storage.files import (
+    SHORTAGE,
+    drop_cached,
     is_full,
     make_folder,
     storage_errors,
@@ -101,6 +104,13 @@ class PackReader:
         whole = header == _header(place.digest, place.size) and digest_of(content) == place.digest
         return bytes(content) if whole else None
 
+    def find_on_disk(self, place: Place) -> bytes | None:
+        """Return a content as the disk has it, past the page cache. Raises OSError."""
+        with suppress(OSError):  # `find` raises what matters
+            file = self._opened(place.pack)
+            drop_cached(file.descriptor, place.offset, HEADER_SIZE + place.size)
+        return self.find(place)
+
     def close(self) -> None:
         """Close the packs."""
         self._opened.cache_clear()
@@ -137,7 +147,10 @@ class Packs:
             return self._append(new) if new else []
         except DiskFullError:
             raise
-        except OSError as error:  # the next fsync would report success for what this one lost
+        except OSError as error:
+            if is_shortage(error):  # nothing was written
+                raise StorageFailedError(f"the content was not stored: {SHORTAGE}") from error
+            # The next fsync would report success for what this one lost.
             self.failure = StorageFailedError(
                 f"the disk failed (I/O error: {error.strerror}); read-only until a restart"
             )
@@ -223,7 +236,8 @@ class Packs:
 
     def _open(self) -> PackFile:
         try:
-            file = PackFile(self._files.pack(self._number), os.O_WRONLY | os.O_CREAT)
+            path = self._files.pack(self._number)
+            file = patiently(lambda: PackFile(path, os.O_WRONLY | os.O_CREAT))
         except OSError as error:
             raise (_disk_full() if is_full(error) else error) from error
         sync_folder(self._files.packs)  # also for an existing file: its maker may have been killed

@@ -11,10 +11,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from asset_ledger.ledger.content.batches import LARGEST, Batches
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.storage.files import storage_errors
 
-PIECE: Final = 1 << 20
+PIECE: Final = LARGEST
 """Bytes that `chunks` yields at once at most, as `content.store.Content` promises."""
 
 
@@ -36,12 +37,13 @@ class SmallContent:
 
 
 class FileContent:
-    """A content in a file, read by threads."""
+    """A content in a file, read by threads. The more of them are open, the smaller the pieces."""
 
-    def __init__(self, path: Path, threads: Executor) -> None:
+    def __init__(self, path: Path, threads: Executor, batches: Batches) -> None:
         self.path: Path | None = path
         self._file = FileIO(path)
-        self._threads = threads
+        self._threads, self._batches = threads, batches
+        batches.contents += 1
         self.size = os.fstat(self._file.fileno()).st_size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -49,14 +51,16 @@ class FileContent:
         loop = asyncio.get_running_loop()
         stop = min(stop, self.size)
         while start < stop:
-            length = min(PIECE, stop - start)
+            length = min(self._batches.size, stop - start)
             piece = await loop.run_in_executor(self._threads, self._read, start, length)
             yield piece
             start += len(piece)
 
     async def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if not self._file.closed:
+            self._batches.contents -= 1
+            self._file.close()
 
     def _read(self, offset: int, length: int) -> bytes:
         with storage_errors("the content was not read"):

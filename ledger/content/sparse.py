@@ -1,5 +1,6 @@
 """Packs of which collection left little."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Final
 
@@ -13,13 +14,20 @@ FULL: Final = 0.5
 _LIVE: Final = "SELECT pack, sum(size + ?) FROM contents GROUP BY pack"
 
 
-def sparse_packs(files: ContentFolder) -> list[int]:
-    """Return the packs of which less than half, and not only the zeros ahead, is of contents."""
+def pack_sizes(files: ContentFolder) -> dict[int, int]:
+    """Return the bytes of each pack."""
+    return {number: files.pack(number).stat().st_size for number in pack_numbers(files)}
+
+
+def sparse_packs(files: ContentFolder, sizes: Mapping[int, int] | None = None) -> list[int]:
+    """Return the packs of which less than half, and not only the zeros ahead, is of contents.
+
+    `sizes`: the bytes of each pack, by default those of the files.
+    """
     with closing(open_reader(files.log)) as db:
         live = dict(db.execute(_LIVE, (HEADER_SIZE,)))
-    sizes = {number: files.pack(number).stat().st_size for number in pack_numbers(files)}
     return [
         number
-        for number, size in sizes.items()
+        for number, size in (pack_sizes(files) if sizes is None else sizes).items()
         if live.get(number, 0) < FULL * size and size - live.get(number, 0) > AHEAD
     ]

@@ -15,30 +15,29 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Protocol
 
+from asset_ledger.ledger.content.batches import LARGEST, Batches
 from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.storage.descriptors import patiently
 from asset_ledger.ledger.storage.files import storage_errors
 
-BATCH: Final = 1 << 20
-"""Bytes to gather before a thread writes them: a thread hop costs as much as hashing 64 KiB."""
 
-MEMORY: Final = 64 * BATCH
-"""Bytes that the batches of all large contents share, down to 64 KiB for a batch."""
+class StagedFile(Protocol):
+    """The file of a content that is being uploaded. Threads call it."""
 
+    path: Path
 
-class Batches:
-    """The size of a batch, which depends on the number of large contents that arrive."""
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Append and hash. Raises DiskFullError or StorageFailedError."""
 
-    def __init__(self) -> None:
-        self.uploads = 0
+    def publish(self, target: Path) -> None:
+        """Make the bytes durable under the name `target`. Works once. Raises OSError."""
 
-    @property
-    def size(self) -> int:
-        return max(SMALL, min(BATCH, MEMORY // (2 * max(1, self.uploads))))
+    def discard(self) -> None:
+        """Drop what has no name and is not to be continued. Harmless after `publish`."""
 
 
 class PrivateFile:
@@ -62,7 +61,7 @@ class PrivateFile:
             file = self._open()
             for chunk in chunks:
                 self._sha256.update(chunk)
-                _write_all(file, chunk)
+                write_all(file, chunk)
 
     def digest(self) -> Digest:
         """Return the digest of everything written."""
@@ -91,7 +90,8 @@ class PrivateFile:
         return self._file
 
 
-def _write_all(file: FileIO, chunk: bytes) -> None:
+def write_all(file: FileIO, chunk: bytes) -> None:
+    """Write all of these bytes. Raises OSError."""
     rest = memoryview(chunk)
     while rest:
         rest = rest[os.write(file.fileno(), rest) :]
@@ -99,30 +99,75 @@ def _write_all(file: FileIO, chunk: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spilled(Staged):
-    """A large content in its private file, which stays open until it is published."""
+    """A large content in a file of its own, until it is published."""
 
-    file: PrivateFile = field(repr=False, compare=False)
+    file: StagedFile = field(repr=False, compare=False)
 
 
-class SpillingStage:
-    """A `content.store.Stage` that moves large contents to a private file."""
+class Batching:
+    """Gathers the bytes of a content, and has threads append them to a file in batches."""
 
-    def __init__(self, folder: Path, threads: Executor, batches: Batches) -> None:
-        self._folder = folder
+    def __init__(self, threads: Executor, batches: Batches) -> None:
         self._threads = threads
         self._batches: Batches | None = batches
         self._gathered: list[bytes] = []
         self._size = 0
+        self._spill_above = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    def _gather(self, chunk: bytes) -> bool:
+        """Take the next bytes. Return whether a batch is full."""
+        self._gathered.append(chunk)
+        self._size += len(chunk)
+        return self._size > self._spill_above
+
+    def _begin(self) -> None:
+        """Share the memory of the batches with other contents."""
+        if self._batches is not None:
+            self._batches.contents += 1
+
+    def _leave(self) -> None:
+        """Leave the memory of the batches to other contents."""
+        if self._batches is not None:
+            self._batches.contents -= 1
+            self._batches = None
+
+    async def _spill(self, file: StagedFile) -> None:
+        await self._written()
+        batch, self._gathered = self._gathered, []
+        self._spill_above = self._size + (self._batches.size if self._batches else LARGEST)
+        self._writing = self._in_thread(file.write, batch)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await self._writing
+
+    async def _discard(self, file: StagedFile) -> None:
+        self._gathered = []
+        self._leave()
+        ends = [self._in_thread(file.discard)]
+        if self._writing is not None:
+            ends.append(self._writing)  # else asyncio logs its exception as never retrieved
+        # Without the shield, a second cancellation would leave the file behind.
+        await asyncio.shield(asyncio.gather(*ends, return_exceptions=True))
+
+    def _in_thread(self, work: Callable[..., None], *arguments: object) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+class SpillingStage(Batching):
+    """A `content.store.Stage` that moves large contents to a private file."""
+
+    def __init__(self, folder: Path, threads: Executor, batches: Batches) -> None:
+        super().__init__(threads, batches)
+        self._folder = folder
         self._spill_above = SMALL
         self._head = b""
         self._file: PrivateFile | None = None
-        self._writing: asyncio.Future[None] | None = None
 
     async def write(self, chunk: bytes) -> None:
         """Take the next bytes. Waits only while the batch before them is being written."""
-        self._gathered.append(chunk)
-        self._size += len(chunk)
-        if self._size > self._spill_above:
+        if self._gather(chunk):
             await self._spill(self._file or self._make_file())
 
     async def finish(self) -> Staged:
@@ -144,37 +189,11 @@ class SpillingStage:
     async def discard(self) -> None:
         """Drop the bytes and the private file. Harmless after `finish` and `publish`."""
         self._gathered = []
-        if self._file is None:
-            return
-        self._leave()
-        ends = [self._in_thread(self._file.discard)]
-        if self._writing is not None:
-            ends.append(self._writing)  # else asyncio logs its exception as never retrieved
-        # Without the shield, a second cancellation would leave the file behind.
-        await asyncio.shield(asyncio.gather(*ends, return_exceptions=True))
+        if self._file is not None:
+            await self._discard(self._file)
 
     def _make_file(self) -> PrivateFile:
         self._head = b"".join(self._gathered)[:HEAD]
         self._file = PrivateFile(self._folder)
-        if self._batches is not None:
-            self._batches.uploads += 1
+        self._begin()
         return self._file
-
-    def _leave(self) -> None:
-        """Leave the memory of the batches to other contents."""
-        if self._batches is not None:
-            self._batches.uploads -= 1
-            self._batches = None
-
-    async def _spill(self, file: PrivateFile) -> None:
-        await self._written()
-        batch, self._gathered = self._gathered, []
-        self._spill_above = self._size + (self._batches.size if self._batches else BATCH)
-        self._writing = self._in_thread(file.write, batch)
-
-    async def _written(self) -> None:
-        if self._writing is not None:
-            await self._writing
-
-    def _in_thread(self, work: Callable[..., None], *arguments: object) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
 
 SMALL: Final = 65_536
@@ -72,7 +73,10 @@ class ContentStore(Protocol):
     - Small contents are not published: the group commit makes them durable (`content.packs`).
     - The same bytes MUST be stored once, also if two callers publish them at the same time.
     - Only `remove` removes a published content.
+    - `failure`: why large contents are refused until a restart; None if they are not.
     """
+
+    failure: StorageFailedError | None
 
     def stage(self) -> Stage:
         """Begin to receive a content."""

@@ -219,6 +219,8 @@ def finish(job: Job | None, intent: JobEnd, *, job_id: str, origin: Origin) -> l
         ]
     if (ending.status, ending.error) != (intent.status, intent.error):
         raise _refused(job_id, job, ending.number, f"ended before, as {ending.status}")
+    if intent.made_at not in (None, ending.finished_at):
+        raise _refused(job_id, job, ending.number, "ended before, at another time")
     return []
 
 
@@ -228,6 +230,8 @@ def _check_repeated(job_id: str, job: Job | None, attempt: Attempt, intent: JobS
         raise _refused(job_id, job, attempt.number, "ended without a start")
     if not _started_with(attempt, intent):
         raise _refused(job_id, job, attempt.number, "started with other values")
+    if intent.made_at not in (None, attempt.started_at):
+        raise _refused(job_id, job, attempt.number, "started at another time")
 
 
 def _refused(job_id: str, job: Job | None, number: int | None, reason: str) -> JobStateError:

@@ -104,6 +104,26 @@ class LedgerForked(Event):
     original_events: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamageFound(Event):
+    """The scrub found damaged parts: contents by their digests, `events N` or `table NAME`.
+
+    `cause`: `changed`, `missing` or `unreadable`.
+    """
+
+    TOPIC: ClassVar[str] = "damage.found"
+    parts: tuple[str, ...]
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamageRepaired(Event):
+    """The scrub read these parts again, which were damaged, and they are whole."""
+
+    TOPIC: ClassVar[str] = "damage.repaired"
+    parts: tuple[str, ...]
+
+
 def origin_line(log_id: str) -> str:
     """Return the name under which a log signs its checkpoints (C2SP origin line)."""
     return f"asset-ledger/{log_id}"

@@ -26,6 +26,8 @@ from asset_ledger.ledger.domain.event import Event, Recorded, iso, parse_time
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted
 from asset_ledger.ledger.domain.ledger import (
     ContentCollected,
+    DamageFound,
+    DamageRepaired,
     KeyRotated,
     LedgerForked,
     LedgerOpened,
@@ -56,6 +58,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     TokenRevoked,
     LedgerForked,
     ContentCollected,
+    DamageFound,
+    DamageRepaired,
 )
 
 _STREAM_FIELDS: Final = ("originator_id", "originator_version")

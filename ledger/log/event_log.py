@@ -101,10 +101,12 @@ class LogReader(Protocol):
         tag: Tag | None = None,
         upto: int | None = None,
         max_bytes: int | None = None,
+        newest_first: bool = False,
     ) -> list[Notification]:
         """Return at most `limit` stored events after a position, only those of `tag` if given.
 
-        The event whose stored bytes bring their sum to `max_bytes` is the last one.
+        `newest_first`: the last ones up to `upto`, in reverse order. The event whose stored bytes
+        bring their sum to `max_bytes` is the last one.
         """
 
     def stream(

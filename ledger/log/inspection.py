@@ -4,7 +4,6 @@ Its history ends before that of the original ledger. A new event would make a se
 the witnesses of the first one report as a fork; so the log records that it was made on purpose.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -17,20 +16,15 @@ from asset_ledger.ledger.log.event_log import Appended, Command
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.data_folder import DataFolder
-from asset_ledger.ledger.storage.files import sync_folder
+from asset_ledger.ledger.storage.files import sync_folder, write_durably
 
 _ACCEPT: Final = "restore it with --accept-fork to write to it"
 
 
 def mark_for_inspection(files: DataFolder, events: int, original: int) -> None:
     """Make a folder read-only that has the first `events` of `original` events."""
-    draft = files.inspection.with_suffix(".draft")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(orjson.dumps({"events": events, "original": original}) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(files.inspection)
-    sync_folder(files.root)
+    text = orjson.dumps({"events": events, "original": original}) + b"\n"
+    write_durably(files.inspection, text)
 
 
 def refusal_of_writes(files: DataFolder) -> InspectionError | None:

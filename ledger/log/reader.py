@@ -20,11 +20,11 @@ _EVENT: Final = "e.rowid, e.originator_id, e.originator_version, e.topic, e.stat
 LAST: Final = f"""SELECT {_EVENT}, l.hash FROM stored_events e
     LEFT JOIN event_leaves l ON l.position = e.rowid ORDER BY e.rowid DESC LIMIT 1"""
 _AFTER: Final = f"""SELECT {_EVENT} FROM stored_events e
-    WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"""
+    WHERE rowid > ? AND rowid <= ? ORDER BY rowid {{}} LIMIT ?"""
 _AFTER_BY_TAG: Final = f"""SELECT {_EVENT} FROM event_tags t
     CROSS JOIN stored_events e ON e.rowid = t.position
     WHERE t.user_id = ? AND t.kind = ? AND t.value = ? AND t.position > ? AND t.position <= ?
-    ORDER BY t.position LIMIT ?"""
+    ORDER BY t.position {{}} LIMIT ?"""
 _STREAM: Final = f"""SELECT {_EVENT} FROM stored_events e
     WHERE originator_id = ? AND originator_version > ? AND rowid <= ?
     ORDER BY originator_version"""
@@ -57,12 +57,14 @@ class SqlLogReader(TreeRows):
         tag: Tag | None = None,
         upto: int | None = None,
         max_bytes: int | None = None,
+        newest_first: bool = False,
     ) -> list[Notification]:
-        """Return the next stored events after a position, at most 1,000."""
+        """Return the next stored events after a position, or the last ones, at most 1,000."""
         window = (after, _NO_LIMIT if upto is None else upto, min(limit, PAGE))
+        order = "DESC" if newest_first else "ASC"
         if tag is None:
-            return self._notifications(_AFTER, window, max_bytes)
-        return self._notifications(_AFTER_BY_TAG, (*tag, *window), max_bytes)
+            return self._notifications(_AFTER.format(order), window, max_bytes)
+        return self._notifications(_AFTER_BY_TAG.format(order), (*tag, *window), max_bytes)
 
     def stream(
         self,

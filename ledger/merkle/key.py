@@ -5,7 +5,6 @@ A key file is complete or missing, also after a crash while it was written.
 
 import base64
 import hashlib
-import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from asset_ledger.ledger.errors import ProofError, SigningKeyError
-from asset_ledger.ledger.storage.files import sync_folder
+from asset_ledger.ledger.storage.files import sync_folder, write_durably
 
 _ED25519: Final = b"\x01"  # the signature type of C2SP signed-note
 
@@ -93,13 +92,7 @@ def make_key(path: Path) -> Ed25519PrivateKey:
     """Write a new key to this file, durable and with mode 0600, and return it."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    draft = path.with_name(f"{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    move_key(draft, path)
+    write_durably(path, pem)
     return key
 
 

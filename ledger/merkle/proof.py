@@ -79,10 +79,9 @@ def _read(proof: Mapping[str, Any]) -> tuple[str, list[ProvenEvent], list[Proven
     if proof.get("format") != FORMAT:
         raise ProofError(f"this is not a proof of the format {FORMAT}")
     match proof:
-        case {"checkpoint": str(note), "events": [*events]}:
-            rotations = proof.get("rotations", ())  # absent in bundles of older releases
+        case {"checkpoint": str(note), "rotations": [*rotations], "events": [*events]}:
             return note, [_event(each) for each in rotations], [_event(event) for event in events]
-    raise ProofError("a proof must have a checkpoint and events")
+    raise ProofError("a proof must have a checkpoint, rotations and events")
 
 
 def _event(event: Any) -> ProvenEvent:

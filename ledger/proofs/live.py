@@ -123,8 +123,12 @@ class Proofs:
         """Prove every event of an asset, live or deleted. Raises UnknownAssetError."""
         await self._replay(Replay.asset, user_id, asset_id)
         signed = await self.checkpoint()
+        return signed, await self.events_of(asset_id, signed)
+
+    async def events_of(self, asset_id: AssetId, signed: TreeHead) -> list[ProvenEvent]:
+        """Prove every event of an asset, of any user, up to the size of a checkpoint."""
         events = partial(self._log.stream, asset_id, upto=signed.size)
-        return signed, await self._proven(events, signed.size)
+        return await self._proven(events, signed.size)
 
     async def job(
         self,

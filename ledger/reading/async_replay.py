@@ -9,8 +9,12 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.log.event_log import Appended
 from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.ledger.storage.turns import Turns
 
 THREADS: Final = 4
+MAX_REQUESTS: Final = 1 << 20
+EACH: Final = 2
+"""Reads of one user at the same time. As many wait as the user may have requests."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,13 +26,15 @@ class AsyncReplay:
     def __init__(self, replay: Replay) -> None:
         self._replay = replay
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ledger-reader")
+        self._turns = Turns(THREADS, EACH, "reads of the log", most=MAX_REQUESTS)
 
     async def __call__(
         self, read: Callable[Concatenate[Replay, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Return `read(replay, ...)`, which may block. Raises what it raises."""
         call = partial(read, self._replay, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        async with self._turns.take():
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def recorded(self, appended: Appended) -> Sequence[Recorded]:
         """Return the events of a command, read from the log if this is a retry."""

@@ -1,7 +1,7 @@
 """A filter of events, and the search for matching events after a position."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -15,6 +15,9 @@ from asset_ledger.ledger.log.event_log import LogReader, Tag, TagKind
 
 PAGE: Final = 1_000
 """Events to read at a time."""
+
+_BACK: Final = 100
+"""Events of one asset to read at a time in reverse, of 40 KiB each at most."""
 
 WALK: Final = 20_000
 """Events that one request searches for matches at most."""
@@ -87,28 +90,72 @@ def events_after(
     after: int,
     limit: int,
     max_bytes: int = MAX_BYTES,
+    *,
+    upto: int | None = None,
 ) -> EventBatch:
     """Return the next matching events, out of the next 20,000 of the log or of the tag.
 
     The event that brings the sum of their stored bytes to `max_bytes` is the last one.
     """
-    events: list[Recorded] = []
-    head, searched = log.head().position, 0
-    while searched < WALK:
-        page = _read(log, event_filter, after, head, max_bytes)
+    head = log.head().position if upto is None else min(upto, log.head().position)
+    search = _Search(codec, event_filter, limit, max_bytes)
+    while search.searched < WALK:
+        page = _read(log, event_filter, after, head, search.max_bytes)
         if not page:
-            return EventBatch(events, max(after, head))
+            return EventBatch(search.events, max(after, head))
         for stored in page:
             after = stored.id
-            if event_filter.mark in stored.state:
-                recorded = codec.decode(stored)
-                if event_filter.holds(recorded.event):
-                    events.append(recorded)
-                    max_bytes -= len(stored.state)
-            if len(events) == limit or max_bytes <= 0:
-                return EventBatch(events, after)
-        searched += len(page)
-    return EventBatch(events, after)
+            if search.takes_the_last(stored):
+                return EventBatch(search.events, after)
+    return EventBatch(search.events, after)
+
+
+def events_before(
+    log: LogReader,
+    codec: Codec,
+    event_filter: EventFilter,
+    before: int,
+    after: int,
+    limit: int,
+    max_bytes: int = MAX_BYTES,
+) -> EventBatch:
+    """Return likewise the last matching events between two positions, the newest first.
+
+    `next` is the position before which a search continues: `after + 1` at the end.
+    """
+    before = min(before, log.head().position + 1)
+    search = _Search(codec, event_filter, limit, max_bytes)
+    while search.searched < WALK:
+        page = _read_back(log, event_filter, before, after, search.max_bytes)
+        if not page:
+            return EventBatch(search.events, after + 1)
+        for stored in page:
+            before = stored.id
+            if search.takes_the_last(stored):
+                return EventBatch(search.events, before)
+    return EventBatch(search.events, before)
+
+
+@dataclass(slots=True)
+class _Search:
+    """The matching events that a search has found so far. `max_bytes` are left."""
+
+    codec: Codec
+    event_filter: EventFilter
+    limit: int
+    max_bytes: int
+    events: list[Recorded] = field(default_factory=list)
+    searched: int = 0
+
+    def takes_the_last(self, stored: Notification) -> bool:
+        """Take the event if it matches; return whether it is the last one of the answer."""
+        self.searched += 1
+        if self.event_filter.mark in stored.state:
+            recorded = self.codec.decode(stored)
+            if self.event_filter.holds(recorded.event):
+                self.events.append(recorded)
+                self.max_bytes -= len(stored.state)
+        return len(self.events) == self.limit or self.max_bytes <= 0
 
 
 def _read(
@@ -117,6 +164,19 @@ def _read(
     if event_filter.asset_id is None:
         return log.read(after, PAGE, tag=event_filter.tag, upto=upto, max_bytes=max_bytes)
     return stream_after(log, event_filter.asset_id, after, upto, max_bytes)
+
+
+def _read_back(
+    log: LogReader, event_filter: EventFilter, before: int, after: int, max_bytes: int
+) -> Sequence[Notification]:
+    """Return events between two positions, the last ones, in reverse order."""
+    asset_id, upto = event_filter.asset_id, before - 1
+    if asset_id is None:
+        tag, bounds = event_filter.tag, {"upto": upto, "max_bytes": max_bytes}
+        return log.read(after, PAGE, tag=tag, newest_first=True, **bounds)
+    version = log.version_at(asset_id, upto)
+    first = max(log.version_at(asset_id, after), version - _BACK)
+    return log.stream(asset_id, after=first, upto=upto)[::-1]
 
 
 def stream_after(

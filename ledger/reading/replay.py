@@ -14,6 +14,7 @@ from asset_ledger.ledger.domain.event import Recorded, moment
 from asset_ledger.ledger.domain.job import Job, job_stream
 from asset_ledger.ledger.domain.job import evolve as evolve_job
 from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.domain.ledger import DamageFound, DamageRepaired
 from asset_ledger.ledger.domain.node import NodeRun, RunName
 from asset_ledger.ledger.domain.node import evolve as evolve_node
 from asset_ledger.ledger.errors import (
@@ -35,6 +36,7 @@ from asset_ledger.ledger.reading.event_filter import (
     EventBatch,
     EventFilter,
     events_after,
+    events_before,
     stream_after,
 )
 
@@ -264,10 +266,23 @@ class Replay:
         return record
 
     def events_after(
-        self, event_filter: EventFilter, after: int, limit: int, max_bytes: int = MAX_BYTES
+        self,
+        event_filter: EventFilter,
+        after: int,
+        limit: int,
+        max_bytes: int = MAX_BYTES,
+        *,
+        upto: int | None = None,
     ) -> EventBatch:
         """Return the next matching events, and the position to continue from."""
-        return events_after(self._log, self._codec, event_filter, after, limit, max_bytes)
+        log, codec = self._log, self._codec
+        return events_after(log, codec, event_filter, after, limit, max_bytes, upto=upto)
+
+    def events_before(
+        self, event_filter: EventFilter, before: int, after: int, limit: int
+    ) -> EventBatch:
+        """Return the last matching events between two positions, the newest first."""
+        return events_before(self._log, self._codec, event_filter, before, after, limit)
 
     def head(self) -> int:
         """Return the last position of the log."""
@@ -296,6 +311,20 @@ class Replay:
         (opened,) = self._log.read(0, 1)
         log_id = str(opened.originator_id)
         return log_id, len(self._log.stream(log_id))
+
+    def damage(self) -> set[str]:
+        """Return the parts that the events of the scrub name as damaged, and not as repaired."""
+        damaged = set[str]()
+        log_id, _ = self.ledger_stream()
+        topics = (DamageFound.TOPIC, DamageRepaired.TOPIC)
+        for stored in self._log.stream(log_id):
+            if stored.topic in topics:
+                event = self._codec.decode(stored).event
+                if isinstance(event, DamageFound):
+                    damaged.update(event.parts)
+                elif isinstance(event, DamageRepaired):
+                    damaged.difference_update(event.parts)
+        return damaged
 
     def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:
         return [self._codec.decode(notification) for notification in stored]

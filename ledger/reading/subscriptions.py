@@ -124,7 +124,9 @@ class Subscriber:
         return b"".join(texts)
 
     async def _from_log(self) -> bytes:
-        events, self._position = await self._replay(
-            Replay.events_after, self._filter, self._position, MOST, PIECE
-        )
-        return b"".join(map(self._latest.encode, events))
+        def read(replay: Replay) -> tuple[bytes, int]:
+            events, following = replay.events_after(self._filter, self._position, MOST, PIECE)
+            return b"".join(map(self._latest.encode, events)), following
+
+        text, self._position = await self._replay(read)
+        return text

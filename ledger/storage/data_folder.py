@@ -19,6 +19,13 @@ UNFINISHED: Final = "ledger.db.importing"
 """The name of a log while an import copies it."""
 
 
+_PATTERNS: Final = (
+    *(LOG, f"{LOG}-*", f"{UNFINISHED}*", "projections.g*.db*", "sessions.db*", "checkpoint.key*"),
+    *("content", "derived", "inspection.json", "lock", "committer.lock", "projections.lock"),
+)
+"""What a start may make in a data folder."""
+
+
 class ContentFolder:
     """The files of contents in a folder, of a ledger or of its export.
 
@@ -31,6 +38,7 @@ class ContentFolder:
         self.packs: Final = root / "packs"  # small contents, many in a file
         self.objects: Final = root / "objects"  # large contents, one file each
         self.arriving: Final = root / "tmp"  # uploads that have not ended
+        self.unfinished: Final = root / "uploads"  # those that arrive in several requests
 
     def pack(self, number: int) -> Path:
         """Return the file of a pack: packs/00000001.pack."""
@@ -52,15 +60,22 @@ class DataFolder:
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints
         self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
+        self.s3_keys: Final = root / "s3-keys.json"  # the secrets of S3 clients
+        self.s3_uploads: Final = root / "s3-uploads"  # their unfinished multipart uploads
+        self.last_backup: Final = root / "backup.json"  # when the last one was made
+        self.scrub: Final = root / "scrub.db"  # when each part was read; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
         self.inspection: Final = root / "inspection.json"  # restored for inspection: read-only
         self.lock: Final = root / "lock"  # the server's, with its address and secret
         self.committer_lock: Final = root / "committer.lock"  # the committer's
+        self.backup_lock: Final = root / "backup.lock"  # that of a backup to an object store
         self.build_lock: Final = root / "projections.lock"  # the rebuild's
 
     def names(self) -> set[Path]:
-        """Return what is in the folder, and in its folder of contents."""
-        return {*self.root.glob("*"), *self.content.root.glob("*")}
+        """Return the ledger's files and folders that exist, without those of other programs."""
+        contents = (self.content.packs, self.content.objects, self.content.arriving)
+        own = {path for pattern in _PATTERNS for path in self.root.glob(pattern)}
+        return own | {path for path in contents if path.exists()}
 
 
 def check_log(folder: Path) -> None:

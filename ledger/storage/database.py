@@ -7,6 +7,10 @@ from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from asset_ledger.ledger.errors import LogDamagedError, TablesDamagedError
+
+Damage = TablesDamagedError | LogDamagedError
+
 
 class Cursor(Protocol):
     """The rows of one statement."""
@@ -57,6 +61,10 @@ class AsyncReaders(Protocol):
     - A statement MUST NOT wait long behind slow ones of another user.
     - None MUST outlive the budget of its task (`storage.turns`), or its caller.
     """
+
+    @property
+    def damage(self) -> Damage | None:
+        """The error of the first statement that found damage; None if none did."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """Begin a read transaction, which ends with the block."""

@@ -17,6 +17,8 @@ from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
+SHORTAGE: Final = "the server has too few file descriptors; send it again"
+
 GOOD_FOR: Final = 0.05
 """Seconds that a name is trusted for reads. Each commit asks anew."""
 
@@ -46,9 +48,18 @@ def is_full(error: OSError | sqlite3.Error) -> bool:
 
 def _reason(error: OSError | sqlite3.Error) -> str:
     if is_shortage(error):
-        return "the server has too few file descriptors; send it again"
+        return SHORTAGE
     # The text of an OSError names the file: API clients must not see paths of the server.
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def drop_cached(descriptor: int, start: int, size: int) -> None:
+    """Drop bytes of a file from the page cache, so that the disk is read; 0: all after `start`.
+
+    Linux only: elsewhere, do nothing.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
 
 
 class NamedFile:
@@ -91,6 +102,18 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     with suppress(PermissionError):  # an unreadable parent was made by another user
         sync_folder(folder.parent)  # also for an existing folder: its maker may have been killed
+
+
+def write_durably(path: Path, text: bytes) -> None:
+    """Write a small file that only its owner can read, whole or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)  # a killed one may have had other permissions
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -129,6 +129,15 @@ def hold_committer_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def hold_backup_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of the process that backs up a data folder. Raises FolderLockedError."""
+    with open(os.open(DataFolder(folder).backup_lock, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
+        if not _try(lock.fileno()):
+            raise FolderLockedError(f"{folder} is being backed up by another process: wait for it")
+        yield
+
+
+@contextmanager
 def _hold(path: Path, what: str) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -212,9 +221,19 @@ def _remove_new(files: DataFolder, before: set[Path]) -> None:
     if files.log in before:
         new.discard(files.key)  # the log may name it by now
     for path in sorted(new - {files.lock}, reverse=True):  # contents before their folder
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove(path, only_empty=path == files.content.root)
     if files.lock in new:  # last: until then it keeps other processes out
         files.lock.unlink(missing_ok=True)
+
+
+def _remove(path: Path, *, only_empty: bool) -> None:
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+    elif not only_empty:
+        shutil.rmtree(path)
+    else:
+        with suppress(OSError):  # another program has put something there
+            path.rmdir()
 
 
 def _make_private(folder: Path) -> None:

@@ -31,11 +31,13 @@ _RULES: Final = (
     (r"\bjson_quote\(", "to_json("),
     (r"\bjson\(", "as_json("),
     (r"\bgroup_concat\(", "string_agg("),
+    (r"\b([\w.]+) (->>?) ", r"\1::json \2 "),
     (r"\b(\w+) IS (lane\d+\.value)", r"(\1 = \2 OR \1 IS NULL AND \2 IS NULL)"),
     (r"(?<=[\s(])\+(?=[a-z])", ""),  # keeps SQLite from using an index
     (r"\bWITHOUT ROWID\b,?|\bSTRICT\b", ""),
     (r"\bINTEGER\b", "BIGINT"),
     (r"\bREAL\b", "DOUBLE PRECISION"),
+    (r"\) VIRTUAL\b", ") STORED"),
     (r"\browid\b", "notification_id"),
     (r"^BEGIN IMMEDIATE$", "BEGIN"),
 )
@@ -51,9 +53,11 @@ FUNCTIONS: Final = (
     """CREATE OR REPLACE FUNCTION as_json(document text) RETURNS json
         LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT document::json $$""",
     """CREATE OR REPLACE FUNCTION max(a anycompatible, b anycompatible) RETURNS anycompatible
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT greatest(a, b) $$""",
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN greatest(a, b) END $$""",
     """CREATE OR REPLACE FUNCTION min(a anycompatible, b anycompatible) RETURNS anycompatible
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT least(a, b) $$""",
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN least(a, b) END $$""",
     """CREATE OR REPLACE FUNCTION each_of(list json) RETURNS TABLE (key bigint, value text)
         LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50 AS $$
         SELECT ordinality - 1, item
@@ -65,6 +69,15 @@ FUNCTIONS: Final = (
     """CREATE OR REPLACE FUNCTION julianday(moment text) RETURNS double precision
         LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT extract(epoch FROM moment::timestamptz)::double precision / 86400 + 2440587.5 $$""",
+    """CREATE OR REPLACE FUNCTION strftime(format text, moment text, change text) RETURNS text
+        LANGUAGE sql STABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN changed < '0001-01-01' THEN '0000' || substr(changed_text, 5)
+            WHEN changed < '10000-01-01' THEN changed_text END
+        FROM (SELECT moment::timestamp + change::interval AS changed) AS moved, LATERAL (
+            SELECT to_char(changed, CASE format
+                WHEN '%Y-%m-%d' THEN 'YYYY-MM-DD'
+                WHEN '%Y-%m-%dT%H:%MZ' THEN 'YYYY-MM-DD"T"HH24:MI"Z"' END) AS changed_text
+        ) AS written $$""",
 )
 
 

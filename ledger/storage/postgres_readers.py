@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import psycopg
 
-from asset_ledger.ledger.storage.database import Snapshot
+from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.postgres import adapt, settings, translate, unreachable
 from asset_ledger.ledger.storage.turns import Turns, deadline
 
@@ -39,6 +39,11 @@ class AsyncPostgresReaders:
 
     def __init__(self, url: str, schemas: Sequence[str]) -> None:
         self._pool = _Connections(url, schemas)
+
+    @property
+    def damage(self) -> Damage | None:
+        """None: PostgreSQL's own tools find and repair damage."""
+        return None
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """Begin a read transaction, which ends with the block."""

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import aiosqlite
 
-from asset_ledger.ledger.errors import TablesDamagedError
+from asset_ledger.ledger.errors import LogDamagedError, TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
-from asset_ledger.ledger.storage.database import Snapshot
+from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
 from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
 
@@ -97,13 +97,20 @@ class AsyncSqliteReaders:
         size: int = 4,
         clock: Callable[[], float] = time.perf_counter,
         *,
-        mapped: bool = True,
+        of_tables: bool = True,
     ) -> None:
         """Use at most `size` threads, besides those for read transactions.
 
-        `clock` returns seconds, to find slow brief statements. `mapped`: see `BriefReader`.
+        `clock` returns seconds, to find slow brief statements. `of_tables`: the file has tables,
+        which can be rebuilt; else it is the log.
         """
-        self._pool = _Pool(path, size, BriefReader(path, clock, mapped))
+        damaged = TablesDamagedError if of_tables else LogDamagedError
+        self._pool = _Pool(path, size, BriefReader(path, clock, mapped=of_tables), damaged)
+
+    @property
+    def damage(self) -> Damage | None:
+        """The error of the first statement that found the file damaged; None if none did."""
+        return self._pool.damage
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """Lend a connection inside a read transaction: its statements see the same rows."""
@@ -113,7 +120,7 @@ class AsyncSqliteReaders:
         self, sql: str, parameters: Sequence[Any] = (), brief: bool = False
     ) -> Awaitable[list[Any]]:
         """Return all rows of one statement. Raises sqlite3.Error, also if there is no file,
-        TablesDamagedError, DeadlineExceededError and BusyError.
+        TablesDamagedError or LogDamagedError, DeadlineExceededError and BusyError.
 
         A thread runs it. If `brief`, the event loop runs it, without the cost of a thread hop: an
         index must lead to about two hundred rows at most. It blocks the loop for two milliseconds
@@ -135,6 +142,17 @@ class AsyncSqliteReaders:
     async def close(self) -> None:
         """Close every connection: aiosqlite's threads would keep the interpreter from exiting."""
         await self._pool.close()
+
+
+CACHE: Final = 512
+"""KiB of pages in memory for a connection: ten for each file would keep 2 MiB each, which the
+operating system keeps, too."""
+
+
+def _open_small(path: Path) -> sqlite3.Connection:
+    db = open_reader(path)
+    db.execute(f"PRAGMA cache_size=-{CACHE}")
+    return db
 
 
 class _Connection(aiosqlite.Connection):
@@ -210,7 +228,7 @@ class _Reader:
             return self._db
 
     async def _open(self) -> _Connection:
-        db = _Connection(partial(open_reader, self._path), iter_chunk_size=1)
+        db = _Connection(partial(_open_small, self._path), iter_chunk_size=1)
         try:
             await db
             return db
@@ -232,8 +250,11 @@ class _Reader:
 class _Pool:
     """The connections to one file."""
 
-    def __init__(self, path: Path, size: int, brief: BriefReader) -> None:
-        self._path, self._brief, self._is_damaged = path, brief, False
+    def __init__(
+        self, path: Path, size: int, brief: BriefReader, damaged: Callable[[str, object], Damage]
+    ) -> None:
+        self._path, self._brief, self._damaged = path, brief, damaged
+        self.damage: Damage | None = None
         self._shared = [_Reader(path) for _ in range(size)]
         self._slow = [_Reader(path) for _ in range(SLOW)]
         self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
@@ -296,15 +317,15 @@ class _Pool:
 
     @contextmanager
     def _naming_damage(self) -> Iterator[None]:
-        """Raise TablesDamagedError for a damaged file, and log the first one."""
+        """Raise the error of a damaged file for damage, and log the first one."""
         try:
             yield
         except sqlite3.DatabaseError as error:
             if not is_fatal(error):
                 raise
-            damaged = TablesDamagedError(self._path.name, error)
-            if not self._is_damaged:
-                self._is_damaged = True
+            damaged = self._damaged(self._path.name, error)
+            if self.damage is None:
+                self.damage = damaged
                 logger.error("%s", damaged)
             raise damaged from error
 

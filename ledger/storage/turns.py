@@ -48,13 +48,16 @@ async def deadline() -> AsyncIterator[None]:
 
 
 class Turns:
-    """`size` places, of which one user has at most `each` at a time. For one event loop."""
+    """`size` places, of which one user has at most `each` at a time. For one event loop.
+
+    `most` turns of one user may wait.
+    """
 
     def __init__(
         self, size: int, each: int, what: str = "slow reads", most: int = MAX_WAITING
     ) -> None:
-        """`most`: turns of one user that wait."""
-        self._free, self._size, self._each, self._what, self._most = size, size, each, what, most
+        self._free, self._size, self._each, self._what = size, size, each, what
+        self._most = most
         self._taken: Counter[str | None] = Counter()
         self._waiting: OrderedDict[str | None, deque[asyncio.Future[None]]] = OrderedDict()
 

@@ -8,7 +8,7 @@ from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
-DIMENSIONS = ("node_id", "job_id", "workflow_id", "content_type", "day")
+DIMENSIONS = ("node_id", "job_id", "workflow_id", "content_type", "day", "quarter")
 BLOCK = 1_024
 
 FACETS = " UNION ALL ".join(
@@ -65,7 +65,13 @@ STATEMENTS = (
         day TEXT NOT NULL,
         created_at TEXT NOT NULL,
         size INTEGER NOT NULL,
-        live BOOLEAN NOT NULL DEFAULT true
+        live BOOLEAN NOT NULL DEFAULT true,
+        quarter TEXT GENERATED ALWAYS AS (
+            substr(created_at, 1, 14) || CASE
+                WHEN substr(created_at, 15, 2) < '15' THEN '00'
+                WHEN substr(created_at, 15, 2) < '30' THEN '15'
+                WHEN substr(created_at, 15, 2) < '45' THEN '30' ELSE '45' END
+        ) VIRTUAL
     )
     """,
     # It covers the timeline of a job.

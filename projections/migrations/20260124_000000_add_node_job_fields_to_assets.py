@@ -1,9 +1,11 @@
-"""Add node, job and attempt of an asset to `assets`, which events have always carried.
+"""Add node, job and attempt of an asset to `assets`, which events have always carried, and an
+index by path.
 
 Older rows stay in use without these columns until a rebuild fills them: see `backfills`.
 """
 
 from asset_ledger.ledger.storage.database import SqlConnection
+from asset_ledger.projections.migrations.segments import INDEXED, SEGMENT
 
 needs_events = True
 backfills = ("assets.node_id", "assets.job_id", "assets.attempt")
@@ -24,6 +26,7 @@ STATEMENTS = (
     CREATE INDEX assets_deleted_by_parent ON assets (user_id, parent_id)
         WHERE deleted_at IS NOT NULL
     """,
+    f"CREATE INDEX assets_by_segment ON assets (user_id, parent_id, ({SEGMENT})) WHERE {INDEXED}",
     "DROP VIEW nodetool_assets",
     """
     CREATE VIEW nodetool_assets AS

@@ -68,7 +68,7 @@ class PastQuery:
         shown = found[: self.size]
         after = shown[-1].seq if len(found) > self.size else edge
         following = "" if after is None else seal_cursor(after, self.binding)
-        json = b",".join(document_json(asset).encode() for asset in shown)
+        json = b",\n".join(document_json(asset).encode() for asset in shown)
         return Page(json, len(shown), following, position)
 
 

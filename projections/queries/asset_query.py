@@ -15,7 +15,7 @@ import orjson
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.domain.event import iso, parse_time
-from asset_ledger.ledger.ids import parse_digest
+from asset_ledger.ledger.ids import parse_asset_id, parse_digest
 from asset_ledger.projections.queries.pages import (
     LAST,
     MAX_PAGE_SIZE,
@@ -159,6 +159,7 @@ def _attempt(text: str) -> int:
 
 
 FILTERS: Final[Mapping[str, Make]] = {
+    "id": _plain("id", parse=parse_asset_id),
     "workflow_id": _plain("workflow_id"),
     "node_id": _plain("node_id"),
     "job_id": _plain("job_id"),

@@ -6,7 +6,7 @@ narrowest index, up to `WALK` of them; longer lists read the catalog, since an i
 would slow down every upload.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any, Final, NamedTuple
@@ -42,7 +42,10 @@ INDEXES: Final = (
 )
 """The narrowest first: a job has fewer assets than a folder, a node or a workflow."""
 _TOMBSTONES: Final = Index("assets_deleted", (), "deleted_at IS NOT NULL")
+BY_ID: Final = "sqlite_autoindex_assets_1"
+"""The index of the unique ids."""
 _COVERING: Final = {frozenset(index.columns): index for index in INDEXES}
+_KEY_TESTS: Final = {"id": "{} IN (SELECT value FROM json_each(?))"}
 _SIZE: Final = "length(CAST(json AS BLOB)) AS octets"
 _POSITION: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 
@@ -141,7 +144,9 @@ def _lane(
 def _rows(query: AssetQuery, index: Index, columns: str, keys: Mapping[str, Any]) -> Sql:
     """Return SQL of all rows with given values in an index."""
     tests = "".join(
-        f" AND {column} IS NULL" if value is None else f" AND {column} = ?"
+        f" AND {column} IS NULL"
+        if value is None
+        else f" AND {_KEY_TESTS.get(column, '{} = ?').format(column)}"
         for column, value in keys.items()
     )
     text = f"""
@@ -207,6 +212,9 @@ class IndexWalk(NamedTuple):
 
 def _walks_of(query: AssetQuery) -> list[IndexWalk]:
     """Return the walks: the narrowest index of live assets, that of tombstones, or both."""
+    for condition in query.conditions:
+        if condition.column == "id":
+            return [_walk_of_ids(query, condition)]
     fixed = {c.column: c for c in query.conditions if c.column is not None and c.fixed}
     narrowest = next(index for index in INDEXES if set(index.columns) <= set(fixed))
     indexes = [narrowest] if False in query.deleted_states else []
@@ -217,12 +225,21 @@ def _walks_of(query: AssetQuery) -> list[IndexWalk]:
 def _walk_of(query: AssetQuery, index: Index, fixed: Mapping[str, Condition]) -> IndexWalk:
     keys = {column: fixed[column].values[0] for column in index.columns}
     covered = [fixed[column] for column in keys]
-    rest = [c.sql() for c in query.conditions if c not in covered]
-    test = Sql(
-        " AND ".join(text for text, _ in rest) or "true",
-        [value for _, parameters in rest for value in parameters],
-    )
-    return IndexWalk(index, keys, test)
+    return IndexWalk(index, keys, _all_of(c for c in query.conditions if c not in covered))
+
+
+def _walk_of_ids(query: AssetQuery, ids: Condition) -> IndexWalk:
+    """Return the walk over the assets with given ids, live ones or tombstones as asked for."""
+    alive, both = "deleted_at IS NULL", query.deleted_states == {True, False}
+    rows = "true" if both else alive if False in query.deleted_states else f"NOT ({alive})"
+    keys = {"id": orjson.dumps(ids.values).decode()}
+    return IndexWalk(Index(BY_ID, ("id",), rows), keys, _all_of(query.conditions))
+
+
+def _all_of(conditions: Iterable[Condition]) -> Sql:
+    tests = [condition.sql() for condition in conditions]
+    text = " AND ".join(text for text, _ in tests) or "true"
+    return Sql(text, [value for _, parameters in tests for value in parameters])
 
 
 def _walk(query: AssetQuery) -> tuple[Sql, Sql]:

@@ -14,7 +14,7 @@ from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.database import AsyncReaders
 
-PAGE: Final = 64
+PAGE: Final = 32
 """How many assets are read at once: each may have 32 KiB of metadata."""
 
 _CHILDREN: Final = """

@@ -1,7 +1,8 @@
 """Compare two jobs: which assets are the same, different, or made by only one of the two.
 
 Assets are paired by node, name and occurrence of that name. Rows are in the order of the first job;
-assets that only the second job made stand where it made them.
+assets that only the second job made stand where it made them. `compare_records` pairs them in
+Python, from events; `queries/compare.py` in SQL, from the tables.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from asset_ledger.ledger.domain.job_record import JobRecord
-from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.ids import Digest
-from asset_ledger.ledger.storage.database import AsyncReaders, Snapshot
-from asset_ledger.projections.queries.pages import PendingBackfill, check_backfilled
 from asset_ledger.projections.tables.assets import document_json
 
 Status = Literal["same", "different", "only_a", "only_b"]
@@ -40,34 +38,30 @@ class PairKey(NamedTuple):
 
 
 class ComparedPair(NamedTuple):
-    """Two paired assets, or an asset that only one of the jobs made."""
+    """The JSON of two paired assets, or of an asset that only one of the jobs made."""
 
     key: PairKey
     status: Status
-    a: MadeAsset | None
-    b: MadeAsset | None
+    a: bytes | None
+    b: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class JobComparison:
-    """The comparison of one attempt of each of the jobs `a` and `b`, at a position."""
+    """A page of the comparison of one attempt of each of the jobs `a` and `b`, at a position.
+
+    `counts`, the number of rows by status, and `first_divergence`, the first row that is not
+    `same`, are those of all pages. `next` is the cursor of the next page, `""` on the last.
+    """
 
     a: str
     b: str
     attempts: tuple[int, int]
+    counts: Mapping[Status, int]
     rows: Sequence[ComparedPair]
+    first_divergence: ComparedPair | None
+    next: str
     position: int
-
-    @property
-    def counts(self) -> dict[Status, int]:
-        """The number of rows by status."""
-        statuses = [row.status for row in self.rows]
-        return {status: statuses.count(status) for status in STATUSES}
-
-    @property
-    def first_divergence(self) -> ComparedPair | None:
-        """The first row that is not `same`; None if the jobs made the same."""
-        return next((row for row in self.rows if row.status != "same"), None)
 
 
 def align(a: Iterable[MadeAsset], b: Iterable[MadeAsset]) -> list[ComparedPair]:
@@ -104,22 +98,17 @@ def _only_second(
 
 def _row(key: PairKey, a: MadeAsset | None, b: MadeAsset | None) -> ComparedPair:
     if a is None or b is None:
-        return ComparedPair(key, "only_b" if a is None else "only_a", a, b)
-    return ComparedPair(key, "same" if a.digest == b.digest else "different", a, b)
-
-
-class AttemptName(NamedTuple):
-    """An attempt of a job; without a number, the last one."""
-
-    job_id: str
-    attempt: int | None = None
+        return ComparedPair(key, "only_b" if a is None else "only_a", a and a.json, b and b.json)
+    return ComparedPair(key, "same" if a.digest == b.digest else "different", a.json, b.json)
 
 
 def compare_records(a: JobRecord, b: JobRecord, position: int) -> JobComparison:
     """Compare two jobs that were folded from their events: the attempt of each, else the last."""
     attempts = _shown(a), _shown(b)
     rows = align(_made_in(a, attempts[0]), _made_in(b, attempts[1]))
-    return JobComparison(a.job_id, b.job_id, attempts, rows, position)
+    counts = dict(zip(STATUSES, map([row.status for row in rows].count, STATUSES), strict=True))
+    divergence = next((row for row in rows if row.status != "same"), None)
+    return JobComparison(a.job_id, b.job_id, attempts, counts, rows, divergence, "", position)
 
 
 def _shown(record: JobRecord) -> int:
@@ -146,6 +135,7 @@ def comparison_document(comparison: JobComparison) -> dict[str, Any]:
         "counts": comparison.counts,
         "rows": [_row_out(row) for row in comparison.rows],
         "first_divergence": _row_out(divergence) if divergence else None,
+        "next": comparison.next,
     }
 
 
@@ -153,51 +143,6 @@ def _row_out(row: ComparedPair) -> dict[str, Any]:
     return {
         **row.key._asdict(),
         "status": row.status,
-        "a": row.a and orjson.Fragment(row.a.json),
-        "b": row.b and orjson.Fragment(row.b.json),
+        "a": row.a and orjson.Fragment(row.a),
+        "b": row.b and orjson.Fragment(row.b),
     }
-
-
-# A number up to the last one is known, also if the attempt made nothing.
-_LAST: Final = "SELECT attempt FROM jobs WHERE user_id = ? AND job_id = ?"
-_MADE: Final = """
-    SELECT made.node_id, made.name, made.digest, CAST(made.json AS BLOB)
-    FROM assets AS made INDEXED BY assets_by_job
-    WHERE user_id = ? AND job_id = ? AND deleted_at IS NULL AND attempt = ? ORDER BY seq
-"""
-_REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
-
-
-class CompareQueries:
-    """The query that compares two jobs from the tables."""
-
-    def __init__(
-        self, readers: AsyncReaders, pending_backfill: PendingBackfill = frozenset
-    ) -> None:
-        self._readers, self._pending_backfill = readers, pending_backfill
-
-    async def compare(self, user_id: str, a: AttemptName, b: AttemptName) -> JobComparison:
-        """Compare attempts of two jobs of a user. Raises UnknownJobError, ProjectionBehindError."""
-        check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id", "attempt"))
-        async with self._readers.snapshot() as db:
-            numbers = await _number(db, user_id, a), await _number(db, user_id, b)
-            made = [
-                await _made(db, user_id, name.job_id, number)
-                for name, number in zip((a, b), numbers, strict=True)
-            ]
-            ((position,),) = await db.rows(_REFLECTED)
-        return JobComparison(a.job_id, b.job_id, numbers, align(*made), position)
-
-
-async def _number(db: Snapshot, user_id: str, name: AttemptName) -> int:
-    """Return the number of an attempt. Raises UnknownJobError."""
-    for (last,) in await db.rows(_LAST, (user_id, name.job_id)):
-        if (name.attempt or last) <= last:
-            return name.attempt or int(last)
-        raise UnknownJobError(name.job_id, name.attempt)
-    raise UnknownJobError(name.job_id)
-
-
-async def _made(db: Snapshot, user_id: str, job_id: str, attempt: int) -> list[MadeAsset]:
-    rows = await db.rows(_MADE, (user_id, job_id, attempt))
-    return [MadeAsset(*row) for row in rows]

@@ -52,7 +52,10 @@ SORTS: Final[Mapping[str, Sort]] = {
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of a list: JSON objects with commas between them, their count, the cursor of the next
-    page (`""` on the last page), and the position that the table reflects."""
+    page (`""` on the last page), and the position that the table reflects.
+
+    A newline follows each comma in a page of assets, and is nowhere else in it.
+    """
 
     json: bytes
     count: int

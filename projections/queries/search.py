@@ -44,8 +44,8 @@ _TEST: Final = " AND EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE {test})"
 
 _FITTING: Final = f"""
     SELECT max(key) FROM (
-        SELECT key, sum(length(CAST(json AS BLOB))) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING)
-            AS bytes
+        SELECT key, sum(length(CAST(assets.json AS BLOB)))
+            OVER (ORDER BY key ROWS UNBOUNDED PRECEDING) AS bytes
         FROM json_each(?) CROSS JOIN assets ON seq = CAST(value AS INTEGER)
     ) WHERE bytes <= {MAX_BYTES}
 """

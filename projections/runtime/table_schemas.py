@@ -49,7 +49,9 @@ _INSERT: Final = re.compile(
 )
 _REWRITE: Final = re.compile(r"UPDATE (\w+) SET (\w+) = (\w+)\(([\w,\s]+)\) WHERE id = \?")
 _BY_SEQ: Final = re.compile(
-    r"(CREATE INDEX \w+\s+ON (?:assets|catalog|search_assets|usage_assets) \([^)]*)\)"
+    r"(CREATE INDEX \w+\s+ON (?:assets|catalog|search_assets|usage_assets) \(.*?)\)"
+    r"(?=\s+WHERE|\s*$)",
+    re.DOTALL,
 )
 """Indexes that end with the row id in SQLite without naming it."""
 

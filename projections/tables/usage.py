@@ -1,4 +1,5 @@
-"""The projection `usage`: totals of live assets by node, job, workflow, content type and day.
+"""The projection `usage`: totals of live assets by node, job, workflow, content type, day and
+quarter of an hour.
 
 It follows the log in the background and sums a batch of events before it updates a total. A total
 equals a count of the live assets, also after deletions, replacements and restores. The runs of
@@ -15,8 +16,9 @@ from asset_ledger.ledger.domain.node import NodeFinished, NodeRun, evolve
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
-DIMENSIONS: Final = ("node_id", "job_id", "workflow_id", "content_type", "day")
-"""The groupings of usage. A day is the date of `created_at`, of a run that of its end, in UTC."""
+DIMENSIONS: Final = ("node_id", "job_id", "workflow_id", "content_type", "day", "quarter")
+"""What totals are by. Day and quarter of an hour are those of `created_at`, of a run those of its
+end, in UTC. The days and hours of any time zone are sums of quarters: see `queries/zones.py`."""
 
 MAX_MICROS: Final = 2**53
 """A total of microseconds stays at this number, 285 years, so that no sum overflows."""
@@ -156,16 +158,22 @@ def _insert(position: int, event: AssetCreated) -> Statement:
     return Statement(_INSERT, row, independent=True)
 
 
+def quarter_of(time: str) -> str:
+    """Return the start of the quarter of an hour of a time: `2026-01-31T12:45`."""
+    return f"{time[:14]}{int(time[14:16]) // 15 * 15:02}"
+
+
 def _runs(run: NodeRun | None) -> Iterator[Statement]:
     """Return the rows of a run that ended, one for each grouping that it has."""
     if run is None or run.finished_at is None:
         return
-    name, day = run.name, iso(run.finished_at)[:10]
+    name, ended = run.name, iso(run.finished_at)
     keys = {
         "node_id": name.node_id,
         "job_id": name.job_id,
         "workflow_id": run.workflow_id or "",
-        "day": day,
+        "day": ended[:10],
+        "quarter": quarter_of(ended),
     }
     totals = (int(run.status == "failed"), run.micros or 0)
     for dimension, key in keys.items():

@@ -157,6 +157,7 @@ async def test_the_sdk_reads_the_clock_of_an_event(jumped: Path) -> None:
     assert second.time == first.time > second.clock + timedelta(days=3649)
 
 
+@pytest.mark.slow
 def test_server_commands_bundle_export_and_import_keep_the_clock(tmp_path: Path) -> None:
     data, export, copied = (tmp_path / name for name in ("data", "export", "copied"))
     asyncio.run(_ahead(data))

@@ -291,6 +291,10 @@ class EventLogContract:
         assert [stored.id for stored in log.read(3, 10, upto=6)] == [4, 5, 6]
         assert [stored.id for stored in log.read(3, 2, tag=tag)] == [4, 5]
         assert [stored.id for stored in log.read(3, 10, tag=tag, upto=6)] == [4, 5, 6]
+        last = log.read(3, 2, tag=tag, upto=6, newest_first=True)
+        assert [stored.id for stored in last] == [6, 5]
+        newest, _ = log.read(1, 2, newest_first=True)
+        assert newest.id == log.head().position
         assert log.read(9, 10) == []
 
     def test_stream_returns_all_events_or_events_up_to_a_position(self, log: EventLog) -> None:

@@ -8,6 +8,7 @@ import os
 import pickle
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Unpack
@@ -15,7 +16,7 @@ from typing import IO, Any, Unpack
 import pytest
 from PIL import Image
 
-from asset_ledger import Asset, Gateway, Job, ProcessingContext
+from asset_ledger import Asset, Gateway, Job, ProcessingContext, events
 from asset_ledger.api.sdk.asset import GroupBy
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import opened
@@ -510,6 +511,28 @@ class GatewayContract:
         with pytest.raises(UnknownAssetError):
             await replace(folder, id=UNKNOWN_ID).restore()
 
+    async def test_many_assets_are_changed_and_restored_at_once(
+        self, gateway: Gateway, context: ProcessingContext
+    ) -> None:
+        folder = await context.create_asset("f", "folder")
+        made = [await context.create_asset(name, tags=["old"]) for name in "abc"]
+        ids = [each.id for each in made]
+
+        changed = await Asset.update_many(
+            ids, add_tags=["new"], remove_tags=["old"], parent_id=folder.id, gateway=gateway
+        )
+        assert changed == ids
+        assert await Asset.update_many(ids[:1], add_tags=["new"], gateway=gateway) == []
+        inside = await Asset.count(parent_id=folder.id, tag="new", id=ids[:2], gateway=gateway)
+        assert inside == 2
+        for each in ids[:2]:
+            await gateway.delete(each)
+        assert await Asset.restore_many(ids, gateway=gateway) == ids[:2]
+        with pytest.raises(UnknownAssetError):
+            await Asset.update_many([UNKNOWN_ID], add_tags=["x"], gateway=gateway)
+        with pytest.raises(FieldError):
+            await Asset.update_many(ids, gateway=gateway)
+
     async def test_usage_is_summed_for_each_node(
         self, gateway: Gateway, context: ProcessingContext
     ) -> None:
@@ -526,6 +549,17 @@ class GatewayContract:
         assert most.last_seen is not None
         assert most.first_seen <= most.last_seen
         assert await Asset.usage(job_id="another", gateway=gateway) == []
+        pairs = await Asset.usage(
+            group_by=("day", "node_id"),
+            tz="Europe/Berlin",
+            sort="-bytes",
+            job_id="j",
+            size_min=2,
+            gateway=gateway,
+        )
+        assert [(row.subkey, row.count) for row in pairs] == [("n2", 2), ("n1", 1)]
+        with pytest.raises(ParameterError):
+            await Asset.usage(group_by="day", tz="Mars", gateway=gateway)
         with pytest.raises(ParameterError):
             await Asset.usage(group_by="colour", gateway=gateway)  # type: ignore[arg-type]
 
@@ -641,6 +675,15 @@ class GatewayContract:
 
         assert (last.attempt, asset.attempt) == (4, 4)
         job = await gateway.job("j")
+        for number in (1, 2, 4):
+            events = [event async for event in last.history(attempt=number)]
+            assert [event.topic for event in events][:: len(events) - 1] == [
+                "job.started",
+                "job.finished",
+            ]
+            assert {event.attempt for event in events} == {number}
+        with pytest.raises(UnknownJobError):
+            await anext(last.history(attempt=5))
         ends = [each["status"] for each in job["attempts"]]
         assert ends == ["failed", "cancelled", "failed", "completed"]
         assert (job["attempt"], job["status"], job["error"]) == (4, "completed", None)
@@ -769,6 +812,9 @@ class GatewayContract:
         assert compared.first_divergence.b is not None
         assert await compared.first_divergence.a.content() == b"one"
         assert await compared.first_divergence.b.content() == b"two"
+        pages = await gateway.compare("a", "b", [("page_size", "1"), ("status", "same")])
+        assert ([row["name"] for row in pages["rows"]], pages["next"]) == (["same"], "")
+        assert (await gateway.compare("a", "b", [("page_size", "1")]))["next"]
         assert await Job.paginate(status="failed", gateway=gateway) == ([], "")
         with pytest.raises(UnknownJobError):
             await a.compare("nothing")
@@ -856,3 +902,66 @@ class GatewayContract:
         with pytest.raises(NotConnectedError):
             await asset.content()
         ambient.reset(token)
+
+    async def test_events_are_yielded_once_in_the_order_of_the_log_and_as_they_are_recorded(
+        self, gateway: Gateway
+    ) -> None:
+        async with ProcessingContext(job_id="j", gateway=gateway) as context:
+            first = await context.create_asset("a", content=b"1", node_id="n")
+        found = events(after=0, gateway=gateway)
+        seen = [await anext(found) for _ in range(3)]
+        assert [event.topic for event in seen] == ["job.started", "asset.created", "job.finished"]
+
+        waiting = asyncio.create_task(anext(found))
+        await asyncio.sleep(0)
+        await first.update(name="b")
+        assert (await waiting).topic == "asset.described"
+        await found.aclose()
+
+        resumed = events(after=seen[1].position, gateway=gateway)
+        assert [(await anext(resumed)).topic for _ in range(2)] == [
+            "job.finished",
+            "asset.described",
+        ]
+        await resumed.aclose()
+
+    @pytest.mark.parametrize(
+        ("filters", "topics"),
+        [
+            ({"job_id": "j"}, ["job.started", "asset.created", "asset.created", "job.finished"]),
+            ({"node_id": "n"}, ["asset.created"]),
+            ({"topic": ["job.finished", "job.started"]}, ["job.started", "job.finished"]),
+            ({"job_id": "k", "attempt": 1}, ["asset.created"]),
+            ({"all_users": True, "topic": "ledger.opened"}, ["ledger.opened"]),
+        ],
+    )
+    async def test_events_match_every_filter(
+        self, gateway: Gateway, filters: dict[str, Any], topics: list[str]
+    ) -> None:
+        async with ProcessingContext(job_id="j", gateway=gateway) as context:
+            await context.create_asset("a", content=b"1", node_id="n")
+            await context.create_asset("b", content=b"2")
+        await ProcessingContext(job_id="k", gateway=gateway).create_asset("c", content=b"3")
+
+        async with aclosing(events(after=0, gateway=gateway, **filters)) as found:
+            assert [(await anext(found)).topic for _ in topics] == topics
+
+    async def test_events_begin_at_the_first_step_without_a_position(
+        self, gateway: Gateway
+    ) -> None:
+        context = ProcessingContext(job_id="j", gateway=gateway)
+        old = await context.create_asset("old", content=b"x")
+        async with aclosing(events(gateway=gateway)) as found:
+            waiting = asyncio.create_task(anext(found))
+            new = set()
+            while not waiting.done():  # the iterator may not have begun yet
+                new.add((await context.create_asset("new", content=b"x")).id)
+                await asyncio.sleep(0.01)
+        assert (await waiting).asset_id in new - {old.id}
+
+    @pytest.mark.parametrize("wrong", [{"topic": "asset.eaten"}, {"asset_id": "x"}, {"after": -1}])
+    async def test_events_refuse_a_wrong_filter(
+        self, gateway: Gateway, wrong: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ParameterError):
+            await anext(events(gateway=gateway, **wrong))

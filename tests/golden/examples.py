@@ -18,6 +18,8 @@ from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import JobFinished, JobStarted, job_stream
 from asset_ledger.ledger.domain.ledger import (
     ContentCollected,
+    DamageFound,
+    DamageRepaired,
     KeyRotated,
     LedgerForked,
     LedgerOpened,
@@ -131,6 +133,8 @@ EXAMPLES: tuple[Event, ...] = (
     TokenRevoked(**_ledger_event(5), token_id="0" * 12),
     LedgerForked(**_ledger_event(6), original_events=7),
     ContentCollected(**_ledger_event(7), digests=(_DIGEST,), size=8, reason="deleted"),
+    DamageFound(**_ledger_event(8), parts=(_DIGEST, "events 3"), cause="changed"),
+    DamageRepaired(**_ledger_event(9), parts=(_DIGEST,)),
 )
 
 

@@ -27,8 +27,9 @@ LEDGER = {
     "log": (*LOW, "clock", "domain", "storage", "merkle", "content"),
     "reading": STORED,
     "audit": STORED,
+    "scrub": STORED,
     "commit": (*STORED, "reading"),
-    "commands": (*STORED, "reading", "commit"),
+    "commands": (*STORED, "reading", "commit", "scrub"),
     "proofs": (*STORED, "reading", "commit"),
     "service": (*STORED, "reading", "commit", "commands"),
 }
@@ -36,7 +37,7 @@ PROJECTIONS = {
     "migrations": (),
     "projection": ("migrations",),
     "tables": ("migrations", "projection"),
-    "queries": ("tables",),
+    "queries": ("migrations", "tables"),
     "runtime": ("migrations", "projection", "tables"),
     "rebuild": ("projection", "runtime"),
     "serving": ("queries", "runtime", "tables"),
@@ -54,15 +55,22 @@ API = {
     "database_copy": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
-    "backend": (*SETTINGS, "engine", "database", "sessions", "thumbnails", "tokens", "workers"),
+    "uploads": ("contract",),
+    "backend": (
+        *(*SETTINGS, "engine", "database", "sessions", "thumbnails", "tokens"),
+        *("uploads", "workers"),
+    ),
     "export": ("contract",),
-    "sdk": (*SETTINGS, "backend"),
+    "sdk": (*SETTINGS, "backend", "engine"),
     "imports": ("contract", "export", "sdk"),
     "backup": ("contract", "export", "imports"),
-    "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "workers"),
+    "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "uploads", "workers"),
+    "s3": (*SETTINGS, "backend", "http", "tokens"),
+    "serving": (*SETTINGS, "backend", "http", "s3", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *("http", "sdk", "export", "imports", "backup", "workers", "engine", "database_copy"),
+        *("http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
+        *("engine", "database_copy"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}
@@ -80,7 +88,7 @@ FLOOR_MAY_IMPORT = {
     NAMESPACE: ("api.sdk",),
 }
 
-EMBEDDED = "asset_ledger.api.sdk.embedded"
+EMBEDDED = ("asset_ledger.api.sdk.embedded", "asset_ledger.api.sdk.open_folder")
 """The one module of the SDK that opens a data folder in its own process."""
 
 WEB = ("aiohttp", "http", "multipart")
@@ -136,7 +144,7 @@ def _enters_a_closed_room(module: Module, name: str) -> bool:
     if floor not in ROOMS or floor != other_floor or room == other_room:
         return False
     if floor == "api" and room == "sdk" and other_room in ("backend", "settings"):
-        return module.name != EMBEDDED
+        return module.name not in EMBEDDED
     return other_room not in ROOMS[floor].get(room, ())
 
 

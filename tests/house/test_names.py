@@ -14,7 +14,7 @@ STANDALONE = "api/export/verify.py"
 PUBLIC_DOORS = ("api/sdk/",)
 """The SDK and its sync door share their names with each other, and with what they stand for."""
 
-NOT_OURS = ("_exit", "_getframe", "_replace", "_asdict", "_fields", "_make")
+NOT_OURS = ("_exit", "_getframe", "_replace", "_asdict", "_fields", "_make", "_repr_html_")
 
 
 def class_names(all_modules: Iterable[Module]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Hooks for Schemathesis: two answers and one media type that its rules cannot express."""
+"""Hooks for Schemathesis: two answers and two media types that its rules cannot express."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         del case.headers["Prefer"]
 
 
-@schemathesis.serializer("application/x-ndjson")
-def ndjson(context: Any, value: Any) -> bytes:
+@schemathesis.serializer("application/x-ndjson", "application/offset+octet-stream")
+def plain(context: Any, value: Any) -> bytes:
     """Return bytes as they are, and any other value as text."""
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")

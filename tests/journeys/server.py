@@ -61,10 +61,11 @@ class Server:
     The standard error of all starts is collected in a file beside the folder.
     """
 
-    def __init__(self, data_dir: Path, *flags: str) -> None:
+    def __init__(self, data_dir: Path, *flags: str, before: Sequence[str] = ()) -> None:
+        """`before` is a command that runs the server."""
         self.data_dir = data_dir
         self.port = 0
-        self._flags = flags
+        self._flags, self._before = flags, before
         self._errors = data_dir.with_name(f"{data_dir.name}.stderr")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -88,9 +89,10 @@ class Server:
         assert ready, f"the server did not start: {self.errors}"
         self.port = int(ready[1])
 
-    def launch(self) -> None:
+    def launch(self, port: int = 0) -> None:
         """Start the server, and return at once."""
-        command: list[str | Path] = [PROGRAM, "serve", "--port", "0", *self._flags]
+        serve: list[str | Path] = [PROGRAM, "serve", "--port", str(port), *self._flags]
+        command: list[str | Path] = [*self._before, *serve]
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", self.data_dir],
@@ -143,9 +145,9 @@ class Server:
 
 
 @contextmanager
-def serving(data_dir: Path, *flags: str) -> Iterator[Server]:
-    """Start a server, and kill it after the block."""
-    server = Server(data_dir, *flags)
+def serving(data_dir: Path, *flags: str, before: Sequence[str] = ()) -> Iterator[Server]:
+    """Start a server, and kill it after the block. `before` is a command that runs it."""
+    server = Server(data_dir, *flags, before=before)
     try:
         server.start()
         yield server

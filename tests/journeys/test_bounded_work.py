@@ -49,7 +49,7 @@ def test_event_loop_answers_others_beside_the_largest_bodies(
 def path_of(entry: Operation, server: Server) -> str:
     """Return the path of an operation, with the id of a new asset."""
     asset = orjson.loads(call(server, "POST", "/api/assets?name=a", {}, b"content"))
-    values = {"id": asset["id"], "job_id": "j"}
+    values = {"id": asset["id"], "job_id": "j", "content": asset["digest"], "upload_id": "0" * 32}
     return entry.paths[0].format(**values)
 
 

@@ -96,6 +96,7 @@ def test_a_server_without_tokens_answers_as_described(tmp_path: Path) -> None:
 def test_a_server_with_tokens_answers_as_described(tmp_path: Path) -> None:
     scopes = ("--scope", "read", "--scope", "write", "--scope", "audit", "--scope", "admin")
     made = run("token", "create", "--data-dir", tmp_path / "data", *scopes)
+    assert made.returncode == 0, made.stderr
     shown = ("--header", f"Authorization: Bearer {made.stdout.strip()}")
     # Otherwise the run would revoke its own token.
     kept = ("--exclude-operation-id", "revoke_token")

@@ -4,6 +4,7 @@ The test mounts a small tmpfs, which needs root.
 """
 
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,32 @@ def upload_until_refused(client: Client, size: int) -> list[Any]:
         assert is_disk_full(reply), reply.body
         refused += 1
     return recorded
+
+
+@pytest.mark.slow
+def test_resumable_upload_continues_when_the_disk_has_room_again(small_disk: Path) -> None:
+    tus = {"Tus-Resumable": "1.0.0"}
+    content = random.Random(1).randbytes(4 * MIB)
+    piece = tus | {"Content-Type": "application/offset+octet-stream"}
+    with serving(small_disk / "data") as server, talking(server.port) as client:
+        declared = {"Upload-Length": str(len(content)), "Upload-Metadata": "name YQ=="}
+        path = client.call("POST", "/api/uploads", b"", tus | declared).headers["Location"]
+        half = client.call("PATCH", path, content[:MIB], piece | {"Upload-Offset": "0"})
+        assert half.status == 204, half.body
+        ballast = fill(small_disk, 100_000)
+
+        full = client.call("PATCH", path, content[MIB:], piece | {"Upload-Offset": str(MIB)})
+        assert is_disk_full(full), full.body
+        assert is_disk_full(client.call("POST", "/api/uploads", b"", tus | declared))
+        ballast.unlink()
+
+        offset = client.call("GET", path, b"", tus).json["offset"]
+        assert offset == MIB
+        rest = client.call("PATCH", path, content[offset:], piece | {"Upload-Offset": str(offset)})
+        assert rest.status == 204, rest.body
+        asset = rest.headers["Ledger-Asset"]
+        assert client.get(f"/api/assets/{asset}/content").body == content
+        audit(small_disk / "data")
 
 
 @pytest.mark.slow

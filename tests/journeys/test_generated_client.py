@@ -18,7 +18,10 @@ pytestmark = pytest.mark.slow
 
 TOOLS = Path(sys.executable).parent
 BINARY = "application/octet-stream"
-NAMELESS = ("application/zip", "image/webp", "application/x-ndjson")
+NAMELESS = (
+    *("application/zip", "image/webp", "application/x-ndjson"),
+    "application/offset+octet-stream",
+)
 CONFIG = f"content_type_overrides: {{{', '.join(f'{kind}: {BINARY}' for kind in NAMELESS)}}}"
 """The generator supports only this type for binary bodies."""
 

@@ -16,6 +16,8 @@ from asset_ledger.api.contract.assets import FILTERS
 from tests.journeys.client import Client
 from tests.journeys.server import PATIENCE, PROGRAM, Server, program, run, serving
 
+pytestmark = pytest.mark.slow
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -250,7 +252,8 @@ def test_two_at_once_record_each_file_once(server: Server, tree: Path) -> None:
 
 @pytest.mark.slow
 def test_put_that_is_interrupted_goes_on_when_it_is_repeated(shell: Shell, tree: Path) -> None:
-    for number in range(300):
+    files = 1_500  # more than are put before the signal on a busy machine
+    for number in range(files):
         (tree / f"{number}").write_text(f"{number}")
     started = program("put", tree, "--concurrency", "1", *shell.flags)
     assert started.stdout is not None
@@ -262,7 +265,7 @@ def test_put_that_is_interrupted_goes_on_when_it_is_repeated(shell: Shell, tree:
     assert started.returncode == 2
     assert errors.splitlines()[-1] == "asset-ledger: interrupted"
     assert "known" in again
-    assert len(shell.lines("find")) == 304 + 3
+    assert len(shell.lines("find")) == files + 4 + 3
 
 
 def test_get_refuses_to_replace_other_bytes(shell: Shell, tree: Path, tmp_path: Path) -> None:
@@ -379,6 +382,9 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
     shell("put", tree / "a.txt", "--job", "k", "--node", "m")
 
     assert [line[0] for line in shell.lines("jobs")] == ["k", "j"]
+    assert [line[0] for line in shell.lines("jobs", "--prefix", "k", "--node", "m")] == ["k"]
+    assert [line[0] for line in shell.lines("jobs", "--sort", "-bytes")] == ["j", "k"]
+    assert shell.lines("jobs", "--started-after", "2020-01-01T00:00:00Z") == []
     (of_j,) = shell.documents("jobs", "j")
     assert (of_j["node_id"], of_j["assets"], of_j["bytes"]) == ("n", 4, 11)
     assert json.loads(shell("jobs", "j", "--json").stdout)["job"]["status"] == "untracked"
@@ -386,7 +392,24 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
         ["n", "4", "11"],
         ["m", "1", "1"],
     ]
+    by_pair = shell.lines("usage", "--by", "workflow,node", "--tz", "Asia/Tokyo", "--in", ".")
+    assert [line[1:3] for line in by_pair] == [["m", "1"], ["", "1"]]
+    assert "is not one or two of" in shell("usage", "--by", "node,size", code=2).stderr
+    assert "must be a time zone" in shell("usage", "--tz", "Mars", code=2).stderr
     assert "no job nothing" in shell("jobs", "nothing", code=2).stderr
+
+
+@pytest.mark.slow
+def test_assets_are_tagged_and_moved(shell: Shell, tree: Path) -> None:
+    shell("put", tree)
+
+    assert shell("tag", "project/a.txt", "--add", "x", "--add", "y").stdout.startswith("tagged  ")
+    shell("tag", "project/a.txt", "--remove", "x")
+    assert [each["tags"] for each in shell.documents("find", "--tag", "y")] == [["y"]]
+    assert shell("mv", "project/a.txt", "/").stdout.startswith("moved  ")
+    assert json.loads(shell("mv", "a.txt", "/", "--json").stdout) == {"updated_asset_ids": []}
+    assert "is no folder" in shell("mv", "project", "a.txt", code=2).stderr
+    assert "name a tag" in shell("tag", "a.txt", code=2).stderr
 
 
 @pytest.mark.slow

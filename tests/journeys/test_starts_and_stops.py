@@ -2,9 +2,11 @@
 
 import signal
 import socket
+import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ def test_a_stopped_server_exits_with_0_and_leaves_no_wal_files(
     projections = {
         f"projections.g1{projection}.db" for projection in ("", ".catalog", ".search", ".usage")
     }
-    assert left == {"ledger.db", "sessions.db", *projections}
+    assert left - {"scrub.db"} == {"ledger.db", "sessions.db", *projections}
     audit(data_dir)
 
 
@@ -121,11 +123,60 @@ def test_a_server_starts_at_once_after_a_kill(server: Server) -> None:
         assert client.get("/health").body == b"OK"
 
 
-def test_a_used_port_is_refused_in_one_line(server: Server, tmp_path: Path) -> None:
-    refused = run("serve", "--port", str(server.port), "--data-dir", tmp_path / "other")
+Before = Callable[[Path], None]
+
+
+def nothing(folder: Path) -> None:
+    """Leave the folder absent, with its parent."""
+
+
+def notes(folder: Path) -> None:
+    folder.mkdir(0o700, parents=True)
+    (folder / "notes.txt").write_text("mine")
+
+
+def a_database_of_another_program(folder: Path) -> None:
+    folder.mkdir(0o700, parents=True)
+    with closing(sqlite3.connect(folder / "ledger.db")) as db:
+        db.execute("CREATE TABLE mine (number)")
+
+
+def a_broken_key(folder: Path) -> None:
+    folder.mkdir(0o700, parents=True)
+    (folder / "checkpoint.key").write_text("no key")
+
+
+@pytest.mark.parametrize(
+    ("before", "flags"),
+    [
+        (nothing, ["--port", "{used}"]),
+        (nothing, ["--host", "no-such-host.invalid", "--auth", "tokens"]),
+        (notes, ["--port", "{used}"]),
+        (notes, ["--committer", "thread", "--port", "{used}"]),
+        (a_database_of_another_program, []),
+        (a_broken_key, []),
+    ],
+)
+def test_a_refused_start_is_one_line_and_leaves_nothing_behind(
+    server: Server, tmp_path: Path, before: Before, flags: list[str]
+) -> None:
+    folder = tmp_path / "new" / "data"
+    before(folder)
+    found = contents(tmp_path)
+
+    flags = [flag.format(used=server.port) for flag in flags]
+    refused = run("serve", *flags, "--data-dir", folder)
 
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.count("\n") == 1
+    assert refused.stderr.count("\n") == 1, refused.stderr
+    assert contents(tmp_path) == found
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in (*folder.glob("new"), *folder.glob("new/**/*"))
+    }
 
 
 def test_a_rebuild_and_a_replay_work_beside_a_server(

@@ -20,7 +20,7 @@ from asset_ledger.projections.runtime.table_files import path_of
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created, deleted, described, started
 
-DIGEST: Final = "39daddc1bfa6b34e6d21c5db1ca842d077bb51ac42f5ea5e6ed20cf16ac32410"
+DIGEST: Final = "8d0b3ab3e27b4da197baf57d461de4a7beeea845c3106e156db235df099b0bc5"
 """The digest of all tables that the current schema makes of the stored log."""
 BASELINE: Final = "20260101"
 NEWEST: Final = revision_of(migrations_of(PROJECTIONS))

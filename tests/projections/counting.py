@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from asset_ledger.ledger.domain.asset import Asset
@@ -27,7 +28,14 @@ def usage(here: World) -> Iterator[Runner]:
 
 
 def key_of(asset: Asset, dimension: str) -> str:
-    return iso(asset.created_at)[:10] if dimension == "day" else getattr(asset, dimension) or ""
+    return period_of(asset.created_at, dimension) or getattr(asset, dimension) or ""
+
+
+def period_of(when: datetime, dimension: str) -> str | None:
+    """Return the period in UTC that a time is in; None for another dimension."""
+    if dimension == "quarter":
+        return f"{when:%Y-%m-%dT%H}:{when.minute // 15 * 15:02}"
+    return {"day": f"{when:%Y-%m-%d}", "hour": f"{when:%Y-%m-%dT%H}:00Z"}.get(dimension)
 
 
 def ended_runs(events: Sequence[Recorded]) -> list[NodeRun]:
@@ -38,17 +46,19 @@ def ended_runs(events: Sequence[Recorded]) -> list[NodeRun]:
 
 def run_key_of(run: NodeRun, dimension: str) -> str | None:
     """Return the group of a run that ended; None for the content type, which it has not."""
-    if dimension == "day":
-        return iso(run.finished_at)[:10] if run.finished_at else None
-    if dimension == "content_type":
+    if dimension == "content_type" or run.finished_at is None:
         return None
+    if period := period_of(run.finished_at, dimension):
+        return period
     return (run.workflow_id if dimension == "workflow_id" else getattr(run.name, dimension)) or ""
 
 
-def recounted(assets: Sequence[Asset], runs: Sequence[NodeRun] = ()) -> Totals:
+def recounted(
+    assets: Sequence[Asset], runs: Sequence[NodeRun] = (), dimensions: Sequence[str] = DIMENSIONS
+) -> Totals:
     """Return the expected totals, counted from the assets and the runs that ended."""
     groups: dict[tuple[str, str, str], tuple[list[Asset], list[NodeRun]]] = {}
-    for dimension in DIMENSIONS:
+    for dimension in dimensions:
         for asset in assets:
             key = (asset.user_id, dimension, key_of(asset, dimension))
             groups.setdefault(key, ([], []))[0].append(asset)

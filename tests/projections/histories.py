@@ -1,13 +1,16 @@
 """Random histories: events that a ledger could have recorded, in a possible order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from asset_ledger.ledger.domain.asset import Asset, evolve
 from asset_ledger.ledger.domain.decisions import next_version
-from asset_ledger.ledger.domain.event import Event, Origin, Recorded
+from asset_ledger.ledger.domain.event import Event, Origin, Recorded, TaggedEvent
+from asset_ledger.ledger.domain.job import JobFinished, JobStarted
+from asset_ledger.ledger.domain.node import NodeEvent, RunName
 from tests.builders import (
     asset_id,
     at,
@@ -34,6 +37,8 @@ METADATA = st.none() | st.dictionaries(
 )
 NAMES = st.sampled_from(["same", "Same", "ä"]) | TEXT
 SIZES = st.sampled_from([0, 7]) | st.integers(0, 10**12)
+ATTEMPT = st.sampled_from([1, 1, 2, 3])
+MADE_AT = st.sampled_from([None, at(-1_000)])
 TAGS = st.lists(st.sampled_from(["t", "%"]) | TEXT, max_size=3, unique=True)
 
 
@@ -42,17 +47,18 @@ def births(draw: st.DrawFn, number: int) -> Event:
     """Draw the first event of the asset with this number."""
     private: dict[str, Any] = {"name": draw(NAMES)}
     private |= draw(st.fixed_dictionaries({}, optional={"tags": TAGS, "duration": NUMBER}))
-    metadata = draw(METADATA)
+    metadata, job_id = draw(METADATA), draw(IDS)
     return created(
         originator_id=asset_id(number),
         user_id=draw(st.sampled_from(USERS)),
         workflow_id=draw(IDS),
         node_id=draw(IDS),
-        job_id=draw(IDS),
+        job_id=job_id,
+        attempt=None if job_id is None else draw(ATTEMPT),
         parent_id=draw(st.sampled_from([None, asset_id(998), asset_id(999)])),
         content_type=draw(TYPES),
         size=draw(SIZES),
-        made_at=draw(st.sampled_from([None, at(-1_000)])),
+        made_at=draw(MADE_AT),
         private=private if metadata is None else {**private, "metadata": metadata},
     )
 
@@ -93,7 +99,49 @@ def histories(draw: st.DrawFn) -> list[Event]:
             place = draw(st.integers(place, len(events)))
             events.insert(place, event)
             place += 1  # the end of a run is after its start
-    return [*events, *FRAMES[draw(st.sampled_from(sorted(FRAMES)))]()]
+    if draw(st.booleans()):
+        return [*begun_only(events), *FRAMES[draw(st.sampled_from(sorted(FRAMES)))]()]
+    place = 0
+    for event in draw(attempts()):
+        place = draw(st.integers(place, len(events)))
+        events.insert(place, event)
+        place += 1
+    return list(begun_only(events))
+
+
+def begun_only(events: list[Event]) -> Iterator[Event]:
+    """Yield the events; one of an attempt that has not begun names the last one that has."""
+    begun: dict[tuple[str, str], int] = {}
+    known: dict[str, int] = {}
+    for event in events:
+        if isinstance(event, JobStarted):
+            begun[event.user_id, event.job_id or ""] = event.attempt or 1
+        elif isinstance(event, TaggedEvent) and event.job_id and not isinstance(event, JobFinished):
+            last = begun.get((event.user_id, event.job_id), 1)
+            attempt = min(event.attempt or 1, last)
+            if isinstance(event, NodeEvent):  # of a stream per attempt
+                attempt = known.setdefault(event.run, attempt)
+                named = (event.user_id, event.job_id, attempt, event.node_id or "", event.run)
+                event = replace(event, originator_id=RunName(*named).stream)
+            event = replace(event, attempt=known.setdefault(event.originator_id, attempt))
+        yield event
+
+
+@st.composite
+def attempts(draw: st.DrawFn) -> list[Event]:
+    """Draw the starts and ends of up to three attempts of a job; the last one may be running."""
+    user_id, job_id = draw(st.sampled_from(USERS)), draw(st.sampled_from("abc"))
+    count, is_running = draw(st.integers(1, 3)), draw(st.booleans())
+    events: list[Event] = []
+    for number in range(1, count + 1):
+        given = {"user_id": user_id, "job_id": job_id, "attempt": number}
+        private = draw(st.sampled_from([{}, {"parameters": {"lr": number}}]))
+        start = started(**given, private=private, workflow_id=draw(IDS))
+        status = draw(st.sampled_from(["failed", "completed", "lost"]))
+        end = finished(**given, status=status, made_at=draw(MADE_AT))
+        for event in (start, end):
+            events.append(replace(event, originator_version=len(events) + 1))
+    return events[:-1] if is_running else events
 
 
 @st.composite
@@ -105,6 +153,7 @@ def node_runs(draw: st.DrawFn, number: int) -> list[Event]:
         "node_id": draw(st.sampled_from("abc")),
         "workflow_id": draw(IDS),
         "run": str(number),
+        "attempt": draw(ATTEMPT),
     }
     start, parts = at(-900), draw(st.sampled_from(["start", "end", "both"]))
     end = node_finished(

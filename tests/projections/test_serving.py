@@ -13,7 +13,7 @@ from asset_ledger.projections.runtime.store import next_number
 from tests.builders import ID, asset_id, created
 from tests.projections.world import Served, World, served
 
-BY_DAY = UsageQuery("1", "day", {}, "key")
+BY_DAY = UsageQuery("1", ("day",), {}, "key")
 
 
 @pytest.fixture

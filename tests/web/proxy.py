@@ -4,20 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 Change = Callable[[str, bytes], bytes]
+
+_FORWARDED: Final = {"Content-Type", "Idempotency-Key", "If-Match", "Range", "Repr-Digest"}
+_DROPPED: Final = {"Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection"}
 
 
 @dataclass
 class Proxy:
-    """Where it listens, where it forwards to, and what it does to the body of an answer."""
+    """Where it listens, where it forwards to, what it does to answers."""
 
     url: str
     upstream: str
     change: Change
+    instead: Callable[[str], web.Response | None] = lambda path: None
+    down: bool = False  # closes every connection without an answer
 
 
 @asynccontextmanager
@@ -42,12 +49,25 @@ async def proxying(upstream: str, change: Change = lambda path, body: body) -> A
 async def _forward(
     proxy: Proxy, session: aiohttp.ClientSession, request: web.BaseRequest
 ) -> web.StreamResponse:
+    if proxy.down:
+        return _closed(request)
     if request.path == "/api/events/stream":
         await asyncio.Event().wait()  # a stream without news
-    url = proxy.upstream + request.raw_path
+    if (answer := proxy.instead(request.path)) is not None:
+        return answer
     body = await request.read() or None
-    async with session.request(request.method, url, data=body) as answer:
-        changed = proxy.change(request.path, await answer.read())
-        dropped = ("Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection")
-        headers = {k: v for k, v in answer.headers.items() if k.title() not in dropped}
-        return web.Response(status=answer.status, body=changed, headers=headers)
+    sent = {k: v for k, v in request.headers.items() if k.title() in _FORWARDED}
+    url = URL(proxy.upstream + request.raw_path, encoded=True)
+    try:
+        async with session.request(request.method, url, data=body, headers=sent) as answered:
+            changed = proxy.change(request.path, await answered.read())
+            headers = {k: v for k, v in answered.headers.items() if k.title() not in _DROPPED}
+            return web.Response(status=answered.status, body=changed, headers=headers)
+    except aiohttp.ClientError:
+        return _closed(request)
+
+
+def _closed(request: web.BaseRequest) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()

@@ -91,6 +91,16 @@ async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, 
         assert str(job["assets"]) in row
         assert job["status"] in row.lower()
     await shown(page, "tbody tr", "out of memory")
+    counts = filled.get("/api/jobs", count="status")["counts"]
+    await shown(page, "button", f"Failed {counts['failed']}")
+    await page.once("document.querySelector('tbody .thumbs img[src]')", "true")
+
+    await click(page, "th button", "Bytes")
+    by_bytes = [each["job_id"] for each in filled.get("/api/jobs", sort="-bytes")["jobs"]]
+    await page.once("document.querySelector('th[aria-sort]')?.textContent.includes('Bytes')", "1")
+    await page.once(
+        f"document.querySelector('tbody tr a').textContent === {json.dumps(by_bytes[0])}", "1"
+    )
 
 
 TABS: Final = {
@@ -127,6 +137,9 @@ async def test_a_comparison_counts_as_the_api_does(
     for status, word in (("same", "same"), ("different", "different"), ("only_b", "only there")):
         assert f"{answer['counts'].get(status, 0)} {word}" in text
     await shown(page, "tr.first", answer["first_divergence"]["name"])
+    await click(page, ".sub label", "Show the same ones")
+    rows = len(answer["rows"])
+    await page.once(f"document.querySelectorAll('tbody tr').length === {rows}", "1")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +171,7 @@ async def test_the_ledger_has_the_size_of_its_checkpoint(
     await shown(page, ".box", "signature holds")
     await shown(page, ".box", "generation 1")
     await shown(page, ".box", "Ready")
-    await shown(page, "tbody tr")
+    await shown(page, "tbody tr", size)
 
 
 async def test_an_asset_that_is_not_there_is_said_to_be_unknown(

@@ -1,6 +1,6 @@
 // Render /openapi.json. Texts are inserted as text, never as markup, so none can run a script.
 
-const METHODS = ["get", "post", "put", "patch", "delete"];
+const METHODS = ["get", "post", "put", "patch", "delete", "options"];
 
 function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);

@@ -14,6 +14,8 @@ from tests.api.http.test_attempts import retried
 from tests.api.running import Api, serving
 from tests.journeys.server import run
 
+pytestmark = pytest.mark.slow
+
 Where = tuple[str | Path, ...]
 
 

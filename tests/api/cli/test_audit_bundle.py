@@ -17,6 +17,8 @@ from tests.api.cli.test_cli import in_thread
 from tests.api.running import Api, serving
 from tests.journeys.server import run
 
+pytestmark = pytest.mark.slow
+
 FINE, FAILED, REFUSED = 0, 1, 2
 NO_JOB = "asset-ledger: user 1 has no job k: check the id, or name the owner with --user\n"
 

@@ -14,6 +14,8 @@ from tests.api.running import Api, serving
 from tests.journeys.audit import audit, events_in
 from tests.journeys.server import run
 
+pytestmark = pytest.mark.slow
+
 FINE, FOUND, REFUSED = 0, 1, 2
 LARGE = b"large" * 100_000
 KEYED = {"Idempotency-Key": "try-1"}

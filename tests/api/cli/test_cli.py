@@ -14,6 +14,8 @@ import pytest
 from asset_ledger.api.cli import COMMANDS
 from asset_ledger.api.cli.options import DEFAULT_FOLDER
 from asset_ledger.api.cli.serve import serve
+from asset_ledger.api.sdk.job import Job
+from asset_ledger.api.sdk.remote import RemoteGateway
 from asset_ledger.api.settings import Settings
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
@@ -354,7 +356,7 @@ async def test_a_read_only_folder_is_refused_with_a_remedy(folder: Path) -> None
 def test_every_setting_is_a_flag_of_serve() -> None:
     shown = [option.name for option in serve.params if not getattr(option, "hidden", False)]
 
-    assert shown == list(Settings.model_fields)
+    assert shown == ["config", *Settings.model_fields]
 
 
 def test_every_command_of_the_table_is_in_the_help() -> None:
@@ -404,6 +406,28 @@ def test_an_unreachable_server_is_reported_in_one_line() -> None:
     assert done.returncode == REFUSED
     assert done.stderr.startswith(f"asset-ledger: cannot reach {url}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+async def test_compare_follows_the_pages_of_long_jobs(tmp_path: Path) -> None:
+    long = {"text": "x" * 30_000}
+    async with serving(Settings(data_dir=tmp_path / "data")) as api:
+        for number in range(80):
+            for job in ("a", "b"):
+                await api.created(b"1", name=str(number), job_id=job, metadata=long)
+        page = (await api.get("/api/jobs/a/compare/b?page_size=1000")).json
+        remote = orjson.loads(
+            (await in_thread("compare", "a", "b", "--json", "--url", api.url)).stdout
+        )
+        gateway = RemoteGateway(api.url)
+        compared = await (await Job.get("a", gateway=gateway)).compare("b")
+        await gateway.close()
+    local = orjson.loads(run("compare", "a", "b", "--json", "--data-dir", tmp_path / "data").stdout)
+
+    assert 0 < len(page["rows"]) < 80
+    assert page["next"]
+    assert [row["name"] for row in remote["rows"]] == [str(number) for number in range(80)]
+    assert remote == local
+    assert [row.name for row in compared.rows] == [row["name"] for row in remote["rows"]]
 
 
 async def test_compare_prints_the_differences_of_two_jobs(tmp_path: Path) -> None:
@@ -510,3 +534,12 @@ async def test_a_job_is_exported_as_prov_and_openlineage(folder: Path) -> None:
         "w.save",
     ]
     assert (unknown.returncode, unknown.stderr) == (REFUSED, no_job("unknown"))
+
+
+def test_a_token_with_scopes_is_made_without_a_server(tmp_path: Path) -> None:
+    where = ("--data-dir", tmp_path / "data", "--json")
+
+    made = run("token", "create", "--scope", "read", "--scope", "audit", *where)
+
+    assert made.returncode == 0, made.stderr
+    assert orjson.loads(made.stdout)["scopes"] == ["read", "audit"]

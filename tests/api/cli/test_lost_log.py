@@ -17,6 +17,8 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from tests.api.imports.nodetool import NodeTool
 from tests.journeys.server import run
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = b"a few bytes", bytes(100_000)
 
 

@@ -116,7 +116,9 @@ def test_cancel_is_refused_without_a_server(server: Server) -> None:
     server.stop()
     without = run("rebuild", "--cancel", "--data-dir", server.data_dir)
 
-    assert (beside.returncode, by_address.returncode) == (FINE, FINE)
+    for done in (beside, by_address):
+        assert (done.returncode, done.stderr) == (FINE, "")
+        assert done.stdout == "no rebuild is running now; generation 1 is used\n"
     assert without.returncode == REFUSED
     assert "no server has this folder" in without.stderr
 

@@ -14,6 +14,8 @@ from tests.api.running import serving
 from tests.journeys.server import run
 from tests.journeys.tampering import without_triggers
 
+pytestmark = pytest.mark.slow
+
 FINE, FOUND, REFUSED = 0, 1, 2
 
 FILES = ["projections.g1.db", *(f"projections.g1.{each.name}.db" for each in FOLLOWING)]

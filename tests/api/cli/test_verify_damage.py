@@ -15,6 +15,8 @@ from tests.api.running import serving
 from tests.journeys.server import run
 from tests.journeys.tampering import without_triggers
 
+pytestmark = pytest.mark.slow
+
 PAGE: Final = 4096
 FILES: Final = (
     "ledger.db",

@@ -3,10 +3,14 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from asset_ledger.api.settings import Settings
 from tests.api.cli.test_cli import in_thread
 from tests.api.running import serving
 from tests.journeys.server import run
+
+pytestmark = pytest.mark.slow
 
 FINE, FORKED, REFUSED = 0, 1, 2
 

@@ -15,6 +15,23 @@ def record_of(*events: Event) -> JobRecord:
     return record
 
 
+def retried() -> JobRecord:
+    """Return a job of three attempts: failed, lost, running, with one late asset of the first."""
+    tags = {"job_id": "job.4/5", "workflow_id": "w"}
+    numbered = {n: {"attempt": n, **tags} for n in (1, 2, 3)}
+    return record_of(
+        started(**numbered[1]),
+        created(originator_id=asset_id(1), node_id="load", **numbered[1]),
+        finished(status="failed", private={"error": "out of paint"}, **numbered[1]),
+        started(originator_version=3, **numbered[2]),
+        created(originator_id=asset_id(2), node_id="load", derived_from=(PHOTO,), **numbered[2]),
+        finished(status="lost", originator_version=4, **numbered[2]),
+        started(originator_version=5, **{**numbered[3], "workflow_id": "v"}),
+        created(originator_id=asset_id(3), node_id="load", **numbered[3]),
+        created(originator_id=asset_id(4), **numbered[1]),
+    )
+
+
 def example() -> JobRecord:
     tags = {"job_id": "job.4/5", "workflow_id": "w"}
     return record_of(

@@ -7,7 +7,7 @@ import pytest
 
 from asset_ledger.api.export.openlineage import run_events
 from asset_ledger.ledger.domain.event import Event, iso
-from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of
+from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of, retried
 from tests.builders import DIGEST, asset_id, at, created, finished, started
 
 JOB = {"job_id": "job.4/5"}
@@ -97,3 +97,36 @@ def test_two_logs_never_share_a_run() -> None:
     }
 
     assert len(runs) == 2
+
+
+def test_each_attempt_is_a_run_with_runs_of_its_nodes() -> None:
+    events = list(run_events(retried(), LOG_ID))
+
+    states = [(event["job"]["name"], event["eventType"]) for event in events]
+    assert [name for name, _ in states] == ["w", "w.load", "w.load", "w"] * 2 + [
+        "v",
+        "v.load",
+        "v.load",
+        "v",
+    ]
+    ends = [kind for _, kind in states]
+    assert [ends[at : at + 4] for at in (0, 4, 8)] == [
+        ["START", "START", "COMPLETE", "FAIL"],
+        ["START", "START", "COMPLETE", "ABORT"],
+        ["START", "START", "RUNNING", "RUNNING"],
+    ]
+    runs = [event["run"]["runId"] for event in events]
+    assert [runs[at] == runs[at + 3] for at in (0, 4, 8)] == [True] * 3
+    assert len(set(runs)) == 6
+    parents = [event["run"]["facets"]["parent"]["run"]["runId"] for event in events[1::4]]
+    assert parents == runs[0::4]
+    made = [[made["name"] for made in event["outputs"]] for event in events]
+    assert [made[at] for at in (2, 3, 6, 7, 10, 11)] == [
+        [f"asset.{asset_id(1)}"],
+        [f"asset.{asset_id(4)}"],
+        [f"asset.{asset_id(2)}"],
+        [],
+        [f"asset.{asset_id(3)}"],
+        [],
+    ]
+    assert "errorMessage" not in events[7]["run"]["facets"]

@@ -13,7 +13,7 @@ from openlineage.client.serde import Serde
 from asset_ledger.api.export.openlineage import run_events
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job_record import JobRecord
-from tests.api.export.jobs import LOG_ID, example
+from tests.api.export.jobs import LOG_ID, example, retried
 from tests.builders import asset_id, created, finished, recorded, started
 
 FACETS: dict[str, Any] = {
@@ -77,8 +77,9 @@ def comparable(value: Any) -> Any:
     return re.sub(r"/\d+-\d+-\d+/", "/*/", value) if isinstance(value, str) else value
 
 
-def test_run_events_equal_those_of_the_openlineage_client() -> None:
-    for event in run_events(example(), LOG_ID):
+@pytest.mark.parametrize("record", [example(), retried()])
+def test_run_events_equal_those_of_the_openlineage_client(record: JobRecord) -> None:
+    for event in run_events(record, LOG_ID):
         assert comparable(theirs(event)) == comparable(event)
 
 

@@ -6,7 +6,7 @@ import orjson
 
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.ledger.domain.event import iso
-from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of
+from tests.api.export.jobs import LOG_ID, PHOTO, example, record_of, retried
 from tests.builders import DIGEST, asset_id, at, created
 
 JOB = "al:job.job%2E4%2F5"
@@ -35,6 +35,7 @@ def test_the_job_and_its_nodes_are_activities() -> None:
         "prov:startTime": iso(at(1)),
         "prov:endTime": iso(at(6)),
         "ledger:job_id": "job.4/5",
+        "ledger:attempt": 1,
         "ledger:status": "failed",
         "ledger:error": "out of paint",
     }
@@ -106,5 +107,30 @@ def test_every_used_name_is_declared() -> None:
 def test_a_job_without_start_and_end_has_no_times() -> None:
     document = prov_json(record_of(created(job_id="job.4/5")), LOG_ID)
 
-    assert document["activity"][JOB] == {"ledger:job_id": "job.4/5", "ledger:status": "untracked"}
+    assert document["activity"][JOB] == {
+        "ledger:job_id": "job.4/5",
+        "ledger:attempt": 1,
+        "ledger:status": "untracked",
+    }
     assert "wasInformedBy" not in document
+
+
+def test_each_attempt_is_an_activity_with_activities_of_its_nodes() -> None:
+    document = prov_json(retried(), LOG_ID)
+    attempts = [JOB, f"{JOB}.attempt.2", f"{JOB}.attempt.3"]
+
+    found = [document["activity"][name] for name in attempts]
+    assert [each["ledger:attempt"] for each in found] == [1, 2, 3]
+    assert [each["ledger:status"] for each in found] == ["failed", "lost", "running"]
+    assert [each.get("ledger:error") for each in found] == ["out of paint", None, None]
+    assert [each.get("prov:endTime") for each in found] == [iso(at(3)), iso(at(6)), None]
+    nodes = [document["activity"][f"{name}.node.load"] for name in attempts]
+    assert [each["dcterms:isPartOf"]["$"] for each in nodes] == attempts
+    assert relations(document, "wasGeneratedBy") == [
+        (FIRST, f"{JOB}.node.load"),
+        (f"al:asset.{asset_id(4)}", JOB),
+        (SECOND, f"{JOB}.attempt.2.node.load"),
+        (THIRD, f"{JOB}.attempt.3.node.load"),
+    ]
+    plans = [each["prov:plan"] for each in document["wasAssociatedWith"].values()]
+    assert plans == ["al:workflow.w", "al:workflow.w", "al:workflow.v"]

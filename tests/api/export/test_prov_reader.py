@@ -11,7 +11,7 @@ from prov.model import ProvDocument, ProvRecord
 
 from asset_ledger.api.export.prov import prov_json
 from asset_ledger.ledger.domain.job_record import JobRecord
-from tests.api.export.jobs import LOG_ID, PHOTO, example
+from tests.api.export.jobs import LOG_ID, PHOTO, example, retried
 from tests.builders import asset_id, created, recorded, started
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
@@ -45,8 +45,9 @@ def test_another_implementation_reads_every_statement() -> None:
     assert "wasAssociatedWith(al:job.job%2E4%2F5, al:user.1, al:workflow.w)" in statements
 
 
-def test_the_other_implementation_writes_and_reads_the_same_document() -> None:
-    document = read(example())
+@pytest.mark.parametrize("record", [example(), retried()])
+def test_the_other_implementation_writes_and_reads_the_same_document(record: JobRecord) -> None:
+    document = read(record)
 
     copy = ProvDocument.deserialize(content=document.serialize(format="json"), format="json")
 

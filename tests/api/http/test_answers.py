@@ -40,7 +40,7 @@ async def test_a_long_list_is_compressed_when_the_client_accepts_gzip(api: Api) 
     assert orjson.loads(gzip.decompress(packed.body)) == plain.json
     assert headed.headers["Content-Length"] == packed.headers["Content-Length"]
     assert "Content-Encoding" not in plain.headers
-    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept, Accept-Encoding"
 
 
 async def test_short_answers_and_contents_are_not_compressed(api: Api) -> None:
@@ -49,3 +49,26 @@ async def test_short_answers_and_contents_are_not_compressed(api: Api) -> None:
     for path in ("/api/assets?job_id=none", asset["get_url"], "/health"):
         answer = await api.get(path, Accept_Encoding="gzip")
         assert (answer.status, answer.headers.get("Content-Encoding")) == (200, None)
+
+
+async def test_a_missing_or_deleted_resource_is_answered_with_the_position_that_shows_it(
+    api: Api,
+) -> None:
+    asset = await api.created(b"x", job_id="j")
+    created = asset["position"]
+    await api.call("DELETE", f"/api/assets/{asset['id']}")
+    deleted = api.head()
+
+    for path in ("", "/content", "/thumbnail", "/lineage"):
+        gone = await api.get(f"/api/assets/{asset['id']}{path}")
+        absent = await api.get(f"/api/assets/{'0' * 32}{path}")
+        status = 200 if path == "/lineage" else 410
+        assert (gone.status, gone.headers["Ledger-Position"]) == (status, str(deleted))
+        assert (absent.status, absent.headers["Ledger-Position"]) == (404, str(deleted))
+    for path in ("", "/assets", "/nodes", "/history", "/compare/j", "/timeline"):
+        absent = await api.get(f"/api/jobs/none{path}")
+        assert (absent.status, absent.headers["Ledger-Position"]) == (404, str(deleted))
+    past = await api.get(f"/api/assets/{asset['id']}?as_of={created - 1}")
+    assert (past.status, past.headers["Ledger-Position"]) == (404, str(created - 1))
+    nowhere = await api.get("/api/nowhere")
+    assert (nowhere.status, "Ledger-Position" in nowhere.headers) == (404, False)

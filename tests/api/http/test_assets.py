@@ -196,6 +196,38 @@ class TestRawBodies:
         assert (odd.status, odd.slug) == (400, "bad-parameter")
         assert api.head() == before + 1
 
+    @pytest.mark.parametrize("field", ["Repr-Digest", "Content-Digest"])
+    async def test_a_digest_header_is_checked_against_every_other_body(
+        self, api: Api, field: str
+    ) -> None:
+        asset = await api.created(b"x")
+        long = form(bytes(300_000), {"name": "long"})  # in several pieces
+        bodies: list[tuple[str, str, str, bytes]] = [
+            ("POST", "/api/assets", FORM["Content-Type"], form(b"file", {"name": "a"})),
+            ("POST", "/api/assets", FORM["Content-Type"], long),
+            ("POST", "/api/assets", "application/json", b'{"name": "a"}'),
+            (
+                "POST",
+                "/api/assets",
+                "application/x-www-form-urlencoded",
+                b"json=%7B%22name%22:1%7D",
+            ),
+            ("PATCH", f"/api/assets/{asset['id']}", "application/json", b'{"name": "b"}'),
+            ("PUT", f"/api/assets/{asset['id']}", "application/json", b'{"name": "c"}'),
+            ("POST", "/api/jobs/j/start", "application/json", b'{"workflow_id": "w"}'),
+        ]
+        for method, path, media_type, body in bodies:
+            before, headers = api.head(), {"Content-Type": media_type}
+            for other in (b"file", body[:-1], b""):
+                headers[field] = _digest_field(other)
+                wrong = await api.call(method, path, data=body, headers=headers)
+                assert (wrong.status, wrong.slug) == (400, "malformed-body")
+                assert field in wrong.json["detail"]
+            assert api.head() == before
+            headers[field] = _digest_field(body)
+            right = await api.call(method, path, data=body, headers=headers)
+            assert right.status in (200, 201, 422), right.body  # 422: a name that is no text
+
     async def test_an_empty_body_creates_an_asset_without_content(self, api: Api) -> None:
         answer = await api.call("POST", "/api/assets?name=renders&content_type=folder")
 

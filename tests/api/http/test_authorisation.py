@@ -20,8 +20,9 @@ from tests.api.calling import ALL, Caller, caller, revoke, serving_with_tokens
 from tests.api.running import FORM, Answer, Api, form
 
 SECRET: Final = "secret-of-alice"
+TUS: Final = {"Tus-Resumable": "1.0.0"}
 # As long as the job id of Alice: the lengths of two answers are compared.
-UNKNOWN: Final = {"job": "job-not-here", "token": "0" * 12}
+UNKNOWN: Final = {"job": "job-not-here", "token": "0" * 12, "upload": "f" * 32}
 
 GUARDED = [entry for entry in OPERATIONS if entry.scope is not None]
 STREAMS = [entry for entry in GUARDED if entry.handler.__name__ == "stream_events"]
@@ -56,11 +57,15 @@ async def of_alice(api: Api) -> Names:
     )
     tokens = [token["id"] for token in (await alice.get("/api/tokens")).json["tokens"]]
     ids = {"id": asset["id"], "folder": folder["id"], "digest": asset["digest"]}
-    return {**ids, "job": "job-of-alice", "token": tokens[0]}
+    sent = {**TUS, "Upload-Length": "5", "Upload-Metadata": "name YQ=="}
+    upload = await alice.call("POST", "/api/uploads", headers=sent)
+    upload_id = upload.headers["Location"].rpartition("/")[2]
+    return {**ids, "job": "job-of-alice", "token": tokens[0], "upload": upload_id}
 
 
 def unknown_names() -> Names:
-    return {"id": new_asset_id(), "folder": new_asset_id(), **UNKNOWN}
+    digest = f"sha256:{'0' * 64}"
+    return {"id": new_asset_id(), "folder": new_asset_id(), "digest": digest, **UNKNOWN}
 
 
 def path(entry: Operation, names: Names) -> str:
@@ -68,7 +73,8 @@ def path(entry: Operation, names: Names) -> str:
     values = dict.fromkeys(("job_id", "a", "b"), names["job"])
     values |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
     values |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
-    values["key..."] = f"{names['id']}.png"
+    values |= {"key...": f"{names['id']}.png", "content": names["digest"]}
+    values["upload_id"] = names["upload"]
     return re.sub(r"\{([^}]+)\}", lambda match: values[match[1]], entry.paths[0])
 
 
@@ -80,6 +86,9 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
         "patch_asset": {"name": "n"},
         "download_assets": {"asset_ids": [names["id"]]},
         "bulk_delete": {"filter": {"node_id": SECRET}, "dry_run": True},
+        "prove_assets": {"asset_ids": [names["id"]]},
+        "bulk_update": {"ids": [names["id"]], "add_tags": [SECRET]},
+        "bulk_restore": {"ids": [names["id"]]},
         "finish_job": {"status": "completed"},
         "create_token": {"user_id": "bob"},
     }
@@ -91,6 +100,8 @@ async def send(client: Caller, entry: Operation, names: Names, **options: Any) -
     query = f"?name=n&parent_id={names['folder']}" if raw else ""
     if entry.writes:
         options["json"] = body(entry, names)
+    if "/uploads" in entry.paths[0]:
+        options["headers"] = {**TUS, **options.get("headers", {})}
     return await client.call(entry.method, path(entry, names) + query, **options)
 
 
@@ -236,7 +247,7 @@ async def test_head_answers_alike_for_data_of_another_user_and_unknown_data(
 async def test_a_stream_omits_events_of_another_user(
     api: Api, of_alice: Names, entry: Operation
 ) -> None:
-    bob = caller(api, "bob", "audit", "write")
+    bob = caller(api, "bob", "read", "write")
     own = await bob.created(b"x", name="own")
     headers = {"Authorization": f"Bearer {bob.token}"}
     received = b""
@@ -277,7 +288,7 @@ async def test_a_new_asset_cannot_refer_to_data_of_another_user(
     api: Api, of_alice: Names, field: str
 ) -> None:
     bob = caller(api, "bob")
-    unknown = {**unknown_names(), "digest": "sha256:" + "0" * 64}
+    unknown = unknown_names()
 
     def sent(names: Names) -> dict[str, Any]:
         values = {"parent_id": names["folder"], "derived_from": [names["id"]]}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -237,6 +238,7 @@ async def test_a_restore_that_meets_a_collection_is_refused(
     assert (refused.status, refused.slug) == (409, "not-restorable")
 
 
+@pytest.mark.slow
 async def test_a_collected_ledger_can_be_exported_backed_up_and_bundled(
     api: Api, data_dir: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +294,7 @@ async def test_a_bundle_over_http_names_a_collected_version_as_absent(
     assert code == 0
 
 
+@pytest.mark.slow
 def test_the_command_lists_and_collects_without_a_server_and_with_one(data_dir: Path) -> None:
     async def fill() -> None:
         async with serving(Settings(data_dir=data_dir)) as api:
@@ -352,3 +355,41 @@ def test_a_kill_at_any_instant_of_a_collection_leaves_a_whole_ledger(data_dir: P
     assert done.returncode == 0, done.stderr
     assert stored(data_dir) < 6 * 20_000 + 2**20
     verified(data_dir)
+
+
+async def test_metrics_have_the_bytes_of_each_state(api: Api) -> None:
+    live = await api.created(LARGE_BYTES, name="live")
+    await deleted(api, SMALL_BYTES, name="deleted")
+    for content in (b"1", b"22", b"333"):
+        await api.call("PUT", f"/api/assets/{live['id']}/content", data=content)
+    await collect(api, apply=False, retain_deleted="30d", retain_versions="1")
+
+    found = await stored_by_state(api)
+
+    assert found == {
+        "live": (1, 3),
+        "superseded": (1, 2),
+        "deleted": (1, len(SMALL_BYTES)),
+        "collectable": (2, 1 + len(LARGE_BYTES)),
+    }
+    await collect(api, retain_deleted="0", retain_versions="0")
+    assert await stored_by_state(api) == {
+        "live": (1, 3),
+        "superseded": (0, 0),
+        "deleted": (0, 0),
+        "collectable": (0, 0),
+    }
+    assert b"\nasset_ledger_free_bytes " in (await api.get("/metrics")).body
+
+
+async def stored_by_state(api: Api) -> dict[str, tuple[int, int]]:
+    text = (await api.get("/metrics")).body.decode()
+    pattern = r'^asset_ledger_{}\{{state="(\w+)"\}} (\S+)$'
+    contents, sizes = (
+        {
+            state: int(float(value))
+            for state, value in re.findall(pattern.format(name), text, re.MULTILINE)
+        }
+        for name in ("contents", "content_bytes")
+    )
+    return {state: (contents[state], sizes[state]) for state in contents}

@@ -104,10 +104,16 @@ async def test_unread_answers_are_bounded_together(opened_data_dir: Path, client
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/assets?page_size=1000", "/api/events?limit=1000", "/api/jobs/j/history?limit=999"],
+    [
+        "/api/assets?page_size=1000",
+        "/api/assets/search?query=xxx&page_size=1000",
+        "/api/events?limit=1000",
+        "/api/jobs/j/history?limit=999",
+    ],
 )
 async def test_pages_end_after_four_mebibytes_and_continue(api: Api, path: str) -> None:
     await long_answers(api)
+    await api.settled()
     seen, following = [], ""
 
     while True:
@@ -117,11 +123,40 @@ async def test_pages_end_after_four_mebibytes_and_continue(api: Api, path: str) 
         if not found:
             break
         seen += [each.get("id") or each["position"] for each in found]
-        if not (after := answer.json["next"]):
+        if not (after := answer.json.get("next") or answer.json.get("next_cursor")):
             break
         following = f"&after={after}" if path.startswith("/api/events") else f"&cursor={after}"
 
     assert len(seen) == len(set(seen)) >= MANY
+
+
+@pytest.mark.parametrize("path", ["/api/events/stream", "/api/events/stream?job_id=j"])
+async def test_a_read_ends_when_its_client_leaves(api: Api, path: str) -> None:
+    async with sending(api, get(path)) as reader:
+        assert b"200" in await reader.readline()
+        assert handlers()
+
+    async with asyncio.timeout(10):  # a heartbeat, which would find out, is sent after 15 s
+        while handlers():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+def handlers() -> int:
+    """Return how many tasks handle requests, or wait for one that does."""
+    return sum("_handle_request" in repr(task) for task in asyncio.all_tasks())
+
+
+async def test_a_write_goes_on_when_its_client_leaves(api: Api) -> None:
+    body = b'{"name":"left","content_type":"folder"}'
+    head = b"POST /api/assets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    async with sending(api, head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)):
+        async with asyncio.timeout(10):
+            while not handlers():  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        while not (await api.get("/api/assets?name=left")).json["assets"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 UNFINISHED = {

@@ -37,7 +37,7 @@ TYPES = {
 def assert_safe(answer: Answer) -> None:
     assert answer.headers["Content-Security-Policy"] == POLICY
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
@@ -74,7 +74,7 @@ async def test_a_file_may_be_kept_for_ever(api: Api, name: str) -> None:
     assert_safe(answer)
 
 
-@pytest.mark.parametrize("name", ["app.js", "css/parts.css", "icons.svg"])
+@pytest.mark.parametrize("name", ["app.js", "css/console.css", "icons.svg"])
 async def test_a_text_is_sent_gzipped_to_a_client_that_takes_it(api: Api, name: str) -> None:
     answer = await api.get(f"/web/{site().digest}/{name}", Accept_Encoding="gzip")
 

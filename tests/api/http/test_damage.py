@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -13,50 +12,28 @@ import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
+from tests.api.damage import (
+    Damage,
+    content_file,
+    damage_table,
+    flip,
+    lengthen,
+    shorten,
+)
 from tests.api.running import Answer, Api, serving
 from tests.journeys.server import run
 
 LARGE: Final = os.urandom(300_000)
 SMALL: Final = b"small content"
-PAGE: Final = 4096
-
-Damage = Callable[[Path], object]
-
-
-def _file(data_dir: Path, large: bool) -> Path:
-    pattern = "objects/*/*/*" if large else "packs/*.pack"
-    (path,) = (data_dir / "content").glob(pattern)
-    return path
-
-
-def _flip(at: int) -> Damage:
-    def flip(path: Path) -> None:
-        data = bytearray(path.read_bytes())
-        data[at] ^= 1
-        path.chmod(0o600)
-        path.write_bytes(data)
-
-    return flip
-
-
-def _shorten(size: int) -> Damage:
-    return lambda path: os.truncate(path, size)
-
-
-def _lengthen(path: Path) -> None:
-    path.chmod(0o600)
-    path.write_bytes(path.read_bytes() + b"A" * 50)
-
-
 LARGE_DAMAGE: Final = [
-    _shorten(100_000),
-    _shorten(0),
+    shorten(100_000),
+    shorten(0),
     Path.unlink,
-    _lengthen,
-    _flip(1_000),
-    _flip(-1),
+    lengthen,
+    flip(1_000),
+    flip(-1),
 ]
-SMALL_DAMAGE: Final[list[Damage]] = [_shorten(0), _shorten(45), _flip(41), _flip(52)]
+SMALL_DAMAGE: Final[list[Damage]] = [shorten(0), shorten(45), flip(41), flip(52)]
 CASES: Final = [
     *((LARGE, damage) for damage in LARGE_DAMAGE),
     *((SMALL, damage) for damage in SMALL_DAMAGE),
@@ -66,6 +43,14 @@ CASES: Final = [
 async def damaged_part(api: Api) -> Any:
     parts = (await api.get("/readyz")).json["parts"]
     return next(part for part in parts if part["name"] == "contents")
+
+
+async def unready(api: Api) -> list[str]:
+    """Return the reasons why the server is not ready."""
+    answer = await api.get("/readyz")
+    parts = [part for part in answer.json["parts"] if not part["ok"] and not part.get("optional")]
+    assert (answer.status == 503) == bool(parts)
+    return [part["reason"] for part in parts]
 
 
 async def read(api: Api, path: str) -> str:
@@ -82,7 +67,7 @@ async def test_a_damaged_content_is_refused_until_the_same_bytes_repair_it(
     api: Api, data_dir: Path, content: bytes, damage: Damage
 ) -> None:
     asset = await api.created(content)
-    damage(_file(data_dir, content is LARGE))
+    damage(content_file(data_dir, content is LARGE))
 
     assert await read(api, asset["get_url"]) in ("content-damaged", "broken")
     part = await damaged_part(api)
@@ -94,12 +79,12 @@ async def test_a_damaged_content_is_refused_until_the_same_bytes_repair_it(
     assert (await damaged_part(api))["damaged"] == 0
 
 
-@pytest.mark.parametrize("damage", [_flip(10), _flip(2_500_000), _shorten(2_000_000)])
+@pytest.mark.parametrize("damage", [flip(10), flip(2_500_000), shorten(2_000_000)])
 async def test_no_reader_gets_a_whole_answer_of_a_content_of_many_pieces(
     api: Api, data_dir: Path, damage: Damage
 ) -> None:
     asset = await api.created(os.urandom(5_000_000))
-    damage(_file(data_dir, True))
+    damage(content_file(data_dir, True))
 
     for _ in range(2):
         assert await read(api, asset["get_url"]) in ("content-damaged", "broken")
@@ -110,7 +95,7 @@ async def test_a_zip_with_a_damaged_content_is_refused_or_breaks(
     api: Api, data_dir: Path, damage: Damage
 ) -> None:
     assets = [await api.created(LARGE), await api.created(SMALL)]
-    damage(_file(data_dir, True))
+    damage(content_file(data_dir, True))
 
     body = {"asset_ids": [asset["id"] for asset in assets]}
     try:
@@ -141,17 +126,6 @@ async def recorded(data_dir: Path) -> Path:
     return data_dir
 
 
-def damage_table(path: Path, table: str) -> None:
-    """Overwrite the first page of a table and of each of its indexes."""
-    with closing(sqlite3.connect(path)) as db:
-        query = "SELECT rootpage FROM sqlite_master WHERE tbl_name = ? AND rootpage > 0"
-        pages = [page for (page,) in db.execute(query, (table,))]
-    with path.open("r+b") as file:
-        for page in pages:
-            file.seek((page - 1) * PAGE)
-            file.write(b"\xa5" * PAGE)
-
-
 @pytest.mark.parametrize(("file", "table", "path"), READS)
 async def test_a_damaged_page_of_tables_is_a_named_problem_until_a_rebuild(
     recorded: Path, file: str, table: str, path: str
@@ -160,10 +134,14 @@ async def test_a_damaged_page_of_tables_is_a_named_problem_until_a_rebuild(
         assert (await api.get(path)).status == 200
         await asyncio.to_thread(damage_table, recorded / file, table)
     async with serving(Settings(data_dir=recorded)) as api:
+        details = set()
         for _ in range(3):
             answer = await api.get(path)
             assert (answer.status, answer.slug) == (503, "tables-damaged"), answer.body
             assert file in answer.json["detail"]
+            details.add(answer.json["detail"])
+        assert await unready(api) == list(details)
+        assert b"asset_ledger_damaged_files 1.0" in (await api.get("/metrics")).body
 
     done = await asyncio.to_thread(run, "rebuild", "--json", "--data-dir", recorded)
 
@@ -173,6 +151,7 @@ async def test_a_damaged_page_of_tables_is_a_named_problem_until_a_rebuild(
     assert f"not compared: {file}" in done.stderr
     async with serving(Settings(data_dir=recorded)) as api:
         assert (await api.get(path)).status == 200
+        assert await unready(api) == []
 
 
 def test_a_start_with_damaged_tables_says_what_to_do(recorded: Path) -> None:
@@ -199,6 +178,23 @@ async def test_a_damaged_log_is_a_named_problem(recorded: Path, path: str) -> No
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         await asyncio.to_thread(damage, "stored_events")
         answers = [await api.get(path) for _ in range(2)]
+        reasons = await unready(api)
+        assert b"asset_ledger_damaged_files 1.0" in (await api.get("/metrics")).body
 
+    assert reasons == [answers[0].json["detail"]]
     assert [(answer.status, answer.slug) for answer in answers] == [(503, "storage-failed")] * 2
     assert "the log is damaged" in answers[0].json["detail"]
+
+
+async def test_damaged_places_of_contents_are_damage_of_the_log(recorded: Path) -> None:
+    async with serving(Settings(data_dir=recorded)) as api:
+        (asset, *_) = (await api.get("/api/assets?job_id=j1")).json["assets"]
+        with closing(sqlite3.connect(recorded / "ledger.db")) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await asyncio.to_thread(damage_table, recorded / "ledger.db", "contents")
+        answer = await api.get(asset["get_url"])
+        reasons = await unready(api)
+
+    assert (answer.status, answer.slug) == (503, "storage-failed")
+    assert "the log is damaged" in answer.json["detail"]
+    assert reasons == [answer.json["detail"]]

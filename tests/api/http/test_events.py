@@ -82,6 +82,34 @@ async def test_pages_by_next_position_list_every_event_once(api: Api) -> None:
     assert (await api.get("/api/events?after=99")).json == {"events": [], "next": 99}
 
 
+async def test_events_are_listed_newest_first(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_filter, "PAGE", 2)
+    monkeypatch.setattr(event_filter, "WALK", 3)
+    monkeypatch.setattr(event_filter, "_BACK", 1)
+    first, _, free = await record(api)
+
+    async def pages(query: str, limit: int = 2) -> list[int]:
+        seen, before = [], 10**18
+        while True:
+            path = f"/api/events?order=desc&limit={limit}&before={before}{query}"
+            answer = (await api.get(path)).json
+            seen += [event["position"] for event in answer["events"]]
+            if answer["next"] == before:
+                return seen
+            before = answer["next"]
+
+    for limit in (1, 2, 100):
+        assert await pages("", limit) == [6, 5, 4, 3, 2]
+        assert await pages("&all=true", limit) == [6, 5, 4, 3, 2, 1]
+        assert await pages("&job_id=j", limit) == [6, 4, 3, 2]
+        assert await pages("&topic=asset.created&after=2", limit) == [5, 3]
+        assert await pages(f"&asset_id={first['id']}", limit) == [6, 2]
+        assert await pages(f"&asset_id={free['id']}&after=5", limit) == []
+    assert await positions(api, "?before=4") == [2, 3]
+    assert await positions(api, "?before=1&order=desc") == []
+    assert await positions(api, "?order=desc&limit=1") == [6]
+
+
 async def test_the_next_position_advances_when_no_scanned_event_matches(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +126,17 @@ async def test_the_next_position_advances_when_no_scanned_event_matches(
 
 @pytest.mark.parametrize(
     "query",
-    ["?after=x", "?after=-1", "?limit=0", "?topic=asset", "?asset_id=x", "?job=j", "?all=yes"],
+    [
+        "?after=x",
+        "?after=-1",
+        "?before=0",
+        "?order=newest",
+        "?limit=0",
+        "?topic=asset",
+        "?asset_id=x",
+        "?job=j",
+        "?all=yes",
+    ],
 )
 @pytest.mark.parametrize("path", ["/api/events", "/api/events/stream"])
 async def test_an_invalid_query_is_refused(api: Api, path: str, query: str) -> None:
@@ -124,6 +162,7 @@ async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[Asy
     async with api.session.get(f"{api.url}/api/events/stream{query}", headers=names) as response:
         assert response.status == 200, await response.read()
         assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Ledger-Position"].isdecimal()
         blocks = _blocks(response.content)
         yield blocks
 

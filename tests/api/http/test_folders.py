@@ -142,3 +142,43 @@ async def test_an_invalid_zip_request_is_refused_before_the_first_byte(api: Api)
     assert (await api.call("POST", "/api/assets/download", json=body)).slug == "bad-field"
     assert (await api.call("POST", "/api/assets/download", json={})).slug == "bad-field"
     assert (await api.call("POST", "/api/assets/download", data=b"x")).slug == "unsupported-type"
+
+
+async def sent_as_form(api: Api, body: bytes, **headers: str) -> Answer:
+    sent = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return await api.call("POST", "/api/assets/download", data=body, headers=sent)
+
+
+async def test_a_form_downloads_the_same_zip(api: Api) -> None:
+    assets = [await api.created(name.encode(), name=name) for name in "ab"]
+    body = "&".join(f"asset_ids={asset['id']}" for asset in assets).encode()
+
+    answer = await sent_as_form(api, body, Origin=api.url, Sec_Fetch_Site="same-origin")
+
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {"a": b"a", "b": b"b"}
+
+
+@pytest.mark.parametrize(
+    ("body", "slug"),
+    [
+        *((b"", "bad-field"), (b"asset_ids=", "unknown-asset"), (b"ids=x", "bad-field")),
+        *((b"asset_ids=x&format=zip", "bad-field"), (b"asset_ids=%FF", "malformed-body")),
+        (b"asset_ids=" + "\U0001f600".encode() * 8, "unknown-asset"),
+        (b"&".join([b"asset_ids=" + b"0" * 32] * 10_001), "malformed-body"),
+        (b"a&" * 200_000, "malformed-body"),
+        (b"asset_ids=" + b"0" * 600_000, "too-large"),
+    ],
+)
+async def test_a_malformed_form_of_ids_is_refused(api: Api, body: bytes, slug: str) -> None:
+    assert (await sent_as_form(api, body)).slug == slug
+
+
+async def test_a_form_of_another_site_is_refused(api: Api) -> None:
+    asset = await api.created(b"x")
+    body = f"asset_ids={asset['id']}".encode()
+
+    for headers in ({"Origin": "https://evil.test"}, {"Sec_Fetch_Site": "cross-site"}):
+        assert (await sent_as_form(api, body, **headers)).slug == "forbidden"

@@ -62,6 +62,7 @@ async def test_a_new_server_is_ready_and_reports_the_positions_of_its_projection
         "committer",
         "disk",
         "contents",
+        "log",
         "descriptors",
         "clock",
         *api.backend.projections.runners,
@@ -102,7 +103,9 @@ async def test_a_nearly_full_disk_makes_the_server_not_ready(
 
     status, parts = await ready(api)
 
-    assert (status, parts["disk"]) == (503, {"name": "disk", "ok": False, "free_bytes": 5})
+    reason = "the disk is almost full: free some space"
+    assert status == 503
+    assert parts["disk"] == {"name": "disk", "ok": False, "reason": reason, "free_bytes": 5}
 
 
 async def test_a_stalled_projection_reports_its_position_and_no_data_of_the_event(api: Api) -> None:

@@ -6,8 +6,10 @@ import orjson
 import pytest
 
 from asset_ledger.projections.queries.asset_query import AssetQuery
+from asset_ledger.projections.queries.job_list import JobQuery
 from asset_ledger.projections.queries.pages import seal
 from asset_ledger.projections.queries.usage import UsageQuery
+from asset_ledger.projections.queries.zones import zone_named
 from tests.api.running import Api
 
 GROUP = "&group_by=node_id"
@@ -40,9 +42,33 @@ async def test_a_forged_cursor_of_assets_is_refused(api: Api, key: bytes, sort: 
 @pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE])
 @pytest.mark.parametrize("sort", ["-bytes", "-seconds", "key"])
 async def test_a_forged_cursor_of_usage_is_refused(api: Api, key: bytes, sort: str) -> None:
-    cursor = forged(UsageQuery("1", "node_id", {}, sort).binding, key)
+    cursor = forged(UsageQuery("1", ("node_id",), {}, sort).binding, key)
 
     answer = await api.get(f"/api/assets/usage?group_by=node_id&sort={sort}&cursor={cursor}")
+
+    assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+@pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE, b'["a","b"]', b'[1,"a",2]', b'[1,"a",null]'])
+@pytest.mark.parametrize("sort", ["-bytes", "key"])
+async def test_a_forged_cursor_of_usage_by_two_groupings_is_refused(
+    api: Api, key: bytes, sort: str
+) -> None:
+    query = UsageQuery("1", ("day", "node_id"), {}, sort, zone_named("Europe/Berlin"))
+    cursor = forged(query.binding, key)
+
+    path = f"/api/assets/usage?group_by=day,node_id&tz=Europe/Berlin&sort={sort}"
+    answer = await api.get(f"{path}&cursor={cursor}")
+
+    assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+@pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE])
+@pytest.mark.parametrize("sort", ["created_at", "-bytes", "-finished_at"])
+async def test_a_forged_cursor_of_jobs_is_refused(api: Api, key: bytes, sort: str) -> None:
+    cursor = forged(JobQuery("1", {}, sort, "j").binding, key)
+
+    answer = await api.get(f"/api/jobs?query=j&sort={sort}&cursor={cursor}")
 
     assert (answer.status, answer.slug) == (400, "bad-cursor")
 

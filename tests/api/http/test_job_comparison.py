@@ -40,7 +40,27 @@ async def test_a_comparison_pairs_the_assets_of_two_jobs(api: Api) -> None:
         "counts": {"same": 1, "different": 1, "only_a": 0, "only_b": 1},
         "rows": rows,
         "first_divergence": rows[1],
+        "next": "",
     }
+
+
+async def test_a_comparison_is_read_in_pages(api: Api) -> None:
+    for name, content in (("x", b"1"), ("y", b"2"), ("z", b"3")):
+        for job in "ab":
+            await api.created(content + job.encode() * (name != "x"), name=name, job_id=job)
+    whole = await compared(api, "a", "b")
+
+    rows, link = [], "</api/jobs/a/compare/b?page_size=1&status=different>"
+    while link:
+        answer = await api.get(link.strip("<>"))
+        page = answer.json
+        rows += page["rows"]
+        assert page["counts"] == {"same": 1, "different": 2, "only_a": 0, "only_b": 0}
+        assert page["first_divergence"] == whole["rows"][1]
+        link = answer.headers.get("Link", "").partition(";")[0]
+        assert bool(link) == bool(page["next"])
+
+    assert rows == whole["rows"][1:]
 
 
 async def test_a_comparison_omits_deleted_assets(api: Api) -> None:

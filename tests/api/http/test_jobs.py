@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from asset_ledger.projections.queries import jobs as projected
+from asset_ledger.projections.queries import job_list
 from tests.api.calling import ALL, caller, serving_with_tokens
 from tests.api.running import Answer, Api
 
@@ -111,6 +111,28 @@ async def test_an_administrator_claims_the_times_of_a_job(data_dir: Path) -> Non
             assert (found["started_at"], found["finished_at"]) == (began, ended)
         wrong = await admin.call("POST", "/api/jobs/k/start", json={"made_at": "yesterday"})
         assert (wrong.status, wrong.slug) == (422, "bad-field")
+
+
+async def test_a_repeated_start_or_end_at_another_time_is_refused(data_dir: Path) -> None:
+    times = [f"2024-05-01T12:0{minute}:00Z" for minute in range(3)]
+    async with serving_with_tokens(data_dir) as api:
+        admin = caller(api, "admin", *ALL)
+
+        async def refused(verb: str, job: str, **fields: Any) -> list[str]:
+            """Return the problems of a request that is repeated with and without other times."""
+            path, sent = f"/api/jobs/{job}/{verb}", {"made_at": times[0], **fields}
+            answers = [await admin.call("POST", path, json=sent) for _ in range(2)]
+            answers += [await admin.call("POST", path, json=fields)]
+            assert [each.status for each in answers] == [200] * 3
+            others = [{**fields, "made_at": time} for time in times[1:]]
+            return [(await admin.call("POST", path, json=each)).slug for each in others]
+
+        for job, attempt in (("j", 1), ("j", 2), ("k", 1)):
+            assert await refused("start", job, attempt=attempt) == ["job-state"] * 2
+            assert await refused("finish", job, status="failed", error="x") == ["job-state"] * 2
+        assert await refused("finish", "l", status="lost") == ["job-state"] * 2
+        history = (await admin.get("/api/jobs/j/history")).json["events"]
+    assert [event["topic"] for event in history] == ["job.started", "job.finished"] * 2
 
 
 async def test_a_job_can_finish_without_a_start(api: Api) -> None:
@@ -284,7 +306,7 @@ async def test_pages_list_every_job_once(api: Api) -> None:
 async def test_a_page_cut_short_by_the_scan_limit_has_a_next_cursor(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projected, "WALK", 3)
+    monkeypatch.setattr(job_list, "WALK", 3)
     for number in range(8):
         await start(api, f"{number}", parent_job_id="even" if number % 2 == 0 else "odd")
 

@@ -324,7 +324,7 @@ def test_a_weak_or_unsupported_key_is_refused_without_being_shown(key: str) -> N
 
 
 def test_jwt_settings_need_a_key_and_never_show_the_key() -> None:
-    with pytest.raises(ValidationError, match="needs --jwt-key or --jwt-jwks"):
+    with pytest.raises(ValidationError, match="needs --jwt-key, --jwt-jwks or --jwt-issuer"):
         Settings(auth="jwt")
 
     assert SECRET not in repr(keyed("HS256"))

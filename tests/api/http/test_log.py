@@ -5,6 +5,7 @@ Every check uses only the answers and a key of the log, as an outside verifier w
 
 import asyncio
 import base64
+import gzip
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from asset_ledger.ledger.merkle.proof import ProvenEvent, check_proof
 from asset_ledger.ledger.merkle.succession import key_after
 from asset_ledger.ledger.merkle.tiles import WIDTH, Tile
 from asset_ledger.ledger.merkle.tree import HASH, Tree, check_consistency, leaf_hash, root
+from tests.api.http.test_operations import shaped
 from tests.api.running import Answer, Api, serving
 
 RECEIPT = {"Prefer": "return=receipt"}
@@ -102,6 +104,10 @@ async def test_a_proof_is_verified_with_the_first_key_after_any_rotation(api: Ap
         assert check_proof(proof, kept)[1][0].position == 2
         with pytest.raises(ProofError, match="did not sign"):
             check_proof({**proof, "rotations": proof["rotations"][:1]}, kept)
+        del proof["rotations"]
+        for key in (kept, await log_key(api)):
+            with pytest.raises(ProofError, match="must have a checkpoint, rotations and events"):
+                check_proof(proof, key)
 
 
 async def test_a_key_rotation_is_recorded_as_an_event(api: Api) -> None:
@@ -126,6 +132,49 @@ async def test_an_asset_proof_holds_all_events_of_the_asset(api: Api) -> None:
     assert all(asset["id"].encode() in event.leaf for event in events)
     assert b"cat.png" in events[0].leaf
     assert b"asset.deleted" in events[1].leaf
+
+
+async def test_one_proof_holds_all_events_of_many_assets(api: Api) -> None:
+    first, other, last = [await api.created(b"x") for _ in range(3)]
+    await api.call("DELETE", f"/api/assets/{first['id']}")
+    ids = [last["id"], first["id"], last["id"]]
+
+    answer = await api.call("POST", "/api/log/proofs", json={"asset_ids": ids})
+
+    assert [event.position for event in await proven(api, answer)] == [4, 2, 5]
+    unknown = {"asset_ids": [other["id"], "0" * 32]}
+    for body, slug in ((unknown, "unknown-asset"), ({"asset_ids": []}, "bad-field")):
+        assert (await api.call("POST", "/api/log/proofs", json=body)).slug == slug
+    many = {"asset_ids": ["x"] * 1_001}
+    assert (await api.call("POST", "/api/log/proofs", json=many)).slug == "bad-field"
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/j/proof", "/api/jobs/j/history"])
+async def test_streamed_json_is_gzipped_on_request(api: Api, path: str) -> None:
+    for _ in range(5):
+        await api.created(b"x", job_id="j")
+    accept = "application/x-ndjson"
+
+    plain = await api.get(path, Accept=accept)
+    zipped = await api.get(path, Accept=accept, Accept_Encoding="gzip")
+
+    assert "Content-Encoding" not in plain.headers
+    assert "Accept-Encoding" in plain.headers["Vary"]
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(zipped.body) == plain.body
+
+
+async def test_the_ledger_is_described_as_its_checkpoint_has_it(api: Api) -> None:
+    await api.created(b"x")
+
+    answer = await api.get("/api/ledger")
+
+    found, signed = shaped("get_ledger", answer), await checkpoint(api)
+    assert (found["size"], found["origin"]) == (signed.size, signed.origin)
+    assert base64.b64decode(found["root"]) == signed.root
+    assert found["opened_at"] <= found["last_recorded_at"]
+    assert found["events_last_minute"] in (1, 2)  # the folder may have been opened before
+    assert found["log_bytes"] > 0
 
 
 async def test_a_job_proof_holds_all_events_of_the_job(api: Api) -> None:

@@ -107,7 +107,7 @@ async def test_rows_are_recounted_only_after_the_tables_advance(api: Api) -> Non
     await api.created(job_id="j")
     await api.settled()
     counted = (await projections(api))["serving"]["rows"]
-    assert (counted["assets"], counted["usage"]) == (1, 5)
+    assert (counted["assets"], counted["usage"]) == (1, 6)
 
 
 async def test_a_rebuild_switches_to_the_next_generation_and_reports_differences(api: Api) -> None:

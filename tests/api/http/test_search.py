@@ -10,6 +10,7 @@ import pytest
 
 from asset_ledger.api.contract.shapes import FoundPage
 from asset_ledger.api.settings import Settings
+from asset_ledger.projections import serving as projections
 from tests.api.running import Api, serving
 
 
@@ -136,7 +137,10 @@ async def test_a_search_right_after_a_change_finds_it(api: Api) -> None:
     assert checked
 
 
-async def test_a_search_behind_the_log_says_so_and_is_counted(api: Api, data_dir: Path) -> None:
+async def test_a_search_behind_the_log_says_so_and_is_counted(
+    api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections, "PATIENCE", 0.5)  # the index does not catch up
     await search(api, "cat")
     with closing(sqlite3.connect(data_dir / "projections.g1.search.db")) as db:
         db.execute("BEGIN IMMEDIATE")  # the index cannot be written

@@ -313,3 +313,20 @@ async def test_session_describes_a_bearer_token_of_any_scope(tokens_api: Api) ->
     assert (session["scopes"], session["expires_at"]) == (["audit"], "2999-01-01T00:00:00.000000Z")
     assert session["limits"] == {"max_upload_bytes": None}
     assert (await tokens_api.get("/api/session")).slug == "unauthenticated"
+
+
+async def test_a_form_downloads_by_cookie_from_a_page_of_this_origin_only(tokens_api: Api) -> None:
+    asset = await caller(tokens_api, "alice").created(b"x")
+    foreign = await caller(tokens_api, "bob").created(b"secret")
+    cookie = await signed_in(tokens_api)
+
+    async def download(asset_id: str, origin: str) -> Answer:
+        kind = "application/x-www-form-urlencoded"
+        headers = {"Content-Type": kind, "Cookie": cookie, "Origin": origin}
+        body = f"asset_ids={asset_id}".encode()
+        return await tokens_api.call("POST", "/api/assets/download", data=body, headers=headers)
+
+    assert (await download(asset["id"], tokens_api.url)).status == 200
+    assert (await download(foreign["id"], tokens_api.url)).slug == "unknown-asset"
+    assert (await download(asset["id"], "http://127.0.0.1:1")).slug == "forbidden"
+    assert (await download(asset["id"], "null")).slug == "forbidden"

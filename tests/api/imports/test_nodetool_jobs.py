@@ -12,6 +12,8 @@ import pytest
 from tests.api.imports.nodetool import NodeTool
 from tests.journeys.server import serving
 
+pytestmark = pytest.mark.slow
+
 ENDED = "2024-05-01T13:00:00.000Z"
 COMPLETED = {"id": "j", "status": "completed", "params": '{"steps": 20}', "finished_at": ENDED}
 

@@ -47,6 +47,15 @@ class Network:
         finally:
             writer.close()
 
+    async def send_part(self, part: bytes) -> None:
+        """Send a part of a request to the server, and close the connection once it was read."""
+        parts = urlsplit(self._upstream)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(part)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until one side closes it."""
         task = asyncio.current_task()

@@ -1,6 +1,7 @@
 """The SDK retries after network failures, records once, and gives up in the end."""
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -149,6 +150,42 @@ async def test_a_download_without_progress_is_given_up() -> None:
             _ = [piece async for piece in gateway.chunks("0" * 32)]
         assert len(between.seen) == 3
         await gateway.close()
+
+
+def sent_events(*positions: int) -> bytes:
+    """Return the answer of a stream that began at position 7 and has these events, and is cut."""
+    event = {"position": 0, "topic": "asset.created"}
+    texts = [
+        b"id: %d\ndata: %b\n\n" % (n, orjson.dumps(event | {"position": n})) for n in positions
+    ]
+    body = b"retry: 1000\n" + b": a comment\n" + b"".join(texts) + b"id: 99\ndata: {"
+    return answer(200, body + b"more", Ledger_Position="7")[:-4]
+
+
+async def test_events_continue_where_the_last_connection_ended() -> None:
+    """Also if it sent no event: then after the position where it began."""
+    streams = (sent_events(), sent_events(8, 9), answer(502), sent_events(), sent_events(10))
+    async with network(in_turn(*map(answers, streams))) as between:
+        gateway = RemoteGateway(between.url, retry=RetryPolicy(attempts=1))
+        found = gateway.events([])
+
+        assert [(await anext(found))["position"] for _ in range(3)] == [8, 9, 10]
+
+        sent = [exchange.headers.get("last-event-id") for exchange in between.seen]
+        assert sent == [None, "7", "9", "9", "9"]
+        await found.aclose()
+        await gateway.close()
+
+
+async def test_a_search_and_totals_wait_for_the_last_write_of_their_connection(api: Api) -> None:
+    async with network(forwards, api.url) as between, connect(between.url):
+        for number in range(3):
+            context = ProcessingContext(job_id="j")
+            asset = await context.create_asset(f"word{number}", content=b"x")
+            assert (await Asset.paginate(query=f"word{number}"))[0] == [asset]
+            assert (await Asset.usage(group_by="job_id"))[0].count == number + 1
+            for exchange in between.seen[-2:]:
+                assert f"min_position={asset.position}".encode() in exchange.request
 
 
 async def test_a_refused_request_is_not_repeated(api: Api) -> None:
@@ -402,3 +439,53 @@ async def delays_the_request(between: Network, exchange: Exchange) -> bytes | No
     """The request arrives after later ones."""
     await asyncio.sleep(0.05)
     return await between.forward(exchange)
+
+
+LARGE = random.Random("large").randbytes(65 * MIB)
+"""A content that the SDK uploads in several requests if it has to."""
+
+
+def broken_off(cut: int) -> Behaviour:
+    """The first bytes of each PATCH arrive; then the connection breaks, until `cut` were sent."""
+
+    async def behave(between: Network, exchange: Exchange) -> bytes | None:
+        head, _, body = exchange.request.partition(b"\r\n\r\n")
+        if not head.startswith(b"PATCH") or len(body) <= cut:
+            return await between.forward(exchange)
+        await between.send_part(head + b"\r\n\r\n" + body[:cut])
+        return None
+
+    return behave
+
+
+async def test_a_large_content_continues_after_each_broken_connection(api: Api) -> None:
+    async with network(broken_off(20 * MIB), api.url) as between:
+        asset = await context_at(between.url).create_asset(name="a", content=LARGE)
+        patches = [e for e in between.seen if e.request.startswith(b"PATCH")]
+
+    sent = [int(each.headers["content-length"]) for each in patches]
+    assert asset.size == len(LARGE)
+    assert sent[0] == len(LARGE)
+    assert sent == sorted(sent, reverse=True)
+    assert sent[-1] <= 20 * MIB
+    assert await recorded(api) == ["a"]
+    assert (await api.get(f"/api/assets/{asset.id}/content")).body == LARGE
+
+
+async def test_a_large_content_over_a_failing_network_records_one_asset(api: Api) -> None:
+    spoil = in_turn(drops_the_request, drops_the_answer, cuts_the_answer, forwards)
+
+    async with network(spoil, api.url) as between:
+        asset = await context_at(between.url).create_asset(name="a", content=LARGE)
+
+    assert asset.digest == f"sha256:{hashlib.sha256(LARGE).hexdigest()}"
+    assert await recorded(api) == ["a"]
+
+
+async def test_a_large_content_is_given_up_without_progress(api: Api) -> None:
+    async with network(broken_off(0), api.url) as between:
+        context = context_at(between.url, RetryPolicy(attempts=3, first=0.001))
+        with pytest.raises(UnreachableError):
+            await context.create_asset(name="a", content=LARGE)
+
+    assert len(between.seen) == 2 * 3

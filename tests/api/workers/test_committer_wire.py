@@ -45,6 +45,7 @@ MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.ContentDamagedError: errors.ContentDamagedError("sha256:" + "0" * 64, "it is missing"),
     errors.ContentCollectedError: errors.ContentCollectedError("sha256:" + "0" * 64, "then"),
     errors.NotRestorableError: errors.NotRestorableError("a" * 32, "then"),
+    errors.LogDamagedError: errors.LogDamagedError("ledger.db", "malformed"),
     errors.TablesDamagedError: errors.TablesDamagedError("projections.g1.db", "malformed"),
     errors.FieldError: errors.FieldError("name", "must be a text"),
     errors.KeyReusedError: errors.KeyReusedError("k"),

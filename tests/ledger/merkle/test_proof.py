@@ -81,6 +81,14 @@ def changed(proof: dict[str, Any], **event: Any) -> dict[str, Any]:
     return other
 
 
+@pytest.mark.parametrize("name", ["checkpoint", "rotations", "events"])
+def test_check_proof_refuses_a_proof_without_a_part(
+    proof: dict[str, Any], signer: Signer, name: str
+) -> None:
+    with pytest.raises(ProofError, match="must have a checkpoint, rotations and events"):
+        check_proof({each: proof[each] for each in proof if each != name}, signer.key)
+
+
 def test_check_proof_refuses_another_leaf(proof: dict[str, Any], signer: Signer) -> None:
     forged = changed(proof, leaf=base64.b64encode(b"leaf 2").decode())
 

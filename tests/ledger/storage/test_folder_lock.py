@@ -145,3 +145,55 @@ def test_hold_folder_keeps_a_mode_that_is_narrower(tmp_path: Path) -> None:
 
     with hold_folder(tmp_path):
         assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def put(folder: Path, name: str) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def refused_after(folder: Path, *names: str) -> None:
+    """Hold a folder, make these files in it, and refuse to start."""
+
+    def start() -> None:
+        with hold_folder(folder):
+            for name in names:
+                put(folder, name)
+            raise DataFolderError("refused")
+
+    with pytest.raises(DataFolderError, match="refused"):
+        start()
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "projections.md", "content/notes.txt", "ledger.db.mine", "mine/ledger.db"]
+)
+def test_hold_folder_removes_no_file_of_another_program_when_its_block_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "new" / "data"
+    own = ["ledger.db", "ledger.db-wal", "checkpoint.key", "content/packs/1", "derived/1"]
+
+    refused_after(folder, *own, name)
+
+    assert files_in(folder) == [folder / name]
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "checkpoint.key", "content/packs/00000001.pack"])
+def test_hold_folder_keeps_what_was_there_before_a_refused_block(tmp_path: Path, name: str) -> None:
+    put(tmp_path, name)
+
+    refused_after(tmp_path, "sessions.db", "projections.g1.db")
+
+    assert files_in(tmp_path) == [tmp_path / name]
+
+
+def test_hold_folder_leaves_no_folder_that_a_refused_block_made(tmp_path: Path) -> None:
+    refused_after(tmp_path / "a" / "b", "ledger.db")
+
+    assert list(tmp_path.iterdir()) == []

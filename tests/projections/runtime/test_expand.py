@@ -17,7 +17,8 @@ from asset_ledger.ledger.errors import DataFolderError, NewerSchemaError, Projec
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.migrations import Migration
-from asset_ledger.projections.queries.job_comparison import AttemptName
+from asset_ledger.projections.queries.compare import AttemptName
+from asset_ledger.projections.queries.job_list import JobQuery
 from asset_ledger.projections.queries.usage import UsageQuery
 from asset_ledger.projections.rebuild.build import rebuild
 from asset_ledger.projections.rebuild.verify import verify_tables
@@ -137,18 +138,18 @@ async def test_usage_by_a_pending_column_is_refused(
 ) -> None:
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="_id is being filled from the log"):
-            await projections.usage.page(UsageQuery("1", group_by, filters, "key"), page_size=9)
-        by_type = UsageQuery("1", "content_type", {"workflow_id": ["w"]}, "key")
+            await projections.usage.page(UsageQuery("1", (group_by,), filters, "key"), page_size=9)
+        by_type = UsageQuery("1", ("content_type",), {"workflow_id": ["w"]}, "key")
         assert (await projections.usage.page(by_type, page_size=9)).json
         assert (
-            await projections.usage.page(UsageQuery("1", "node_id", {}, "key"), page_size=9)
+            await projections.usage.page(UsageQuery("1", ("node_id",), {}, "key"), page_size=9)
         ).json
 
 
 async def test_job_comparison_is_refused_while_asset_columns_are_pending(older: World) -> None:
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="attempt is being filled from the log"):
-            await projections.comparisons.compare("1", AttemptName("job_0"), AttemptName("job_1"))
+            await projections.comparisons.page("1", AttemptName("job_0"), AttemptName("job_1"))
 
 
 async def test_filter_on_a_pending_column_of_jobs_is_refused(
@@ -158,10 +159,8 @@ async def test_filter_on_a_pending_column_of_jobs_is_refused(
 
     async with reading(older) as projections:
         with pytest.raises(ProjectionBehindError, match="status is being filled"):
-            await projections.jobs.page(
-                "1", {"status": ["running"]}, sort="created_at", page_size=9
-            )
-        assert (await projections.jobs.page("1", {}, sort="created_at", page_size=9)).json
+            await projections.jobs.page(JobQuery("1", {"status": ["running"]}), page_size=9)
+        assert (await projections.jobs.page(JobQuery("1", {}), page_size=9)).json
 
 
 async def test_rows_with_only_outdated_json_answer_every_filter(

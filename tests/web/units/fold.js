@@ -22,4 +22,4 @@ async (root, job) => {
     }
   }
   return { events: events.length, wrong };
-}
+};

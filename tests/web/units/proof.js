@@ -28,7 +28,9 @@ async (root, path) => {
     grown.push(await step(() => consistent({ ...older, size, root: flip(stored, 3) }, checked, hashes)));
   }
   return {
-    events: checked.events.length, rotated: checked.rotated, grown,
+    events: checked.events.length,
+    rotated: checked.rotated,
+    grown,
     key: await step(() => check(proof, flip(kept, kept.length - 5))),
     leaf: await changed((_, event) => (event.leaf = flip(event.leaf, event.leaf.length - 8))),
     path: await changed((_, event) => (event.path[0] = flip(event.path[0], 2))),
@@ -37,4 +39,4 @@ async (root, path) => {
     root: await changed((copy) => (copy.checkpoint = copy.checkpoint.replace(/\n(\d+)\n(.)/, (_, n, c) => `\n${n}\n${c === "A" ? "B" : "A"}`))),
     note: await changed((copy) => (copy.checkpoint = flip(copy.checkpoint, copy.checkpoint.length - 12))),
   };
-}
+};

@@ -8,6 +8,10 @@ export const offlineSince = signal(0);
 /** True once the server refused our credentials: the page asks for a token and stays as it is. */
 export const signedOut = signal(false);
 
+/** Set if the ledger does not continue the one that this browser saw (`trust.js`).
+ * @type {import("./html.js").Signal<{seen: any, now: any} | null>} */
+export const fork = signal(null);
+
 /** A refusal of the server: a problem document (RFC 9457). */
 export class ApiError extends Error {
   /** @param {number} status @param {Record<string, any>} problem */
@@ -17,7 +21,6 @@ export class ApiError extends Error {
     this.problem = problem;
     this.slug = String(problem.type || "").replace("urn:asset-ledger:", "");
     this.requestId = problem.request_id || "";
-    /** @type {{field: string, message: string}[]} */
     this.errors = problem.errors || [];
     this.retryAfter = 0;
   }
@@ -77,6 +80,19 @@ async function refusal(response) {
  * @param {string} path @param {Params | URLSearchParams} [params] @param {RequestInit} [options] */
 export async function get(path, params, options) {
   return (await send(address(path, params), options)).json();
+}
+
+/** Return the rows of all pages of a list that is short: at most 20,000.
+ * @param {string} path @param {Params} params @param {string} member @param {AbortSignal} [signal] @returns {Promise<any[]>} */
+export async function allRows(path, params, member, signal) {
+  const rows = [];
+  for (let cursor = ""; rows.length < 20_000; ) {
+    const page = await get(path, { ...params, page_size: 1000, cursor }, { signal });
+    rows.push(...page[member]);
+    cursor = page.next;
+    if (!cursor) break;
+  }
+  return rows;
 }
 
 /** Send JSON; return the JSON of the answer, or null for an empty one.

@@ -11,7 +11,7 @@ const MOST = 20_000; // lines above which nothing is compared
 const PATIENCE = 3_000; // milliseconds
 
 /** Fields that differ; those of the metadata by their name.
- * @param {import("./types").Asset} old @param {import("./types").Asset} now @returns {FieldChange[]} */
+ * @param {Asset} old @param {Asset} now @returns {FieldChange[]} */
 export function fields(old, now) {
   const changed = FIELDS.map((field) => ({ field, from: /** @type {any} */ (old)[field], to: /** @type {any} */ (now)[field] }));
   const keys = new Set([...Object.keys(old.metadata ?? {}), ...Object.keys(now.metadata ?? {})]);
@@ -26,22 +26,31 @@ const own = (object, key) => (object && Object.hasOwn(object, key) ? object[key]
  * @param {string} old @param {string} now @returns {Promise<Line[] | null>} */
 export async function lines(old, now) {
   if (old.split("\n", MOST + 1).length > MOST || now.split("\n", MOST + 1).length > MOST) return null;
-  const { diffLines } = /** @type {any} */ (await import("../vendor/diff/diff/line.js"));
+  const { diffLines } = await import("../vendor/diff/diff/line.js");
   const parts = diffLines(old, now, { timeout: PATIENCE });
   if (!parts) return null;
   let [oldLine, newLine] = [0, 0];
-  return parts.flatMap((/** @type {any} */ part) => String(part.value).replace(/\n$/, "").split("\n").map((text) => {
-    /** @type {Line["kind"]} */
-    const kind = part.added ? "new" : part.removed ? "old" : "same";
-    return { kind, text, oldLine: kind === "new" ? null : (oldLine += 1), newLine: kind === "old" ? null : (newLine += 1) };
-  }));
+  return parts.flatMap((/** @type {any} */ part) =>
+    String(part.value)
+      .replace(/\n$/, "")
+      .split("\n")
+      .map((text) => {
+        const kind = part.added ? "new" : part.removed ? "old" : "same";
+        return { kind, text, oldLine: kind === "new" ? null : (oldLine += 1), newLine: kind === "old" ? null : (newLine += 1) };
+      }),
+  );
 }
 
 /** Words of two lines. @param {string} old @param {string} now
  * @returns {Promise<{value: string, added?: boolean, removed?: boolean}[]>} */
 export async function words(old, now) {
-  const { diffWordsWithSpace } = /** @type {any} */ (await import("../vendor/diff/diff/word.js"));
-  return diffWordsWithSpace(old, now, { timeout: PATIENCE }) ?? [{ value: old, removed: true }, { value: now, added: true }];
+  const { diffWordsWithSpace } = await import("../vendor/diff/diff/word.js");
+  return (
+    diffWordsWithSpace(old, now, { timeout: PATIENCE }) ?? [
+      { value: old, removed: true },
+      { value: now, added: true },
+    ]
+  );
 }
 
 /** Leave out what is the same, besides three lines around each change.

@@ -5,7 +5,6 @@ import { bytes as size } from "./format.js";
 /** @typedef {{param: string, key: string, hint: string, values?: boolean}} Field
  * parameter in the address, the word that people type, what it means, whether the server suggests values */
 
-/** @type {Field[]} */
 export const FIELDS = [
   { param: "workflow_id", key: "workflow", hint: "made by this workflow", values: true },
   { param: "node_id", key: "node", hint: "made by this node", values: true },
@@ -32,9 +31,14 @@ const MISSING = /** @type {Record<string, string>} */ ({ job: "job_id", node: "n
 
 /** Return the chips of an address. @param {URLSearchParams} query @returns {Chip[]} */
 export function chips(query) {
-  return FIELDS.flatMap((field) => query.getAll(field.param).map((value) => ({
-    param: field.param, key: field.key.replace(/[<>]/, ""), value, text: chipText(field.param, value),
-  })));
+  return FIELDS.flatMap((field) =>
+    query.getAll(field.param).map((value) => ({
+      param: field.param,
+      key: field.key.replace(/[<>]/, ""),
+      value,
+      text: chipText(field.param, value),
+    })),
+  );
 }
 
 /** @param {string} param @param {string} value */
@@ -88,15 +92,22 @@ export function parse(text) {
 export function valueOf(field, value) {
   if (!value) return null;
   switch (field.param) {
-    case "made": return seconds(value) ? value.replace(/\s+/g, "").toLowerCase() : null;
+    case "made":
+      return seconds(value) ? value.replace(/\s+/g, "").toLowerCase() : null;
     case "size_min":
-    case "size_max": return bytesOf(value);
-    case "content_type": return /\//.test(value) ? value.toLowerCase() : `${value.toLowerCase()}/`;
-    case "missing": return MISSING[value] ?? (Object.values(MISSING).includes(value) ? value : null);
-    case "deleted": return /^(true|any)$/.test(value) ? value : null;
+    case "size_max":
+      return bytesOf(value);
+    case "content_type":
+      return /\//.test(value) ? value.toLowerCase() : `${value.toLowerCase()}/`;
+    case "missing":
+      return MISSING[value] ?? (Object.values(MISSING).includes(value) ? value : null);
+    case "deleted":
+      return /^(true|any)$/.test(value) ? value : null;
     case "created_after":
-    case "created_before": return Number.isNaN(Date.parse(value)) ? null : value;
-    default: return value;
+    case "created_before":
+      return Number.isNaN(Date.parse(value)) ? null : value;
+    default:
+      return value;
   }
 }
 

@@ -1,8 +1,6 @@
 // Events to state, by the rules of docs/http.md: what `as_of=` answers, folded in the browser.
 // An absent key of a later event is unchanged, null is cleared. `evolve` changes the state it gets.
 
-/** @typedef {import("./types").LedgerEvent} LedgerEvent */
-/** @typedef {import("./types").Asset} Asset */
 /** @typedef {{node_id: string, run: string, attempt: number, status: string, error: string | null,
  *   seconds: number | null, started: number | null, ended: number | null}} Run
  * one run of a node; `started` and `ended` are milliseconds since 1970 */
@@ -31,11 +29,27 @@ export function evolve(state, event, userId) {
 function created({ asset_id, position, time, version, data, ...event }, userId) {
   const id = /** @type {string} */ (asset_id);
   return {
-    id, user_id: userId, workflow_id: event.workflow_id, node_id: event.node_id, job_id: event.job_id,
-    attempt: event.job_id ? (event.attempt ?? 1) : null, parent_id: data.parent_id ?? userId, name: data.name ?? "", content_type: data.content_type, size: data.size,
-    digest: data.digest ?? null, metadata: data.metadata ?? null, tags: data.tags ?? [], duration: data.duration ?? null,
-    derived_from: data.derived_from ?? [], created_at: data.made_at ?? time, updated_at: time,
-    version: version ?? 1, etag: `v${version ?? 1}`, position, ...addresses(id, data.content_type, data.digest, version ?? 1),
+    id,
+    user_id: userId,
+    workflow_id: event.workflow_id,
+    node_id: event.node_id,
+    job_id: event.job_id,
+    attempt: event.job_id ? (event.attempt ?? 1) : null,
+    parent_id: data.parent_id ?? userId,
+    name: data.name ?? "",
+    content_type: data.content_type,
+    size: data.size,
+    digest: data.digest ?? null,
+    metadata: data.metadata ?? null,
+    tags: data.tags ?? [],
+    duration: data.duration ?? null,
+    derived_from: data.derived_from ?? [],
+    created_at: data.made_at ?? time,
+    updated_at: time,
+    version: version ?? 1,
+    etag: `v${version ?? 1}`,
+    position,
+    ...addresses(id, data.content_type, data.digest, version ?? 1),
   };
 }
 
@@ -84,12 +98,15 @@ function changeJob(state, { topic, data, attempt }) {
   state.error = topic === "job.finished" ? (data.error ?? null) : topic === "job.started" ? null : state.error;
 }
 
+/** What tells runs apart. @param {LedgerEvent} event */
+export const runKey = ({ attempt, node_id, data }) => `${attempt ?? data.attempt ?? 1} ${node_id} ${data.run ?? "1"}`;
+
 /** @param {State} state @param {LedgerEvent} event */
 function changeRun(state, event) {
   const { data, node_id } = event;
   const attempt = event.attempt ?? data.attempt ?? 1;
   const run = data.run ?? "1";
-  const key = `${attempt} ${node_id} ${run}`;
+  const key = runKey(event);
   const before = state.runs.get(key);
   const at = timeOf(event);
   if (event.topic === "node.started") {
@@ -131,13 +148,19 @@ export function sums(state) {
   return { ...total, nodes };
 }
 
-/** The events of a job, and the state at any of them. A step forward applies one event. */
+/** The events of a job, and the state at any of them. A step applies one event, or takes it back. */
 export class Replay {
   /** @param {LedgerEvent[]} events @param {string} userId */
   constructor(events, userId) {
-    this.events = events;
+    /** @type {LedgerEvent[]} */
+    this.events = [];
     this.userId = userId;
     this.state = empty();
+    /** What each applied event changed, as it was before. @type {(() => void)[]} */
+    this.back = [];
+    /** Index of the event that recorded each asset. @type {Map<string, number>} */
+    this.made = new Map();
+    this.add(events);
   }
 
   /** Add what was recorded since; events that are here already are ignored. @param {LedgerEvent[]} events
@@ -145,15 +168,34 @@ export class Replay {
   add(events) {
     const last = this.events.at(-1)?.position ?? 0;
     const fresh = events.filter((event) => event.position > last);
-    this.events.push(...fresh);
+    for (const event of fresh) {
+      if (event.topic === "asset.created" && event.asset_id) this.made.set(event.asset_id, this.events.length);
+      this.events.push(event);
+    }
     return fresh.length;
   }
 
   /** The state after the first `n` events. It is valid until the next call. @param {number} n */
   at(n) {
-    if (n < this.state.events) this.state = empty();
-    while (this.state.events < Math.min(n, this.events.length)) evolve(this.state, this.events[this.state.events], this.userId);
+    while (this.state.events > n) /** @type {() => void} */ (this.back.pop())();
+    while (this.state.events < Math.min(n, this.events.length)) this.#apply(this.events[this.state.events]);
     return this.state;
+  }
+
+  /** @param {LedgerEvent} event */
+  #apply(event) {
+    const { state } = this;
+    const { assets, runs, ...before } = state;
+    const [id, run] = [event.asset_id ?? "", runKey(event)];
+    const [asset, old] = [assets.get(id), runs.get(run)];
+    this.back.push(() => {
+      Object.assign(state, before);
+      if (asset) assets.set(id, asset);
+      else assets.delete(id);
+      if (old) runs.set(run, old);
+      else runs.delete(run);
+    });
+    evolve(state, event, this.userId);
   }
 
   /** How many events have a position up to this one. @param {number} position */

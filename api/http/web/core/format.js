@@ -79,6 +79,19 @@ export function day(iso) {
 /** Nov @param {string} iso */
 export const month = (iso) => MONTHS[new Date(iso).getUTCMonth()];
 
+/** The time zone of this browser as the API takes it. */
+export function zone() {
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return name && name !== "Etc/Unknown" ? name : "UTC";
+}
+
+/** The time at which a day of this browser begins, or the day `later` days after it.
+ * @param {string} date @param {number} [later] */
+export function begin(date, later = 0) {
+  const [year, month, dayOfMonth] = date.split("-").map(Number);
+  return new Date(year, month - 1, dayOfMonth + later).toISOString();
+}
+
 /** First 8 ... last 6 of an id or digest @param {string} text */
 export const short = (text) => text.replace(/^(sha256:)?(.{8}).{4,}(.{6})$/s, "$1$2…$3");
 
@@ -106,6 +119,13 @@ export function group(type) {
 
 /** Icon of each group. @type {Record<Group, string>} */
 export const ICON = {
-  image: "image", video: "film", audio: "audio-lines", text: "file-text", data: "braces",
-  model: "box", doc: "book-open", folder: "folder", other: "file",
+  image: "image",
+  video: "film",
+  audio: "audio-lines",
+  text: "file-text",
+  data: "braces",
+  model: "box",
+  doc: "book-open",
+  folder: "folder",
+  other: "file",
 };

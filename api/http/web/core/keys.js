@@ -1,5 +1,5 @@
 // Keyboard shortcuts. A screen registers its keys while it is shown; the newest registration wins.
-import { useEffect } from "./html.js";
+import { useLayoutEffect } from "./html.js";
 import { singleKeys } from "./prefs.js";
 
 /** @typedef {Record<string, (event: KeyboardEvent) => void>} Keys */
@@ -12,7 +12,7 @@ let pending = "";
  * "Ctrl+k", or two keys in a row such as "g a".
  * @param {Keys} keys @param {unknown[]} [inputs] */
 export function useKeys(keys, inputs = []) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     layers.push(keys);
     return () => void layers.splice(layers.indexOf(keys), 1);
   }, inputs);
@@ -34,20 +34,19 @@ function nameOf(event) {
 /** Listen for keys, once at the start. */
 export function listenForKeys() {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented) return;
+    if (event.defaultPrevented || document.querySelector("dialog[open]")) return; // a dialog has its own keys
     const name = nameOf(event);
     const single = !name.startsWith("Ctrl+") && event.key.length === 1;
     if (name !== "Ctrl+k" && isTyping(event) && event.key !== "Escape") return;
     if (single && !singleKeys.value) return;
     const both = `${pending} ${name}`;
     pending = single ? name : "";
-    for (const keys of [...layers].reverse()) {
-      const act = keys[both] ?? keys[name];
-      if (!act) continue;
-      if (act === keys[both]) pending = "";
-      event.preventDefault();
-      act(event);
-      return;
-    }
+    const newest = [...layers].reverse();
+    const row = newest.find((keys) => keys[both])?.[both];
+    const act = row ?? newest.find((keys) => keys[name])?.[name];
+    if (row) pending = "";
+    if (!act) return;
+    event.preventDefault();
+    act(event);
   });
 }

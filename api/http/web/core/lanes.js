@@ -1,10 +1,10 @@
 // Where events stand in the lanes of a replay: fractions of the width, by time or by order.
-import { empty, evolve, timeOf } from "./fold.js";
+import { empty, evolve, runKey, timeOf } from "./fold.js";
 
-/** @typedef {import("./types").LedgerEvent} LedgerEvent */
-/** @typedef {import("./types").Asset} Asset */
 /** @typedef {{index: number, x: number, event: LedgerEvent, asset: Asset | null}} Mark */
-/** @typedef {{id: string | null, color: string, marks: Mark[], made: Mark[], bytes: number}} Lane */
+/** @typedef {{id: string | null, color: string, marks: Mark[], made: Mark[], bars: Bar[], bytes: number}} Lane */
+/** @typedef {{run: import("./fold.js").Run, from: number, to: number, first: number, last: number}} Bar a run of a node:
+ * its place, and the indexes of its first and of its last event */
 
 const SERIES = 8;
 const LEFT = 0.01;
@@ -13,34 +13,68 @@ const SPAN = 0.925; // room for the last picture
 /** The colour of a node by its order of appearance. @param {number} k */
 export const colorOf = (k) => (k < 0 ? "var(--text-3)" : `var(--s${(k % SERIES) + 1})`);
 
-/** Place of each event from 0 to 1. @param {LedgerEvent[]} events @param {boolean} byTime */
+/** Place of each event from 0 to 1, the time of the first one, and the milliseconds up to the last one.
+ * @param {LedgerEvent[]} events @param {boolean} byTime */
 export function places(events, byTime) {
-  const first = events.length ? timeOf(events[0]) : 0;
-  const last = events.length ? Math.max(...events.map(timeOf)) : 0;
-  if (!byTime || last <= first) return events.map((_, k) => LEFT + (SPAN * k) / Math.max(1, events.length - 1));
-  return events.map((event) => LEFT + (SPAN * Math.max(0, timeOf(event) - first)) / (last - first));
+  const times = events.map(timeOf);
+  const begin = times[0] ?? 0;
+  const span = times.reduce((most, time) => Math.max(most, time - begin), 0);
+  const part = byTime && span ? (/** @type {number} */ k) => Math.max(0, times[k] - begin) / span : (/** @type {number} */ k) => k / Math.max(1, events.length - 1);
+  return { begin, span, xs: times.map((_, k) => LEFT + SPAN * part(k)) };
 }
 
-/** The lanes of a job, in the order of first appearance. @param {LedgerEvent[]} events @param {number[]} xs
- * @param {string} userId @returns {Lane[]} */
-export function lanesOf(events, xs, userId) {
+/** The lanes of a job, in the order of first appearance. @param {LedgerEvent[]} events
+ * @param {{xs: number[], span: number}} scale @param {string} userId @returns {Lane[]} */
+export function lanesOf(events, { xs, span }, userId) {
   const state = empty();
   /** @type {Map<string | null, Lane>} */
   const lanes = new Map();
-  events.forEach((event, index) => {
+  /** @type {Map<string, Bar>} */
+  const bars = new Map();
+  for (const [index, event] of events.entries()) {
     evolve(state, event, userId);
     const asset = event.asset_id ? (state.assets.get(event.asset_id) ?? null) : null;
     const id = asset?.node_id ?? event.node_id;
-    if (!asset && !id) return;
-    if (!lanes.has(id)) lanes.set(id, { id, color: "", marks: [], made: [], bytes: 0 });
-    const lane = /** @type {Lane} */ (lanes.get(id));
+    if (!asset && !id) continue;
+    const lane = lanes.get(id) ?? { id, color: colorOf(id === null ? -1 : lanes.size), marks: [], made: [], bars: [], bytes: 0 };
+    lanes.set(id, lane);
     const mark = { index, x: xs[index], event, asset };
     lane.marks.push(mark);
-    if (event.topic !== "asset.created" || !asset) return;
+    if (event.topic.startsWith("node.")) extend(bars, lane, mark, state, span);
+    if (event.topic !== "asset.created" || !asset) continue;
     lane.made.push(mark);
     lane.bytes += asset.size;
-  });
-  return [...lanes.values()].map((lane, k) => ({ ...lane, color: colorOf(lane.id === null ? -1 : k) }));
+  }
+  return [...lanes.values()];
+}
+
+/** Begin or end the bar of a run. @param {Map<string, Bar>} bars @param {Lane} lane @param {Mark} mark
+ * @param {import("./fold.js").State} state @param {number} span */
+function extend(bars, lane, mark, state, span) {
+  const key = runKey(mark.event);
+  const run = state.runs.get(key);
+  if (!run) return;
+  const before = bars.get(key);
+  const ended = run.status !== "running";
+  // a run whose start was not recorded is as long as its seconds
+  const from = before?.from ?? (ended && run.seconds && span ? Math.max(LEFT, mark.x - (SPAN * run.seconds * 1000) / span) : mark.x);
+  const bar = before ?? { run, from, to: 1, first: mark.index, last: Infinity };
+  Object.assign(bar, { run }, ended ? { to: mark.x, last: mark.index } : {});
+  if (!before) lane.bars.push(bar);
+  bars.set(key, bar);
+}
+
+/** Index of the event that is nearest to a place. @param {number[]} xs @param {number} x */
+export function nearest(xs, x) {
+  let found = 0;
+  for (let k = 0; k < xs.length; k += 1) if (Math.abs(xs[k] - x) < Math.abs(xs[found] - x)) found = k;
+  return found;
+}
+
+/** As many marks as there are pixels: the last one of each. @param {Mark[]} marks @param {number} width px */
+export function thin(marks, width) {
+  if (marks.length <= width) return marks;
+  return [...new Map(marks.map((mark) => [Math.round(mark.x * width), mark])).values()];
 }
 
 /** @typedef {{x: number, marks: Mark[], late: boolean, now: boolean}} Stack */
@@ -66,7 +100,7 @@ export function stacks(made, now, width, size) {
 
 /** Events in each of `n` equal parts of the width. @param {number[]} xs @param {number} n */
 export function histogram(xs, n) {
-  const counts = /** @type {number[]} */ (Array(n).fill(0));
+  const counts = Array(n).fill(0);
   for (const x of xs) counts[Math.min(n - 1, Math.floor(x * n))] += 1;
   return counts;
 }

@@ -1,19 +1,24 @@
-// New events as they are recorded: one stream a tab, open only while the tab is visible, resumed by
-// position. A caller without the scope "audit" gets a tick every ten seconds instead.
-import { address, offlineSince, send } from "./api.js";
+// New events as they are recorded, and which assets they changed. The tabs of one user share one
+// stream, since HTTP/1.1 gives an origin six connections: the visible tab that holds a lock reads it,
+// and tells the others. It is resumed by position; a tab that missed events asks for them.
+// A caller without the scope "read" gets a tick every ten seconds instead.
+import { get, offlineSince, send } from "./api.js";
 import { signal } from "./html.js";
 import { can, session } from "./session.js";
 
-/** @typedef {import("./types").LedgerEvent} LedgerEvent */
-
 /** "live", "polling", "lost" or "off". */
 export const liveState = signal("off");
-/** Position of the newest event that this page saw. */
+/** Position of the newest event that this page saw, or 0. */
 export const head = signal(0);
 
-/** @type {Set<(events: LedgerEvent[] | null) => void>} */
+/** @typedef {{state?: string, head?: number, event?: LedgerEvent, ask?: boolean}} Word what one tab tells the others:
+ * the state of the stream, the position before an event and the event, or the question which tab reads */
+
 const listeners = new Set();
 let controller = new AbortController();
+let leads = false;
+/** @type {BroadcastChannel | null} */
+let channel = null;
 
 /** Call `listener` with the new events; with null where only the passing of time is known.
  * @param {(events: LedgerEvent[] | null) => void} listener @returns {() => void} ends it */
@@ -24,50 +29,120 @@ export function onEvents(listener) {
 
 /** @param {LedgerEvent[] | null} events */
 function publish(events) {
+  for (const event of events ?? []) head.value = Math.max(head.value, event.position);
   for (const listener of [...listeners]) listener(events);
 }
 
-const wait = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
+/** @param {number} ms @param {AbortSignal} [signal] ends it before */
+function wait(ms, signal) {
+  return new Promise((done) => {
+    setTimeout(done, ms);
+    signal?.addEventListener("abort", done);
+  });
+}
 
 /** Follow the ledger until the page ends. */
 export async function follow() {
   document.addEventListener("visibilitychange", () => document.hidden && controller.abort());
-  for (let pause = 1000; ; ) {
+  session.subscribe((now) => now || controller.abort());
+  for (;;) {
     if (document.hidden || !session.value) {
       liveState.value = "off";
       await wait(500);
-    } else if (!can("audit")) {
+    } else if (!can("read")) {
       liveState.value = "polling";
       await wait(10_000);
       publish(null);
-    } else if (await once()) {
-      pause = 1000;
     } else {
-      liveState.value = document.hidden ? "off" : "lost";
-      await wait(pause);
-      pause = Math.min(pause * 2, 30_000);
+      controller = new AbortController();
+      await take(`asset-ledger ${session.value.user_id}`).catch(() => {});
     }
   }
 }
 
-/** Read one stream until it ends; return whether anything came. */
-async function once() {
-  controller = new AbortController();
+/** Lead the tabs of a user, as soon as no other does, until this tab is hidden. @param {string} name */
+async function take(name) {
+  if (channel?.name !== name) listen(name);
+  tell({ ask: true });
+  const { signal } = controller;
+  // without locks, which plain http from afar lacks, each tab reads for itself
+  if (navigator.locks) await navigator.locks.request(name, { signal }, () => lead(signal));
+  else await lead(signal);
+}
+
+/** @param {Word} word */
+const tell = (word) => channel?.postMessage(word);
+
+/** @param {string} state */
+function be(state) {
+  liveState.value = state;
+  tell({ state, head: head.value });
+}
+
+/** Listen to the tab that leads. @param {string} name */
+function listen(name) {
+  channel?.close();
+  channel = new BroadcastChannel(name);
+  channel.onmessage = async ({ data }) => {
+    const { state, head: before, event, ask } = /** @type {Word} */ (data);
+    if (ask && leads) be(liveState.value);
+    if (leads) return;
+    if (state) {
+      liveState.value = document.hidden ? "off" : state;
+      offlineSince.value = state === "live" ? 0 : offlineSince.value;
+    }
+    if (before && head.value && before > head.value) await catchUp(before).catch(() => {});
+    if (before && !event) head.value = Math.max(head.value, before);
+    if (event && event.position > head.value) publish([event]);
+  };
+}
+
+/** Ask for the events that this tab missed. @param {number} to the last of them */
+async function catchUp(to) {
+  while (head.value < to) {
+    const { events } = await get("/api/events", { after: head.value, limit: 1000 });
+    if (!events.length) return;
+    publish(events.filter((/** @type {LedgerEvent} */ event) => event.position > head.value));
+  }
+}
+
+/** Read the stream, again after each loss, until the signal. @param {AbortSignal} signal */
+async function lead(signal) {
+  leads = true;
+  for (let pause = 1000; !signal.aborted; pause = Math.min(pause * 2, 30_000)) {
+    if (await once(signal)) pause = 500;
+    if (signal.aborted) break;
+    be("lost");
+    await wait(pause, signal);
+  }
+  leads = false;
+}
+
+/** Read one stream until it ends; return whether anything came. @param {AbortSignal} signal */
+async function once(signal) {
   let came = false;
   try {
-    const headers = head.value ? { "Last-Event-ID": String(head.value) } : undefined;
-    const response = await send(address("/api/events/stream"), { headers, signal: controller.signal });
-    liveState.value = "live";
-    offlineSince.value = 0;
+    if (!head.value) head.value = await newest(signal);
+    const headers = { "Last-Event-ID": String(head.value) };
+    const response = await send("/api/events/stream", { headers, signal });
+    be("live");
     for await (const message of messages(response)) {
       came = true;
-      if (message.id) head.value = Math.max(head.value, Number(message.id));
-      if (message.data) publish([JSON.parse(message.data)]);
+      if (!message.data) continue;
+      const event = JSON.parse(message.data);
+      tell({ head: head.value, event });
+      publish([event]);
     }
   } catch {
     // a lost stream is opened again from the last position
   }
   return came;
+}
+
+/** The position of the newest event. @param {AbortSignal} signal */
+async function newest(signal) {
+  const response = await send("/api/events?order=desc&limit=1", { signal });
+  return Number(response.headers.get("Ledger-Position"));
 }
 
 /** Yield the messages of a text/event-stream. @param {Response} response */
@@ -98,3 +173,43 @@ function parse(block) {
   }
   return message;
 }
+
+/** Grows with each deletion, restoration and upload of this page: lists then load anew. */
+export const reloads = signal(0);
+
+/** @typedef {(ids: Set<string>, gone: Set<string>) => void} Listener gone: those that were deleted */
+
+const watchers = new Set();
+let waiting = new Set();
+let deleted = new Set();
+let pending = 0;
+
+/** Call `listener` with the ids of assets that were changed.
+ * @param {Listener} listener @returns {() => void} ends it */
+export function onChange(listener) {
+  watchers.add(listener);
+  return () => void watchers.delete(listener);
+}
+
+/** Say that assets were changed. @param {Iterable<string>} ids @param {Iterable<string>} [gone] those that were deleted */
+export function touched(ids, gone = []) {
+  const [changed, dead] = [new Set(ids), new Set(gone)];
+  for (const listener of [...watchers]) listener(changed, dead);
+}
+
+onEvents((events) => {
+  for (const event of events ?? []) {
+    if (!event.asset_id) continue;
+    waiting.add(event.asset_id);
+    if (event.topic === "asset.deleted") deleted.add(event.asset_id);
+    else deleted.delete(event.asset_id);
+  }
+  if (!waiting.size || pending) return;
+  pending = setTimeout(() => {
+    const [changed, gone] = [waiting, deleted];
+    waiting = new Set();
+    deleted = new Set();
+    pending = 0;
+    touched(changed, gone);
+  }, 300);
+});

@@ -39,6 +39,9 @@ dark.addEventListener("change", (event) => (systemDark.value = event.matches));
 /** Whether the page is dark now. */
 export const isDark = () => (theme.value ? theme.value === "dark" : systemDark.value);
 
+/** Change the theme. */
+export const switchTheme = () => void (theme.value = isDark() ? "light" : "dark");
+
 /** Apply the theme to the page, now and after each change. */
 export function applyTheme() {
   effect(() => {

@@ -10,7 +10,7 @@ export class ProofError extends Error {
   }
 }
 
-/** @typedef {import("./types").Proof} Proof */
+/** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {{origin: string, size: number, root: string}} Checkpoint root in base64 */
 /** @typedef {{position: number, stream: string, version: number, topic: string, state: any}} Leaf */
 /** @typedef {{origin: string, size: number, root: string, key: string, rotated: number, events: Leaf[], path: number}} Checked
@@ -29,10 +29,10 @@ export function unbase64(text) {
   }
 }
 
-/** @param {Uint8Array} bytes */
+/** @param {Bytes} bytes */
 export const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 
-/** @param {Uint8Array[]} parts */
+/** @param {Bytes[]} parts */
 function join(...parts) {
   const joined = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
   let at = 0;
@@ -43,16 +43,15 @@ function join(...parts) {
   return joined;
 }
 
-/** @param {Uint8Array} bytes */
-export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {BufferSource} */ (bytes)));
-const leafHash = (/** @type {Uint8Array} */ leaf) => sha256(join(Uint8Array.of(0), leaf));
-const same = (/** @type {Uint8Array} */ a, /** @type {Uint8Array} */ b) => a.length === b.length && a.every((x, k) => x === b[k]);
+/** @param {Bytes} bytes */
+export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+const leafHash = (/** @type {Bytes} */ leaf) => sha256(join(Uint8Array.of(0), leaf));
+const same = (/** @type {Bytes} */ a, /** @type {Bytes} */ b) => a.length === b.length && a.every((x, k) => x === b[k]);
 
 // inner nodes that were computed in this page: paths of one log share most of them
-/** @type {Map<string, Promise<Uint8Array>>} */
 const inner = new Map();
 
-/** @param {Uint8Array} left @param {Uint8Array} right */
+/** @param {Bytes} left @param {Bytes} right */
 function nodeHash(left, right) {
   const key = String.fromCharCode(...left, ...right);
   const found = inner.get(key);
@@ -74,8 +73,7 @@ async function readKey(key) {
   const computed = hex((await sha256(join(utf8.encode(`${name}\n`), bytes))).slice(0, 4));
   if (computed !== id) throw new ProofError("key", "the id of the key is not that of the key");
   const imported = await crypto.subtle.importKey("raw", bytes.slice(1), "Ed25519", false, ["verify"]);
-  const verify = (/** @type {Uint8Array} */ signature, /** @type {Uint8Array} */ data) =>
-    crypto.subtle.verify("Ed25519", imported, /** @type {BufferSource} */ (signature), /** @type {BufferSource} */ (data));
+  const verify = (/** @type {Bytes} */ signature, /** @type {Bytes} */ data) => crypto.subtle.verify("Ed25519", imported, signature, data);
   return { name, id, verify };
 }
 
@@ -87,7 +85,10 @@ export async function openNote(note, key) {
   const [origin, size, root] = text.split("\n");
   if (cut < 0 || !/^[1-9]\d*$/.test(size ?? "")) throw new ProofError("signature", "the checkpoint is not a signed note");
   if (origin !== name) throw new ProofError("signature", "the checkpoint is of another ledger");
-  const lines = note.slice(cut + 2).split("\n").filter((line) => line.startsWith(`\u2014 ${name} `));
+  const lines = note
+    .slice(cut + 2)
+    .split("\n")
+    .filter((line) => line.startsWith(`\u2014 ${name} `));
   const found = lines.map((line) => unbase64(line.slice(name.length + 3))).find((bytes) => hex(bytes.slice(0, 4)) === id);
   if (!found) throw new ProofError("signature", "the checkpoint is not signed with the kept key");
   if (!(await verify(found.slice(4), utf8.encode(text)))) throw new ProofError("signature", "the signature of the checkpoint does not hold");
@@ -95,7 +96,7 @@ export async function openNote(note, key) {
 }
 
 /** The root that a leaf and its inclusion path lead to (RFC 9162, section 2.1.3.2).
- * @param {Uint8Array} leaf @param {number} index @param {number} size @param {Uint8Array[]} path */
+ * @param {Bytes} leaf @param {number} index @param {number} size @param {Bytes[]} path */
 export async function rootOf(leaf, index, size, path) {
   let hash = await leafHash(leaf);
   let here = index;
@@ -111,7 +112,7 @@ export async function rootOf(leaf, index, size, path) {
   return hash;
 }
 
-/** The four parts of a leaf. @param {Uint8Array} leaf @param {number} position @returns {Leaf} */
+/** The four parts of a leaf. @param {Bytes} leaf @param {number} position @returns {Leaf} */
 export function readLeaf(leaf, position) {
   try {
     if (strict.decode(leaf.slice(0, LEAF.length)) !== LEAF) throw new RangeError();
@@ -139,7 +140,7 @@ function breather() {
   };
 }
 
-/** Check that each event is under the root. @param {import("./types").ProofEvent[]} events
+/** Check that each event is under the root. @param {ProofEvent[]} events
  * @param {Checkpoint} checkpoint */
 async function included(events, { size, root }) {
   const wanted = unbase64(root);
@@ -163,7 +164,10 @@ export async function followKeys(rotations, key) {
   for (const { stream, state } of rotations) {
     if (state.old_key !== present) continue;
     const text = utf8.encode(`asset-ledger/key-rotation/1\n${stream}\n${state.old_key}\n${state.new_key}\n`);
-    for (const [by, signature] of [[state.old_key, state.old_signature], [state.new_key, state.new_signature]]) {
+    for (const [by, signature] of [
+      [state.old_key, state.old_signature],
+      [state.new_key, state.new_signature],
+    ]) {
       const { verify } = await readKey(by);
       if (!(await verify(unbase64(signature), text))) throw new ProofError("key", "a change of the key is not signed by both keys");
     }
@@ -176,9 +180,15 @@ export async function followKeys(rotations, key) {
 /** Check a proof with a kept key. @param {Proof} proof @param {string} kept @returns {Promise<Checked>} */
 export async function check(proof, kept) {
   const unproven = proof.rotations.map((each) => readLeaf(unbase64(each.leaf), each.position));
-  const { key, rotated } = await followKeys(unproven.filter((leaf) => leaf.topic === "key.rotated"), kept);
+  const { key, rotated } = await followKeys(
+    unproven.filter((leaf) => leaf.topic === "key.rotated"),
+    kept,
+  );
   const checkpoint = await openNote(proof.checkpoint, key);
-  await included(proof.rotations.filter((each) => each.path), checkpoint); // without a path, its two signatures say enough
+  await included(
+    proof.rotations.filter((each) => each.path),
+    checkpoint,
+  ); // without a path, its two signatures say enough
   const events = await included(proof.events, checkpoint);
   return { ...checkpoint, key, rotated, events, path: Math.max(0, ...proof.events.map((e) => e.path.length)) };
 }
@@ -210,12 +220,21 @@ export async function consistent(older, newer, path) {
 }
 
 /** A proven leaf in the shape of an event of the API. @param {Leaf} leaf
- * @returns {import("./types").LedgerEvent} */
+ * @returns {LedgerEvent} */
 export function eventOf({ position, stream, version, topic, state }) {
   const { by, recorded_at, user_id, workflow_id, node_id, job_id, job_seq, attempt, command, traceparent, private: own, ...data } = state;
   return {
-    position, topic, time: recorded_at, by, version, job_seq: job_seq ?? null, attempt: attempt ?? null,
-    asset_id: topic.startsWith("asset.") ? stream : null, job_id: job_id ?? null,
-    workflow_id: workflow_id ?? null, node_id: node_id ?? null, data: { ...data, ...own },
+    position,
+    topic,
+    time: recorded_at,
+    by,
+    version,
+    job_seq: job_seq ?? null,
+    attempt: attempt ?? null,
+    asset_id: topic.startsWith("asset.") ? stream : null,
+    job_id: job_id ?? null,
+    workflow_id: workflow_id ?? null,
+    node_id: node_id ?? null,
+    data: { ...data, ...own },
   };
 }

@@ -13,12 +13,11 @@ function here() {
 /** Where the page is. */
 export const place = signal(here());
 
-/** @type {Map<string, number>} */
 const scrolls = new Map();
 
 /** Go to an address of ours. @param {string} href @param {{replace?: boolean}} [options] */
 export function go(href, { replace = false } = {}) {
-  const key = replace ? place.value.key : crypto.randomUUID?.() ?? String(Math.random());
+  const key = replace ? place.value.key : (crypto.randomUUID?.() ?? String(Math.random()));
   history[replace ? "replaceState" : "pushState"]({ key }, "", href);
   place.value = here();
 }

@@ -1,24 +1,53 @@
-// A list that grows at its end by pages, started anew when its parameters change.
-import { get } from "./api.js";
+// Answers of the API for as long as a component is shown: one answer, or a list that grows at its end.
+import { address, get } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./html.js";
+import { session } from "./session.js";
+
+/** The answer of a GET, null until it is here. @param {string} path "" asks nothing
+ * @param {import("./api.js").Params} [params] @param {unknown} [turn] changes: ask again
+ * @returns {{value: any, error: unknown}} */
+export function useGet(path, params, turn) {
+  const url = path && address(path, params);
+  const [state, setState] = useState({ url: "", value: /** @type {any} */ (null), error: /** @type {unknown} */ (null) });
+  useEffect(() => {
+    if (!url) return;
+    const abort = new AbortController();
+    get(url, {}, { signal: abort.signal }).then(
+      (value) => setState({ url, value, error: null }),
+      (error) => abort.signal.aborted || setState({ url, value: null, error }),
+    );
+    return () => abort.abort();
+  }, [url, turn]);
+  return state.url === url ? state : { value: null, error: null };
+}
+
+/** The name of a folder; that of the user is "Home". @param {string | null} id */
+export function useFolderName(id) {
+  const home = !id || id === session.value?.user_id;
+  const { value, error } = useGet(home ? "" : `/api/assets/${encodeURIComponent(id)}`);
+  return home ? "Home" : (value?.name ?? (error ? id : ""));
+}
 
 /** @param {string} path @param {import("./api.js").Params} params @param {string} member @param {unknown} [turn] changes: load anew */
 export function useRows(path, params, member, turn) {
   const key = path && `${path} ${JSON.stringify(params)}`;
   const [state, setState] = useState(/** @type {{rows: any[], next: string, first: any, error: unknown, key: string}} */ ({ rows: [], next: "", first: null, error: null, key: "" }));
   const busy = useRef(false);
-  const load = useCallback(async (/** @type {string} */ cursor, /** @type {any[]} */ before, /** @type {AbortSignal | undefined} */ signal) => {
-    if (busy.current && cursor) return;
-    busy.current = true;
-    try {
-      const answer = await get(path, { ...params, cursor }, { signal });
-      setState((old) => ({ rows: [...before, ...answer[member]], next: answer.next ?? "", first: cursor ? old.first : answer, error: null, key }));
-    } catch (error) {
-      if (!signal?.aborted) setState((old) => ({ ...old, error, key }));
-    } finally {
-      busy.current = false;
-    }
-  }, [key]);
+  const load = useCallback(
+    async (/** @type {string} */ cursor, before, /** @type {AbortSignal | undefined} */ signal) => {
+      if (busy.current && cursor) return;
+      busy.current = true;
+      try {
+        const answer = await get(path, { ...params, cursor }, { signal });
+        setState((old) => ({ rows: [...before, ...answer[member]], next: answer.next ?? "", first: cursor ? old.first : answer, error: null, key }));
+      } catch (error) {
+        if (!signal?.aborted) setState((old) => ({ ...old, error, key }));
+      } finally {
+        busy.current = false;
+      }
+    },
+    [key],
+  );
   useEffect(() => {
     if (!path) return;
     const abort = new AbortController();
@@ -26,6 +55,5 @@ export function useRows(path, params, member, turn) {
     return () => abort.abort();
   }, [key, turn]);
   const fresh = state.key === key;
-  return { rows: fresh ? state.rows : [], first: fresh ? state.first : null, error: fresh ? state.error : null, ready: fresh,
-    more: fresh && state.next ? () => load(state.next, state.rows, undefined) : undefined, retry: () => load("", [], undefined) };
+  return { rows: fresh ? state.rows : [], first: fresh ? state.first : null, error: fresh ? state.error : null, ready: fresh, more: fresh && state.next ? () => load(state.next, state.rows, undefined) : undefined, retry: () => load("", [], undefined) };
 }

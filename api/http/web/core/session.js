@@ -2,7 +2,7 @@
 import { ApiError, get, signedOut, write } from "./api.js";
 import { computed, signal } from "./html.js";
 
-/** @type {import("./html.js").Signal<import("./types").Session | null>} */
+/** @type {import("./html.js").Signal<Session | null>} */
 export const session = signal(null);
 
 /** Whether a sign-in is needed and absent. */
@@ -18,10 +18,14 @@ export async function loadSession() {
   }
 }
 
+/** How often a token was exchanged: screens begin anew, since what they asked for was refused. */
+export const signIns = signal(0);
+
 /** Exchange a token for the cookie of this browser session. @param {string} token */
 export async function signIn(token) {
   await write("POST", "/api/session", { token });
   await loadSession();
+  signIns.value += 1;
 }
 
 /** End the session of this browser. */

@@ -25,12 +25,18 @@ function next() {
   if (running >= AT_ONCE) return;
   if (!waiting.length) return;
   const newest = waiting[waiting.length - 1].drawing;
-  const [entry] = waiting.splice(waiting.findIndex((one) => one.drawing === newest), 1);
+  const [entry] = waiting.splice(
+    waiting.findIndex((one) => one.drawing === newest),
+    1,
+  );
   running += 1;
-  entry.act().catch(() => {}).finally(() => {
-    running -= 1;
-    next();
-  });
+  entry
+    .act()
+    .catch(() => {})
+    .finally(() => {
+      running -= 1;
+      next();
+    });
 }
 
 /** The address of a thumbnail of at least this width. @param {string} url @param {number} width CSS pixels */
@@ -54,7 +60,7 @@ function cached(key, make) {
   return made;
 }
 
-/** The first characters of a text. @param {import("./types").Asset} asset */
+/** The first characters of a text. @param {Asset} asset */
 export function beginning(asset) {
   return cached(`text ${asset.id} ${asset.version}`, async () => {
     const response = await send(`${asset.get_url}`, { headers: { Range: "bytes=0-511" } });
@@ -62,7 +68,7 @@ export function beginning(asset) {
   });
 }
 
-/** The loudness of a sound, `n` values from 0 to 1. @param {import("./types").Asset} asset */
+/** The loudness of a sound, `n` values from 0 to 1. @param {Asset} asset */
 export function peaks(asset, n = 44) {
   return cached(`peaks ${asset.id} ${asset.version} ${n}`, async () => {
     const response = await send(`${asset.get_url}`);

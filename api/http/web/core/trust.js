@@ -1,7 +1,6 @@
 // What this browser saw of the ledger at this address: its key at first use, and the newest
 // checkpoint. A proof is checked against both, so a ledger that was replaced or rewritten shows.
-import { get } from "./api.js";
-import { signal } from "./html.js";
+import { fork, get } from "./api.js";
 import { kept } from "./prefs.js";
 import { canCheck, check, consistent, ProofError } from "./proof.js";
 
@@ -9,18 +8,13 @@ import { canCheck, check, consistent, ProofError } from "./proof.js";
 /** @typedef {import("./proof.js").Checked & {first: boolean, seen: Seen, grew: Seen | null}} Trusted
  * first: the key was kept just now; grew: what this browser had seen before */
 
-/** @type {import("./html.js").Signal<Seen | null>} */
 export const seen = kept("ledger", /** @type {Seen | null} */ (null));
-
-/** Set if the ledger does not continue the one that this browser saw.
- * @type {import("./html.js").Signal<{seen: Seen, now: import("./proof.js").Checkpoint} | null>} */
-export const fork = signal(null);
 
 /** @type {Promise<unknown>} checks run one after the other, since each moves the kept checkpoint */
 let chain = Promise.resolve();
 
 /** Check a proof, and that its log continues the one this browser saw. Raises ProofError.
- * @param {import("./types").Proof} proof @returns {Promise<Trusted>} */
+ * @param {Proof} proof @returns {Promise<Trusted>} */
 export function trust(proof) {
   const made = chain.then(() => trustNow(proof));
   chain = made.catch(() => {});
@@ -28,10 +22,10 @@ export function trust(proof) {
 }
 
 /** Check a checkpoint alone. @param {string} note @param {string} key the newest key, for a first use
- * @param {import("./types").ProofEvent[]} rotations */
+ * @param {ProofEvent[]} rotations */
 export const trustCheckpoint = (note, key, rotations) => trust({ format: "", checkpoint: note, key, rotations, events: [] });
 
-/** @param {import("./types").Proof} proof @returns {Promise<Trusted>} */
+/** @param {Proof} proof @returns {Promise<Trusted>} */
 async function trustNow(proof) {
   if (!canCheck()) throw new ProofError("browser", "this browser checks signatures over https or on localhost only");
   const before = seen.value;

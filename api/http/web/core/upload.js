@@ -1,8 +1,8 @@
 // Uploads: three at once, each with a key of its own, so that a retry records nothing twice.
 // A busy server and a lost connection are tried again by themselves; a refusal is shown.
 import { write } from "./api.js";
-import { reloads } from "./changes.js";
 import { signal } from "./html.js";
+import { reloads } from "./live.js";
 
 const AT_ONCE = 3;
 const DIGEST_LIMIT = 256_000_000; // bytes that are hashed before they are sent
@@ -107,7 +107,7 @@ function words({ status, text }) {
   try {
     const problem = JSON.parse(text);
     const errors = (problem.errors ?? []).map((/** @type {any} */ error) => `${error.field}: ${error.message}`);
-    return errors.length ? errors.join(", ") : problem.detail ?? problem.title;
+    return errors.length ? errors.join(", ") : (problem.detail ?? problem.title);
   } catch {
     return `The server answered ${status}.`;
   }
@@ -156,12 +156,11 @@ export function progress() {
   return { total, sent, done, failed, count: items.length, active: done + failed < items.length, rate, left: rate > 0 ? ((total - sent) / rate) * 1000 : null };
 }
 
-/** The files of a drop, with folders made first.
- * @param {DataTransfer} transfer @param {string} parent the folder to put them in
+/** The files of a drop, with folders made first. @param {FileSystemEntry[]} entries @param {File[]} files
+ * where a browser has no entries @param {string} parent the folder to put them in
  * @returns {Promise<{files: File[], parent_id: string}[]>} */
-export async function dropped(transfer, parent) {
-  const entries = [...transfer.items].flatMap((item) => item.webkitGetAsEntry?.() ?? []);
-  if (!entries.length) return [{ files: [...transfer.files], parent_id: parent }];
+export async function dropped(entries, files, parent) {
+  if (!entries.length) return [{ files, parent_id: parent }];
   /** @type {{files: File[], parent_id: string}[]} */
   const found = [];
   await collect(entries, parent, found);
@@ -184,7 +183,6 @@ async function collect(entries, parent, found) {
 /** @param {FileSystemDirectoryEntry} folder @returns {Promise<FileSystemEntry[]>} */
 async function children(folder) {
   const reader = folder.createReader();
-  /** @type {FileSystemEntry[]} */
   const all = [];
   for (;;) {
     const some = await new Promise((/** @type {(entries: FileSystemEntry[]) => void} */ done, fail) => reader.readEntries(done, fail));

@@ -1,15 +1,14 @@
 // What people do with assets: download, tag, move, delete, restore. Each says what it did, and
 // what can be undone offers that.
-import { get, write } from "../core/api.js";
-import { reloads, touched } from "../core/changes.js";
+import { write } from "../core/api.js";
 import { count, counted, visible } from "../core/format.js";
-import { h, html, useEffect, useRef, useState } from "../core/html.js";
+import { h, html, useState } from "../core/html.js";
+import { reloads, touched } from "../core/live.js";
+import { useGet } from "../core/rows.js";
 import { session } from "../core/session.js";
-import { Confirm, Dialog, show } from "./dialog.js";
-import { Icon } from "./icon.js";
-import { toast } from "./toast.js";
-
-/** @typedef {import("../core/types").Asset} Asset */
+import { Icon } from "./basic.js";
+import { Confirm, Dialog } from "./dialog.js";
+import { hide, show, toast } from "./over.js";
 
 const quoted = (/** @type {Asset[]} */ assets) => (assets.length === 1 ? visible(assets[0].name) : counted(assets.length, "asset"));
 
@@ -47,21 +46,19 @@ async function attempt(act) {
   }
 }
 
-/** Change assets, six at a time. Tags are added to those that an asset has now.
+/** Change assets together: all are checked before the first one is changed.
  * @param {Asset[]} assets @param {{add_tags?: string[], remove_tags?: string[], parent_id?: string}} change */
-async function update(assets, { add_tags = [], remove_tags = [], parent_id }) {
-  const one = async (/** @type {Asset} */ asset) => {
-    if (parent_id) return write("PATCH", `/api/assets/${asset.id}`, { parent_id });
-    const now = await get(`/api/assets/${asset.id}`);
-    const tags = [...new Set([...now.tags, ...add_tags])].filter((tag) => !remove_tags.includes(tag));
-    return write("PATCH", `/api/assets/${asset.id}`, { tags }, { "If-Match": `"${now.etag}"` });
-  };
+async function update(assets, change) {
+  const ids = assets.map((asset) => asset.id);
   try {
-    for (let k = 0; k < assets.length; k += 6) await Promise.all(assets.slice(k, k + 6).map(one));
+    await write("POST", "/api/assets/bulk-update", { ids, ...change });
   } finally {
-    touched(assets.map((asset) => asset.id));
+    touched(ids);
   }
 }
+
+/** @param {string[]} ids @param {number} size */
+const chunks = (ids, size) => Array.from({ length: Math.ceil(ids.length / size) }, (_, k) => ids.slice(k * size, (k + 1) * size));
 
 /** @param {Asset[]} assets */
 export function askDelete(assets) {
@@ -72,14 +69,16 @@ export function askDelete(assets) {
 }
 
 /** @param {Asset[]} assets */
-export const remove = (assets) => attempt(async () => {
-  for (const asset of assets) await write("DELETE", `/api/assets/${asset.id}`);
-  undoable = assets;
-  const ids = assets.map((asset) => asset.id);
-  touched(ids, ids);
-  reloads.value += 1;
-  toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
-});
+export const remove = (assets) =>
+  attempt(async () => {
+    const ids = assets.map((asset) => asset.id);
+    if (ids.length === 1) await write("DELETE", `/api/assets/${ids[0]}`);
+    else for (const id of chunks(ids, 200)) await write("POST", "/api/assets/bulk-delete", { filter: { id }, expected_count: id.length });
+    undoable = assets;
+    touched(ids, ids);
+    reloads.value += 1;
+    toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
+  });
 
 /** @type {Asset[]} */
 let undoable = [];
@@ -89,13 +88,15 @@ export function undo() {
 }
 
 /** @param {Asset[]} assets */
-export const restore = (assets) => attempt(async () => {
-  undoable = [];
-  for (const asset of assets) await write("POST", `/api/assets/${asset.id}/restore`);
-  touched(assets.map((asset) => asset.id));
-  reloads.value += 1;
-  toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} restored.`);
-});
+export const restore = (assets) =>
+  attempt(async () => {
+    undoable = [];
+    const all = assets.map((asset) => asset.id);
+    for (const ids of chunks(all, 256)) await write("POST", "/api/assets/bulk-restore", { ids });
+    touched(all);
+    reloads.value += 1;
+    toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} restored.`);
+  });
 
 /** @param {Asset[]} assets */
 export const askTags = (assets) => show(TagDialog, { assets });
@@ -105,30 +106,34 @@ function TagDialog({ assets, close }) {
   const all = [...new Set(assets.flatMap((asset) => asset.tags))];
   const [text, setText] = useState("");
   const [removed, setRemoved] = useState(/** @type {string[]} */ ([]));
-  const known = useKnownTags(text);
+  const { value } = useGet("/api/assets/values", { field: "tag", prefix: text.split(",").pop()?.trim(), limit: 10 });
   const save = (/** @type {Event} */ event) => {
     event.preventDefault();
-    const add = text.split(",").map((tag) => tag.trim()).filter(Boolean);
+    const add = text
+      .split(",")
+      .map((tag) => tag.trim())
+      .filter(Boolean);
     close();
     if (add.length || removed.length) attempt(() => update(assets, { add_tags: add, remove_tags: removed }));
   };
-  return h(Dialog, { title: `Tags of ${quoted(assets)}`, close }, html`<form class="confirm" onSubmit=${save}>
+  return h(
+    Dialog,
+    { title: `Tags of ${quoted(assets)}`, close },
+    html`<form class="confirm" onSubmit=${save}>
     <label class="field">New tags, with commas between them
-      <input class="input" list="known-tags" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
-    <datalist id="known-tags">${known.map((tag) => html`<option key=${tag} value=${tag} />`)}</datalist>
-    ${all.length > 0 && html`<div class="tags">${all.filter((tag) => !removed.includes(tag)).map((tag) => html`<span class="tag" key=${tag}><bdi>${visible(tag)}</bdi>
-      <button type="button" aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => setRemoved([...removed, tag])}>${h(Icon, { name: "x", small: true })}</button></span>`)}</div>`}
-    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Save</button></footer></form>`);
-}
-
-/** @param {string} text */
-function useKnownTags(text) {
-  const [tags, setTags] = useState(/** @type {string[]} */ ([]));
-  const prefix = text.split(",").pop()?.trim() ?? "";
-  useEffect(() => {
-    get("/api/assets/values", { field: "tag", prefix, limit: 10 }).then((answer) => setTags(answer.values.map((/** @type {any} */ row) => row.value)), () => {});
-  }, [prefix]);
-  return tags;
+      <input class="input" list="known-tags" value=${text} onInput=${(event) => setText(event.target.value)} /></label>
+    <datalist id="known-tags">${value?.values.map((/** @type {any} */ row) => html`<option key=${row.value} value=${row.value} />`)}</datalist>
+    ${
+      all.length > 0 &&
+      html`<div class="tags">${all
+        .filter((tag) => !removed.includes(tag))
+        .map(
+          (tag) => html`<span class="tag" key=${tag}><bdi>${visible(tag)}</bdi>
+      <button type="button" aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => setRemoved([...removed, tag])}>${h(Icon, { name: "x", small: true })}</button></span>`,
+        )}</div>`
+    }
+    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Save</button></footer></form>`,
+  );
 }
 
 /** Remove one tag. @param {Asset} asset @param {string} tag */
@@ -141,12 +146,10 @@ export const askMove = (assets) => show(MoveDialog, { assets });
 function MoveDialog({ assets, close }) {
   const home = { id: session.value?.user_id ?? "", name: "Home" };
   const [path, setPath] = useState([home]);
-  const [folders, setFolders] = useState(/** @type {Asset[] | null} */ (null));
   const here = path[path.length - 1];
-  useEffect(() => {
-    setFolders(null);
-    get("/api/assets", { content_type: "folder", parent_id: here.id, sort: "name", page_size: 200 }).then((answer) => setFolders(answer.assets.filter((/** @type {Asset} */ folder) => !assets.some((asset) => asset.id === folder.id))), () => setFolders([]));
-  }, [here.id]);
+  const { value, error } = useGet("/api/assets", { content_type: "folder", parent_id: here.id, sort: "name", page_size: 200 });
+  /** @type {Asset[] | undefined} */
+  const folders = error ? [] : value?.assets.filter((/** @type {Asset} */ folder) => !assets.some((asset) => asset.id === folder.id));
   const move = () => {
     close();
     attempt(async () => {
@@ -154,54 +157,62 @@ function MoveDialog({ assets, close }) {
       toast(`${quoted(assets)} moved to ${visible(here.name)}.`);
     });
   };
-  return h(Dialog, { title: `Move ${quoted(assets)}`, close }, html`<div class="confirm">
-    <nav class="crumb" aria-label="Folder">${path.map((folder, k) => html`${k > 0 && h(Icon, { name: "chevron-right", small: true })}
-      <button key=${folder.id} class="btn bare small" onClick=${() => setPath(path.slice(0, k + 1))}>${visible(folder.name)}</button>`)}</nav>
-    <ul class="folders">${folders?.map((folder) => html`<li key=${folder.id}><button class="btn bare" onClick=${() => setPath([...path, folder])}>
-      ${h(Icon, { name: "folder", color: "var(--m-folder)" })}<bdi class="cut">${visible(folder.name)}</bdi>${h(Icon, { name: "chevron-right", small: true })}</button></li>`)}
+  return h(
+    Dialog,
+    { title: `Move ${quoted(assets)}`, close },
+    html`<div class="confirm">
+    <nav class="crumb" aria-label="Folder">${path.map(
+      (folder, k) => html`${k > 0 && h(Icon, { name: "chevron-right", small: true })}
+      <button key=${folder.id} class="btn bare small" onClick=${() => setPath(path.slice(0, k + 1))}>${visible(folder.name)}</button>`,
+    )}</nav>
+    <ul class="folders">${folders?.map(
+      (folder) => html`<li key=${folder.id}><button class="btn bare" onClick=${() => setPath([...path, folder])}>
+      ${h(Icon, { name: "folder", color: "var(--m-folder)" })}<bdi class="cut">${visible(folder.name)}</bdi>${h(Icon, { name: "chevron-right", small: true })}</button></li>`,
+    )}
       ${folders?.length === 0 && html`<li class="quiet">No folders in ${visible(here.name)}.</li>`}</ul>
-    <footer><button class="btn" onClick=${() => show(FolderDialog, { parent: here, then: () => show(MoveDialog, { assets }) })}>New folder</button>
-      <button class="btn" onClick=${close}>Cancel</button><button class="btn primary" onClick=${move}>Move here</button></footer></div>`);
+    <footer><button class="btn" onClick=${() => askFolder(here, assets)}>New folder</button>
+      <button class="btn" onClick=${close}>Cancel</button><button class="btn primary" onClick=${move}>Move here</button></footer></div>`,
+  );
 }
 
-/** Ask for a name and make a folder. @param {{parent: {id: string, name: string}, then?: () => void, close: () => void}} properties */
-export function FolderDialog({ parent, then, close }) {
-  /** @type {{current: HTMLInputElement | null}} */
-  const input = useRef(null);
-  const make = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    const name = input.current?.value.trim() ?? "";
-    if (!name) return;
-    close();
-    attempt(async () => {
-      await write("POST", "/api/assets", { name, content_type: "folder", parent_id: parent.id });
-      then?.();
-    });
-  };
-  return h(Dialog, { title: `New folder in ${visible(parent.name)}`, close }, html`<form class="confirm" onSubmit=${make}>
-    <label class="field">Name <input ref=${input} class="input" required /></label>
-    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Make</button></footer></form>`);
-}
-
-/** Ask for a new name. @param {Asset} asset */
-export const askRename = (asset) => show(RenameDialog, { asset });
-
-/** @param {{asset: Asset, close: () => void}} properties */
-function RenameDialog({ asset, close }) {
-  const [name, setName] = useState(asset.name);
+/** Ask for a name. What refuses it is said beside it.
+ * @param {{title: string, name?: string, action: string, save: (name: string) => Promise<void>, close: () => void}} properties */
+function NameDialog({ title, name: before = "", action, save, close }) {
+  const [name, setName] = useState(before);
   const [wrong, setWrong] = useState("");
-  const save = async (/** @type {Event} */ event) => {
+  const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     try {
-      await write("PATCH", `/api/assets/${asset.id}`, { name }, { "If-Match": `"${asset.etag}"` });
-      touched([asset.id]);
-      close();
+      await save(name.trim());
     } catch (error) {
       setWrong(/** @type {Error} */ (error).message);
     }
   };
-  return h(Dialog, { title: "Rename", close }, html`<form class="confirm" onSubmit=${save}>
-    <label class="field">Name <input class="input" required value=${name} aria-invalid=${Boolean(wrong)} onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
+  return h(
+    Dialog,
+    { title, close },
+    html`<form class="confirm" onSubmit=${submit}>
+    <label class="field">Name <input class="input" required value=${name} aria-invalid=${Boolean(wrong)} onInput=${(event) => setName(event.target.value)} /></label>
     ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
-    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">Rename</button></footer></form>`);
+    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">${action}</button></footer></form>`,
+  );
+}
+
+/** Make a folder, then go back to moving assets. @param {{id: string, name: string}} parent @param {Asset[]} assets */
+function askFolder(parent, assets) {
+  const save = async (/** @type {string} */ name) => {
+    await write("POST", "/api/assets", { name, content_type: "folder", parent_id: parent.id });
+    askMove(assets);
+  };
+  show(NameDialog, { title: `New folder in ${visible(parent.name)}`, action: "Make", save });
+}
+
+/** Ask for a new name. @param {Asset} asset */
+export function askRename(asset) {
+  const save = async (/** @type {string} */ name) => {
+    await write("PATCH", `/api/assets/${asset.id}`, { name }, { "If-Match": `"${asset.etag}"` });
+    touched([asset.id]);
+    hide();
+  };
+  show(NameDialog, { title: "Rename", name: asset.name, action: "Rename", save });
 }

@@ -3,9 +3,8 @@ import { send } from "../core/api.js";
 import { fields, folded, lines, words } from "../core/diff.js";
 import { bytes, counted, short, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
-import { Failure, Skeleton } from "./notice.js";
+import { Failure, Skeleton } from "./basic.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {import("../core/diff.js").Line} Line */
 /** @typedef {{asset: Asset, url: string, name: string}} Side the bytes, and what to call them */
 
@@ -20,8 +19,10 @@ export function FieldChanges({ old, now }) {
   const changes = fields(old, now);
   const text = (/** @type {string} */ field, /** @type {unknown} */ value) => (field === "digest" || field === "parent_id" ? short(String(value)) : value === undefined || value === null ? "none" : visible(typeof value === "string" ? value : JSON.stringify(value)));
   if (!changes.length) return html`<p class="quiet">No field differs.</p>`;
-  return html`<dl class="changes">${changes.map(({ field, from, to }) => html`<dt key=${field}><bdi>${visible(field)}</bdi></dt>
-    <dd><del><bdi>${field === "size" ? bytes(Number(from)) : text(field, from)}</bdi></del> <ins><bdi>${field === "size" ? bytes(Number(to)) : text(field, to)}</bdi></ins></dd>`)}</dl>`;
+  return html`<dl class="changes">${changes.map(
+    ({ field, from, to }) => html`<dt key=${field}><bdi>${visible(field)}</bdi></dt>
+    <dd><del><bdi>${field === "size" ? bytes(Number(from)) : text(field, from)}</bdi></del> <ins><bdi>${field === "size" ? bytes(Number(to)) : text(field, to)}</bdi></ins></dd>`,
+  )}</dl>`;
 }
 
 /** @param {{old: Side, now: Side}} properties */
@@ -39,18 +40,23 @@ function Slider({ old, now }) {
     <img class="upper" src=${old.url} alt=${old.name} draggable=${false} style=${{ clipPath: `inset(0 ${100 - at}% 0 0)` }} />
     <span class="side-name">${old.name}</span><span class="side-name end">${now.name}</span>
     <div class="divider" style=${{ left: `${at}%` }}></div>
-    <input type="range" min="0" max="100" step="0.5" value=${at} aria-label="Divide the two pictures" onInput=${(/** @type {any} */ event) => setAt(Number(event.target.value))} /></div>`;
+    <input type="range" min="0" max="100" step="0.5" value=${at} aria-label="Divide the two pictures" onInput=${(event) => setAt(Number(event.target.value))} /></div>`;
 }
 
 /** @param {{old: Side, now: Side}} properties */
 function TextChanges({ old, now }) {
   const [found, setFound] = useState(/** @type {{lines: Line[] | null} | null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [error, setError] = useState(null);
   useEffect(() => {
     const abort = new AbortController();
     const read = async (/** @type {Side} */ side) => (await send(side.url, { signal: abort.signal })).text();
     setFound(null);
-    Promise.all([read(old), read(now)]).then(([a, b]) => lines(a, b)).then((all) => setFound({ lines: all }), (why) => abort.signal.aborted || setError(why));
+    Promise.all([read(old), read(now)])
+      .then(([a, b]) => lines(a, b))
+      .then(
+        (all) => setFound({ lines: all }),
+        (why) => abort.signal.aborted || setError(why),
+      );
     return () => abort.abort();
   }, [old.url, now.url]);
   if (error) return h(Failure, { error });
@@ -63,17 +69,18 @@ function TextChanges({ old, now }) {
 function Lines({ all }) {
   const rows = folded(all);
   const pairs = pairsOf(all);
-  return html`<div class="diff" tabindex="0" role="group" aria-label="Lines that differ"><table>${rows.map((row, k) => row.kind === "skip"
-    ? html`<tr key=${k} class="skip"><td colspan="3">${counted(row.n, "line")} the same</td></tr>`
-    : html`<tr key=${k} class=${row.kind}><td class="num">${row.oldLine ?? ""}</td><td class="num">${row.newLine ?? ""}</td>
-      <td><span class="vh">${{ same: "", old: "Removed: ", new: "Added: " }[row.kind]}</span>${pairs.has(row) ? h(Words, { line: row, other: /** @type {Line} */ (pairs.get(row)) }) : plain(row.text)}</td></tr>`)}</table></div>`;
+  return html`<div class="diff" tabindex="0" role="group" aria-label="Lines that differ"><table>${rows.map((row, k) =>
+    row.kind === "skip"
+      ? html`<tr key=${k} class="skip"><td colspan="3">${counted(row.n, "line")} the same</td></tr>`
+      : html`<tr key=${k} class=${row.kind}><td class="num">${row.oldLine ?? ""}</td><td class="num">${row.newLine ?? ""}</td>
+      <td><span class="vh">${{ same: "", old: "Removed: ", new: "Added: " }[row.kind]}</span>${pairs.has(row) ? h(Words, { line: row, other: /** @type {Line} */ (pairs.get(row)) }) : plain(row.text)}</td></tr>`,
+  )}</table></div>`;
 }
 
 const plain = (/** @type {string} */ text) => text.replace(/\r$/, "").split("\t").map(visible).join("\t");
 
 /** Lines that were replaced one for one. @param {Line[]} all @returns {Map<Line, Line>} */
 function pairsOf(all) {
-  /** @type {Map<Line, Line>} */
   const pairs = new Map();
   for (let k = 0; k < all.length; ) {
     let [olds, news] = [0, 0];

@@ -1,14 +1,10 @@
 // Sections about one asset, for the panel and the page: made by, details, tags, history.
-import { get } from "../core/api.js";
-import { bytes, count, group, short, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
+import { bytes, count, group, visible } from "../core/format.js";
+import { h, html } from "../core/html.js";
+import { useFolderName, useGet } from "../core/rows.js";
 import { session } from "../core/session.js";
 import { askTags, untag } from "./actions.js";
-import { Icon } from "./icon.js";
-import { Id, Time } from "./text.js";
-
-/** @typedef {import("../core/types").Asset} Asset */
-/** @typedef {import("../core/types").LedgerEvent} LedgerEvent */
+import { Icon, Id, Time } from "./basic.js";
 
 const MAKERS = /** @type {const} */ ([
   ["node_id", "Node", "waypoints", (/** @type {string} */ id) => `/nodes/${encodeURIComponent(id)}`],
@@ -29,16 +25,11 @@ export function MadeBy({ asset }) {
 
 /** @param {{field: string, id: string}} properties */
 function Total({ field, id }) {
-  const [total, setTotal] = useState(/** @type {number | null} */ (null));
-  useEffect(() => {
-    const abort = new AbortController();
-    get("/api/assets/usage", { group_by: field, [field]: id, page_size: 1 }, { signal: abort.signal }).then((answer) => setTotal(answer.usage[0]?.count ?? 0), () => {});
-    return () => abort.abort();
-  }, [field, id]);
-  return html`<span class="x num">${total === null ? "" : count(total)}</span>`;
+  const { value } = useGet("/api/assets/usage", { group_by: field, [field]: id, page_size: 1 });
+  return html`<span class="x num">${value && count(value.usage[0]?.count ?? 0)}</span>`;
 }
 
-const KINDS = /** @type {Record<string, string>} */ ({ image: "image", video: "video", audio: "sound", text: "text", data: "data", model: "3D model", doc: "document", folder: "folder", other: "file" });
+const KINDS = { image: "image", video: "video", audio: "sound", text: "text", data: "data", model: "3D model", doc: "document", folder: "folder", other: "file" };
 
 /** "PNG image" @param {string} type */
 function typeName(type) {
@@ -58,52 +49,50 @@ export function Details({ asset, measures }) {
     <dt>Folder</dt><dd>${h(Folder, { id: asset.parent_id })}</dd>
     ${asset.digest && html`<dt>Digest</dt><dd>${h(Id, { id: asset.digest })}</dd>`}
     <dt>Id</dt><dd>${h(Id, { id: asset.id })}</dd>
-    <dt>Tags</dt><dd>${asset.tags.map((tag) => html`<span class="tag" key=${tag}><a href=${`/?tag=${encodeURIComponent(tag)}`}><bdi>${visible(tag)}</bdi></a>
-      <button aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => untag(asset, tag)}>${h(Icon, { name: "x", small: true })}</button></span>`)}
+    <dt>Tags</dt><dd>${asset.tags.map(
+      (tag) => html`<span class="tag" key=${tag}><a href=${`/?tag=${encodeURIComponent(tag)}`}><bdi>${visible(tag)}</bdi></a>
+      <button aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => untag(asset, tag)}>${h(Icon, { name: "x", small: true })}</button></span>`,
+    )}
       <button class="btn bare small icon" aria-label="Add a tag" title="Add a tag" onClick=${() => askTags([asset])}>${h(Icon, { name: "plus", small: true })}</button></dd>
     ${asset.duration !== null && html`<dt>Length</dt><dd class="num">${asset.duration} s</dd>`}</dl></section>`;
 }
 
-/** @param {{id: string | null}} properties */
-function Folder({ id }) {
-  const [name, setName] = useState("");
-  const home = !id || id === session.value?.user_id;
-  useEffect(() => {
-    if (home) return setName("Home");
-    setName("");
-    get(`/api/assets/${id}`).then((folder) => setName(folder.name), () => setName(short(String(id))));
-  }, [id]);
-  return html`<a class="link" href=${`/?parent_id=${encodeURIComponent(id ?? session.value?.user_id ?? "")}`}><bdi>${visible(name)}</bdi></a>`;
+/** @param {{id: string | null, kind?: string}} properties */
+export function Folder({ id, kind = "link" }) {
+  return html`<a class=${kind} href=${`/?parent_id=${encodeURIComponent(id ?? session.value?.user_id ?? "")}`}><bdi>${visible(useFolderName(id))}</bdi></a>`;
 }
 
-/** The events of an asset, or null until they are here. @param {string} id @param {number} version */
+/** The events of an asset, or null until they are here. @param {string} id @param {number} version
+ * @returns {LedgerEvent[] | null} */
 export function useHistory(id, version) {
-  const [events, setEvents] = useState(/** @type {LedgerEvent[] | null} */ (null));
-  useEffect(() => {
-    const abort = new AbortController();
-    get(`/api/assets/${id}/history`, { page_size: 200 }, { signal: abort.signal }).then((answer) => setEvents(answer.events), () => abort.signal.aborted || setEvents([]));
-    return () => abort.abort();
-  }, [id, version]);
-  return events;
+  const { value, error } = useGet(`/api/assets/${id}/history`, { page_size: 200 }, version);
+  return error ? [] : (value?.events ?? null);
 }
 
 /** Versions, newest first, each with what changed; `act` adds something to each.
  * @param {{events: LedgerEvent[] | null, current?: number, act?: (version: number) => any}} properties */
 export function History({ events, current, act }) {
   return html`<section class="sec"><h3>History${events && html`<span class="n num">${events.length === 1 ? "1 version" : `${count(events.length)} versions`}</span>`}</h3>
-    <ol class="hist">${[...(events ?? [])].reverse().map((event) => html`<li key=${event.position} aria-current=${event.version === current ? "true" : undefined}>
-      <span class="v num">v${event.version}</span><span>${h(What, { event, events: events ?? [] })}${act?.(Number(event.version))}</span>${h(Time, { at: event.time })}</li>`)}</ol></section>`;
+    <ol class="hist">${[...(events ?? [])].reverse().map(
+      (event) => html`<li key=${event.position} aria-current=${event.version === current ? "true" : undefined}>
+      <span class="v num">v${event.version}</span><span>${h(What, { event, events: events ?? [] })}${act?.(Number(event.version))}</span>${h(Time, { at: event.time })}</li>`,
+    )}</ol></section>`;
 }
 
 /** What an event did, in words. @param {{event: LedgerEvent, events: LedgerEvent[]}} properties */
 function What({ event, events }) {
   const data = event.data;
   switch (event.topic.split(".")[1]) {
-    case "created": return event.node_id ? html`Recorded by <bdi>${visible(event.node_id)}</bdi>` : "Recorded";
-    case "deleted": return html`Deleted by <bdi>${visible(event.by)}</bdi>`;
-    case "restored": return html`Restored by <bdi>${visible(event.by)}</bdi>`;
-    case "described": return h(Described, { event, events });
-    default: return data.size === undefined ? event.topic : html`New bytes, <span class="num">${bytes(data.size)}</span>`;
+    case "created":
+      return event.node_id ? html`Recorded by <bdi>${visible(event.node_id)}</bdi>` : "Recorded";
+    case "deleted":
+      return html`Deleted by <bdi>${visible(event.by)}</bdi>`;
+    case "restored":
+      return html`Restored by <bdi>${visible(event.by)}</bdi>`;
+    case "described":
+      return h(Described, { event, events });
+    default:
+      return data.size === undefined ? event.topic : html`New bytes, <span class="num">${bytes(data.size)}</span>`;
   }
 }
 

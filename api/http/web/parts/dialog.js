@@ -1,15 +1,14 @@
 // A modal dialog on the browser's own <dialog>: Escape closes it, focus returns to where it was.
-import { h, html, signal, useEffect, useId, useRef } from "../core/html.js";
-import { Icon } from "./icon.js";
+import { h, html, useEffect, useId, useRef } from "../core/html.js";
+import { Icon } from "./basic.js";
 
 /** @param {{title: string, close: () => void, wide?: boolean, hideTitle?: boolean, children?: any}} properties */
 export function Dialog({ title, close, wide, hideTitle, children }) {
-  /** @type {{current: HTMLDialogElement | null}} */
   const box = useRef(null);
   const id = useId();
   useEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
-    const element = /** @type {HTMLDialogElement} */ (box.current);
+    const element = box.current;
     element.showModal();
     /** @type {HTMLElement | null} */ (element.querySelector("input:not([type=file]), .primary, .danger"))?.focus();
     return () => {
@@ -18,8 +17,11 @@ export function Dialog({ title, close, wide, hideTitle, children }) {
     };
   }, []);
   return html`<dialog ref=${box} class=${wide ? "dialog wide" : "dialog"} aria-labelledby=${id}
-    onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); close(); }}
-    onClick=${(/** @type {Event} */ event) => event.target === box.current && close()}>
+    onCancel=${(event) => {
+      event.preventDefault();
+      close();
+    }}
+    onClick=${(event) => event.target === box.current && close()}>
     <div class="dialog-body">
       <header class=${hideTitle ? "vh" : ""}><h2 id=${id}>${title}</h2>
         <button class="btn bare small icon" aria-label="Close" onClick=${close}>${h(Icon, { name: "x" })}</button></header>
@@ -29,20 +31,14 @@ export function Dialog({ title, close, wide, hideTitle, children }) {
 
 /** Ask before something happens. @param {{title: string, action: string, act: () => void, close: () => void, bad?: boolean, children?: any}} properties */
 export function Confirm({ title, action, act, close, bad, children }) {
-  return h(Dialog, { title, close }, html`<div class="confirm">${children}
+  return h(
+    Dialog,
+    { title, close },
+    html`<div class="confirm">${children}
     <footer><button class="btn" onClick=${close}>Cancel</button>
-    <button class=${bad ? "btn danger" : "btn primary"} onClick=${() => { close(); act(); }}>${action}</button></footer></div>`);
-}
-
-/** @type {import("../core/html.js").Signal<{component: any, properties: any} | null>} */
-const shown = signal(null);
-
-/** Show a dialog over any screen; it gets `close`.
- * @template P @param {(properties: P & {close: () => void}) => any} component @param {P} properties */
-export const show = (component, properties) => void (shown.value = { component, properties });
-
-/** The dialog that `show` opened. */
-export function Shown() {
-  const open = shown.value;
-  return open && h(open.component, { ...open.properties, close: () => (shown.value = null) });
+    <button class=${bad ? "btn danger" : "btn primary"} onClick=${() => {
+      close();
+      act();
+    }}>${action}</button></footer></div>`,
+  );
 }

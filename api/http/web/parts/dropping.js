@@ -1,11 +1,14 @@
-// Files dropped anywhere on the page are uploaded.
-import { h, html, useEffect, useState } from "../core/html.js";
-import { progress, ticks } from "../core/upload.js";
-import { uploadDrop, UploadPill } from "./upload.js";
+// Files dropped anywhere on the page are uploaded. What uploads is loaded when it is first needed.
+import { html, useEffect, useState } from "../core/html.js";
+
+const uploads = () => import("./upload.js");
+
+/** Open the dialog that uploads. */
+export const askUpload = () => uploads().then((module) => module.askUpload());
 
 const hasFiles = (/** @type {DragEvent} */ event) => Boolean(event.dataTransfer?.types.includes("Files"));
 
-/** Listens for drops; shows where they go, and uploads under way. */
+/** Listens for drops, and shows where they go. */
 export function Dropping() {
   const [over, setOver] = useState(false);
   useEffect(() => {
@@ -13,19 +16,25 @@ export function Dropping() {
       if (!hasFiles(event)) return;
       event.preventDefault();
       setOver(true);
+      uploads(); // is here before the drop
     };
     const leave = (/** @type {DragEvent} */ event) => void (event.relatedTarget || setOver(false));
     const drop = (/** @type {DragEvent} */ event) => {
       if (!hasFiles(event) || !event.dataTransfer) return;
       event.preventDefault();
       setOver(false);
-      uploadDrop(event.dataTransfer);
+      const entries = [...event.dataTransfer.items].flatMap((item) => item.webkitGetAsEntry?.() ?? []);
+      const files = [...event.dataTransfer.files]; // both are empty after this event
+      uploads().then((module) => module.uploadDrop(entries, files));
     };
-    const stay = (/** @type {BeforeUnloadEvent} */ event) => void (progress().active && event.preventDefault());
-    const all = /** @type {[string, any][]} */ ([["dragover", drag], ["dragleave", leave], ["drop", drop], ["beforeunload", stay]]);
-    for (const [name, listener] of all) addEventListener(name, listener);
-    return () => all.forEach(([name, listener]) => removeEventListener(name, listener));
+    addEventListener("dragover", drag);
+    addEventListener("dragleave", leave);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragover", drag);
+      removeEventListener("dragleave", leave);
+      removeEventListener("drop", drop);
+    };
   }, []);
-  ticks.value;
-  return html`${over && html`<div class="dropzone" aria-hidden="true"><p>Drop to upload</p></div>`}${h(UploadPill, {})}`;
+  return over && html`<div class="dropzone" aria-hidden="true"><p>Drop to upload</p></div>`;
 }

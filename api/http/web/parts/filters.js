@@ -5,8 +5,8 @@ import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useId, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { place, setQuery } from "../core/route.js";
-import { session } from "../core/session.js";
-import { Icon } from "./icon.js";
+import { useFolderName } from "../core/rows.js";
+import { Icon } from "./basic.js";
 
 /** @typedef {import("../core/filters.js").Field} Field */
 /** @typedef {import("../core/filters.js").Chip} ChipData */
@@ -40,20 +40,11 @@ export function Chips({ fixed = [] }) {
 
 /** @param {{chip: ChipData}} properties */
 function Chip({ chip }) {
-  const text = visible(useFolderName(chip) ?? chip.text);
+  const folder = chip.param === "parent_id";
+  const name = useFolderName(folder ? chip.value : null);
+  const text = visible(folder ? name : chip.text);
   return html`<span class="chip"><span class="k">${chip.key}</span><bdi class="cut" title=${text}>${text}</bdi>
     <button aria-label=${`Remove filter ${chip.key} ${text}`} onClick=${() => remove(chip)}>${h(Icon, { name: "x", small: true })}</button></span>`;
-}
-
-/** @param {ChipData} chip */
-function useFolderName(chip) {
-  const [name, setName] = useState(/** @type {string | null} */ (null));
-  useEffect(() => {
-    if (chip.param !== "parent_id") return;
-    if (chip.value === session.value?.user_id) setName("Home");
-    else get(`/api/assets/${encodeURIComponent(chip.value)}`).then((asset) => setName(asset.name), () => {});
-  }, [chip.value]);
-  return name;
 }
 
 /** What the server knows to begin like this. @param {Field} field @param {string} prefix @param {number} limit
@@ -98,7 +89,6 @@ export function FilterBar({ fixed }) {
   const [at, setAt] = useState(-1);
   const rows = useSuggestions(text, open);
   const id = useId();
-  /** @type {{current: HTMLInputElement | null}} */
   const input = useRef(null);
   useKeys({ "/": () => input.current?.focus() });
   useEffect(() => setText(words), [words]);
@@ -137,11 +127,11 @@ export function FilterBar({ fixed }) {
   };
   const typed = parse(text);
   const wrong = Boolean(typed?.value && !typed.field.values && !valueOf(typed.field, typed.value));
-  return html`<div class="find" role="search" onFocusOut=${(/** @type {FocusEvent} */ event) => /** @type {HTMLElement} */ (event.currentTarget).contains(/** @type {Node} */ (event.relatedTarget)) || setOpen(false)}>
+  return html`<div class="find" role="search" onFocusOut=${(event) => /** @type {HTMLElement} */ (event.currentTarget).contains(/** @type {Node} */ (event.relatedTarget)) || setOpen(false)}>
     ${h(Icon, { name: "search" })}${h(Chips, { fixed })}
-    <input ref=${input} type="search" placeholder="Filter or search" aria-label="Filter or search assets" autocomplete="off" spellcheck=${false}
+    <input ref=${input} enterkeyhint="search" placeholder="Filter or search" aria-label="Filter or search assets" autocomplete="off" spellcheck=${false}
       role="combobox" aria-expanded=${rows.length > 0} aria-controls=${id} aria-autocomplete="list" aria-invalid=${wrong} aria-activedescendant=${rows[at] ? `${id}-${at}` : undefined}
-      value=${text} onInput=${(/** @type {any} */ event) => (setText(event.target.value), setOpen(true))} onFocus=${() => setOpen(true)} onClick=${() => setOpen(true)} onKeyDown=${press} />
+      value=${text} onInput=${(event) => (setText(event.target.value), setOpen(true))} onFocus=${() => setOpen(true)} onClick=${() => setOpen(true)} onKeyDown=${press} />
     <kbd>/</kbd>
     ${h(Suggestions, { id, rows, at, choose, hint: typed && !typed.field.values ? typed.field : null })}</div>`;
 }
@@ -150,9 +140,11 @@ export function FilterBar({ fixed }) {
 function Suggestions({ id, rows, at, choose, hint }) {
   const hold = (/** @type {Event} */ event) => event.preventDefault();
   return html`<div id=${id} class="menu start suggestions" role="listbox" aria-label="Suggestions" hidden=${!rows.length && !hint} onPointerDown=${hold}>
-    ${rows.map((row, k) => html`<div key=${`${row.field.param} ${row.value}`} id=${`${id}-${k}`} role="option" aria-selected=${k === at} onClick=${() => choose(row)}>
+    ${rows.map(
+      (row, k) => html`<div key=${`${row.field.param} ${row.value}`} id=${`${id}-${k}`} role="option" aria-selected=${k === at} onClick=${() => choose(row)}>
       <span class="k">${row.field.key}${row.value === undefined && !/[<>]$/.test(row.field.key) ? ":" : ""}</span>
       ${row.value !== undefined && html`<bdi class="cut">${visible(row.value)}</bdi>`}
-      <span class="end num">${row.count === undefined ? row.field.hint : count(row.count)}</span></div>`)}
+      <span class="end num">${row.count === undefined ? row.field.hint : count(row.count)}</span></div>`,
+    )}
     ${!rows.length && hint && html`<div role="option" aria-selected="false" aria-disabled="true"><span class="k">${hint.key}</span><span>${hint.hint}</span></div>`}</div>`;
 }

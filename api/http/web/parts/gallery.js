@@ -1,51 +1,43 @@
 // Assets under the filters of the address: bar, count, grid or list, time rail, panel, selection.
-import { get } from "../core/api.js";
-import { onChange, reloads } from "../core/changes.js";
+import { allRows, get } from "../core/api.js";
 import { apiParams, isFiltered } from "../core/filters.js";
-import { bytes, count, counted, day } from "../core/format.js";
+import { begin, bytes, count, counted, day, zone } from "../core/format.js";
 import { batch, h, html, useCallback, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
-import { onEvents } from "../core/live.js";
-import { PagedList } from "../core/pages.js";
+import { onChange, onEvents, reloads } from "../core/live.js";
+import { PagedList, remember } from "../core/pages.js";
 import { kept, tileSize } from "../core/prefs.js";
 import { go, place, setQuery } from "../core/route.js";
-import { remember } from "../core/trail.js";
-import { askDelete, askMove, askTags, download, undo } from "./actions.js";
+
+import { Empty, Failure, Icon, lazy } from "./basic.js";
 import { Chips, clearFilters, FilterBar } from "./filters.js";
 import { Grid, ListHead, selected } from "./grid.js";
-import { Icon } from "./icon.js";
 import { Menu } from "./menu.js";
-import { Empty, Failure } from "./notice.js";
-import { Panel } from "./panel.js";
 import { anchorsOf, daysOf, TimeRail } from "./rail.js";
-import { askUpload } from "./upload.js";
+import { askUpload } from "./dropping.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {PagedList<Asset>} List */
 /** @typedef {import("../core/api.js").Params} Params */
 
-const SORTS = /** @type {const} */ ([["-created_at", "Newest"], ["created_at", "Oldest"], ["name", "Name, A to Z"], ["-name", "Name, Z to A"], ["-size", "Largest"], ["size", "Smallest"]]);
+const SORTS = [
+  ["-created_at", "Newest"],
+  ["created_at", "Oldest"],
+  ["name", "Name, A to Z"],
+  ["-name", "Name, Z to A"],
+  ["-size", "Largest"],
+  ["size", "Smallest"],
+];
 const lastView = kept("view", "grid");
-
-/** The zone of this browser as the API takes it: +02:00 */
-function zone() {
-  const minutes = -new Date().getTimezoneOffset();
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
-  return `${minutes < 0 ? "-" : "+"}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
-}
-
-/** The time at which a day of this browser begins. @param {string} date */
-const begin = (date) => {
-  const [year, month, dayOfMonth] = date.split("-").map(Number);
-  return new Date(year, month - 1, dayOfMonth).toISOString();
-};
+const actions = () => import("./actions.js");
+const panel = async () => (await import("./panel.js")).Panel;
+const Panel = lazy(panel, ({ children }) => html`<aside class="panel">${children}</aside>`);
 
 /** The list of an address; a new one when filters or sort change, and on `reload`.
  * @param {Params} params */
 function useList(params) {
   const key = JSON.stringify(params);
   const [list, setList] = useState(/** @type {List | null} */ (null));
-  const current = useRef(/** @type {List | null} */ (null));
+  const current = useRef(null);
   const show = (/** @type {List} */ made) => {
     current.current?.close();
     current.current = made;
@@ -53,27 +45,27 @@ function useList(params) {
   };
   useEffect(() => show(new PagedList("/api/assets", params, "assets")), [key]);
   useEffect(() => () => current.current?.close(), []);
-  const reload = useCallback(async (/** @type {number} */ start = 0) => {
-    const made = /** @type {List} */ (new PagedList("/api/assets", params, "assets"));
-    await made.need(0, 1);
-    await made.need(Math.min(start, Math.max(0, made.length - 1)), Math.min(made.length, start + 60));
-    show(made);
-  }, [key]);
+  const reload = useCallback(
+    async (start = 0) => {
+      const made = new PagedList("/api/assets", params, "assets");
+      await made.need(0, 1);
+      await made.need(Math.min(start, Math.max(0, made.length - 1)), Math.min(made.length, start + 60));
+      show(made);
+    },
+    [key],
+  );
   return { list, reload };
 }
 
-const COUNTED = new Set(["workflow_id", "job_id", "node_id", "attempt"]); // what usage filters by
-
 /** Days and bytes under the filters, where usage has all of them. @param {Params} params @param {List | null} list */
-function useDays(params, list) {
-  const { sort: _, ...filters } = params;
+function useDays({ sort: _, ...filters }, list) {
   const [usage, setUsage] = useState({ days: daysOf([]), bytes: 0 });
   useEffect(() => {
     if (!list) return;
-    if (Object.keys(filters).some((name) => !COUNTED.has(name))) return setUsage({ days: [], bytes: 0 });
+    if (filters.query || filters.deleted) return setUsage({ days: [], bytes: 0 });
     const abort = new AbortController();
-    get("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() === "+00:00" ? undefined : zone(), page_size: 1000 }, { signal: abort.signal }).then(
-      (answer) => setUsage({ days: daysOf(answer.usage), bytes: answer.usage.reduce((/** @type {number} */ n, /** @type {any} */ row) => n + row.bytes, 0) }),
+    allRows("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() }, "usage", abort.signal).then(
+      (rows) => setUsage({ days: daysOf(rows), bytes: sum(rows) }),
       () => abort.signal.aborted || setUsage({ days: [], bytes: 0 }),
     );
     return () => abort.abort();
@@ -81,13 +73,15 @@ function useDays(params, list) {
   return usage;
 }
 
+/** @param {UsageRow[]} rows */
+const sum = (rows) => rows.reduce((n, row) => n + row.bytes, 0);
+
 /** How many assets were made since the list was loaded. @param {Params} params @param {List | null} list */
 function useFresh(params, list) {
   const [fresh, setFresh] = useState(0);
   useEffect(() => {
     setFresh(0);
     if (!list) return;
-    /** @type {Set<string>} */
     const made = new Set();
     let due = 0;
     const { sort: _, ...filters } = params;
@@ -118,7 +112,7 @@ function useUpdates(list) {
     const found = new Map(await Promise.all(here.slice(0, 100).map(async (row) => /** @type {[string, Asset]} */ ([row.id, await now(row)]))));
     list.patch((row) => found.get(row.id) ?? row);
   };
-  useEffect(() => list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined, [list]);
+  useEffect(() => (list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined), [list]);
 }
 
 /** @param {{fixed?: Params, empty?: any, title?: string}} properties
@@ -136,7 +130,7 @@ export function Gallery({ fixed = {}, empty }) {
   const [at, setAt] = useState(-1);
   const [first, setFirst] = useState(0);
   const [jump, setJump] = useState({ row: 0, n: 0 });
-  const [picked, setPicked] = useState(/** @type {Map<string, Asset>} */ (new Map()));
+  const [picked, setPicked] = useState(new Map());
   const from = useRef(0);
   useEffect(() => (setAt(-1), setPicked(new Map())), [list]);
   useEffect(() => void (reloads.value && list && reload(first).catch(() => {})), [reloads.value]);
@@ -162,7 +156,7 @@ export function Gallery({ fixed = {}, empty }) {
     setPicked(made);
   };
   const chosen = () => (picked.size ? [...picked.values()] : [list?.row(at)].flatMap((row) => row ?? []));
-  const act = (/** @type {(assets: Asset[]) => void} */ what) => () => void (chosen().length && what(chosen()));
+  const act = (/** @type {Action} */ what) => () => void (chosen().length && run(what, chosen()));
   const step = (/** @type {number} */ by) => {
     const row = list?.row(at + by);
     return row ? () => (setAt(at + by), show(row)) : undefined;
@@ -171,13 +165,24 @@ export function Gallery({ fixed = {}, empty }) {
     if (!list || !open || at >= 0) return;
     for (let k = 0; k < Math.min(list.length, 2000); k += 1) if (list.row(k)?.id === open) return setAt(k);
   }, [list, open, list?.changes.value]);
-  useKeys({
-    x: () => void (at >= 0 && pick(at, false)), d: act(download), e: act(askTags), m: act(askMove), Delete: act(askDelete), z: undo,
-    j: () => step(1)?.(), k: () => step(-1)?.(),
-    Escape: () => (picked.size ? setPicked(new Map()) : open && shut()),
-    ...(at < 0 ? { ArrowDown: () => (setAt(0), focusList()), ArrowRight: () => (setAt(0), focusList()) } : {}),
-  }, [list, at, picked, open]);
+  useKeys(
+    {
+      x: () => void (at >= 0 && pick(at, false)),
+      d: act((all) => all.download),
+      e: act((all) => all.askTags),
+      m: act((all) => all.askMove),
+      Delete: act((all) => all.askDelete),
+      z: () => void actions().then((all) => all.undo()),
+      j: () => step(1)?.(),
+      k: () => step(-1)?.(),
+      Escape: () => (picked.size ? setPicked(new Map()) : open && shut()),
+      ...(at < 0 ? { ArrowDown: () => (setAt(0), focusList()), ArrowRight: () => (setAt(0), focusList()) } : {}),
+    },
+    [list, at, picked, open],
+  );
   useEffect(() => onChange((ids) => void ([...ids].some((id) => picked.has(id)) && setPicked(new Map()))), [picked]);
+
+  useEffect(() => void (list?.first && panel()), [list?.first]); // is here before it is opened
 
   const row = list?.row(first);
   const setView = (/** @type {string} */ to) => batch(() => ((lastView.value = to), setQuery({ view: null }, { replace: true })));
@@ -186,21 +191,34 @@ export function Gallery({ fixed = {}, empty }) {
     <h1 class="vh">Assets</h1>
     <div class="bar">${h(FilterBar, { fixed: Object.keys(fixed) })}
       ${h(Menu, { name: `Sort: ${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}`, kind: "btn bare sort", label: html`${h(Icon, { name: "arrow-up-down" })}<span>${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}</span>`, items: SORTS.map(([key, label]) => ({ label, checked: key === sort, act: () => setQuery({ sort: key === "-created_at" ? null : key }) })) })}
-      <div class="seg" role="group" aria-label="View">${[["grid", "Grid", "layout-grid"], ["list", "List", "list"]].map(([key, label, icon]) => html`
-        <button key=${key} aria-pressed=${view === key} aria-label=${label} title=${label} onClick=${() => setView(key)}>${h(Icon, { name: icon })}</button>`)}</div>
-      <button class="btn primary" aria-label="Upload" onClick=${() => askUpload([])}>${h(Icon, { name: "upload" })}<span class="long">Upload</span></button></div>
+      <div class="seg" role="group" aria-label="View">${[
+        ["grid", "Grid", "layout-grid"],
+        ["list", "List", "list"],
+      ].map(
+        ([key, label, icon]) => html`
+        <button key=${key} aria-pressed=${view === key} aria-label=${label} title=${label} onClick=${() => setView(key)}>${h(Icon, { name: icon })}</button>`,
+      )}</div>
+      <button class="btn primary" aria-label="Upload" onClick=${askUpload}>${h(Icon, { name: "upload" })}<span class="long">Upload</span></button></div>
     <div class="only-small chip-row">${h(Chips, { fixed: Object.keys(fixed) })}</div>
-    ${picked.size ? h(Selection, { picked, clear: () => setPicked(new Map()) })
-      : html`<div class="sub"><b class="num">${list?.first ? `${counted(list.length, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}
-        <span aria-live="polite">${fresh > 0 && html`<button class="fresh num" onClick=${() => reload().then(() => setJump({ row: 0, n: jump.n + 1 }))}>${h(Icon, { name: "arrow-up" })}${fresh >= 200 ? "200 or more" : count(fresh)} new</button>`}</span>
+    ${
+      picked.size
+        ? h(Selection, { picked, clear: () => setPicked(new Map()) })
+        : html`<div key="sub" class="sub"><b class="num">${list?.first ? `${counted(list.length, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}
+        <span aria-live="polite">${fresh > 0 && html`<button class="btn primary small fresh num" onClick=${() => reload().then(() => setJump({ row: 0, n: jump.n + 1 }))}>${h(Icon, { name: "arrow-up" })}${fresh >= 200 ? "200 or more" : count(fresh)} new</button>`}</span>
         <span class="sp day">${byTime && row ? day(row.created_at) : ""}</span>
-        ${view === "grid" && html`<span class="size">${h(Icon, { name: "image", small: true })}<input type="range" min="96" max="320" value=${tileSize.value} aria-label="Tile size" onInput=${(/** @type {any} */ event) => (tileSize.value = Number(event.target.value))} />${h(Icon, { name: "maximize", small: true })}</span>`}</div>`}
+        ${view === "grid" && html`<span class="size">${h(Icon, { name: "image", small: true })}<input type="range" min="96" max="320" value=${tileSize.value} aria-label="Tile size" onInput=${(event) => (tileSize.value = Number(event.target.value))} />${h(Icon, { name: "maximize", small: true })}</span>`}</div>`
+    }
     ${view === "list" && !nothing && h(ListHead, { sort, setSort: (to) => setQuery({ sort: to }) })}
-    ${list?.error.value && !list.length ? h(Failure, { error: list.error.value, retry: () => reload() })
-      : nothing ? h(Nothing, { query, fixed, empty })
-      : list && html`<div class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
+    ${
+      list?.error.value && !list.length
+        ? h(Failure, { error: list.error.value, retry: () => reload() })
+        : nothing
+          ? h(Nothing, { query, fixed, empty })
+          : list &&
+            html`<div key="stage" class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
         ${h(Grid, { list, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
-        ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`}
+        ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`
+    }
     ${list?.paused.value && html`<div class="sub">Looked at 200,000 assets. <button class="btn small" onClick=${() => list.goOn()}>Go on</button></div>`}
   </main>${open && h(Panel, { id: open, known: list?.row(at)?.id === open ? list.row(at) : null, close: shut, previous: step(-1), next: step(1) })}`;
 }
@@ -214,13 +232,18 @@ function apiParamsOf(query) {
   return useMemo(() => apiParams(query), [key]);
 }
 
+/** @typedef {(all: typeof import("./actions.js")) => (assets: Asset[]) => void} Action */
+
+/** Do something with assets. @param {Action} what @param {Asset[]} assets */
+const run = async (what, assets) => what(await actions())(assets);
+
 /** @param {{picked: Map<string, Asset>, clear: () => void}} properties */
 function Selection({ picked, clear }) {
   const assets = [...picked.values()];
-  const button = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {(assets: Asset[]) => void} */ act) => html`
-    <button class="btn small" onClick=${() => act(assets)}>${h(Icon, { name: icon, small: true })}<span class="long">${label}</span></button>`;
+  const button = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {Action} */ act) => html`
+    <button class="btn small" onClick=${() => run(act, assets)}>${h(Icon, { name: icon, small: true })}<span class="long">${label}</span></button>`;
   return html`<div class="sub selection" role="toolbar" aria-label="Selection"><b class="num">${selected(picked.size)}</b><span class="num">${bytes(assets.reduce((n, asset) => n + asset.size, 0))}</span>
-    ${button("download", "Download", download)}${button("tag", "Tag", askTags)}${button("folder-input", "Move", askMove)}${button("trash-2", "Delete", askDelete)}
+    ${button("download", "Download", (all) => all.download)}${button("tag", "Tag", (all) => all.askTags)}${button("folder-input", "Move", (all) => all.askMove)}${button("trash-2", "Delete", (all) => all.askDelete)}
     <button class="btn bare small sp" onClick=${clear}>Clear <kbd>Esc</kbd></button></div>`;
 }
 

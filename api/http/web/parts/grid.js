@@ -4,11 +4,9 @@ import { bytes, count, group, ICON, visible } from "../core/format.js";
 import { h, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
 import { keepScroll, keptScroll } from "../core/route.js";
 import { MAX_HEIGHT, scrollTo, windowOf } from "../core/window.js";
-import { Icon } from "./icon.js";
-import { Name, Time } from "./text.js";
+import { Icon, Name, Time } from "./basic.js";
 import { Caption, Face } from "./tile.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {import("../core/pages.js").PagedList<Asset>} List */
 /** @typedef {{list: List, view: string, size: number, picked: Map<string, Asset>, open: string, at: number,
  *   jump: {row: number, n: number}, setAt: (index: number) => void, onFirst: (index: number) => void,
@@ -45,8 +43,7 @@ function useBox(scroller) {
 
 /** @param {Properties} properties */
 export function Grid(properties) {
-  const { list, view, size, at, setAt, jump, onFirst } = properties;
-  /** @type {{current: HTMLElement | null}} */
+  const { list, view, size, at, jump, onFirst } = properties;
   const scroller = useRef(null);
   const box = useBox(scroller);
   const [top, setTop] = useState(0);
@@ -145,15 +142,26 @@ function Row({ asset }) {
     <span class="c-made">${h(Time, { at: asset.created_at })}</span>`;
 }
 
-const SORTS = [["name", "Name", "name"], ["", "Type", "type"], ["size", "Size", "size"], ["", "Node", "node"], ["", "Job", "job"], ["created_at", "Made", "made"]];
+const SORTS = [
+  ["name", "Name", "name"],
+  ["", "Type", "type"],
+  ["size", "Size", "size"],
+  ["", "Node", "node"],
+  ["", "Job", "job"],
+  ["created_at", "Made", "made"],
+];
 
 /** The head of the list, which sorts. @param {{sort: string, setSort: (sort: string) => void}} properties */
 export function ListHead({ sort, setSort }) {
   return html`<div class="rows-head"><span></span>${SORTS.map(([key, name, column]) => {
     const down = sort === `-${key}`;
     const current = key && sort.replace("-", "") === key;
-    return html`<span key=${name} class=${`c-${column}`}>${key ? html`<button class=${current ? "current" : ""} aria-label=${`Sort by ${name.toLowerCase()}`} onClick=${() => setSort(current && !down ? `-${key}` : current ? key : key === "name" ? key : `-${key}`)}>
-      ${name}${current && h(Icon, { name: down ? "arrow-down" : "arrow-up", small: true })}</button>` : name}</span>`;
+    return html`<span key=${name} class=${`c-${column}`}>${
+      key
+        ? html`<button class=${current ? "current" : ""} aria-label=${`Sort by ${name.toLowerCase()}`} onClick=${() => setSort(current && !down ? `-${key}` : current ? key : key === "name" ? key : `-${key}`)}>
+      ${name}${current && h(Icon, { name: down ? "arrow-down" : "arrow-up", small: true })}</button>`
+        : name
+    }</span>`;
   })}</div>`;
 }
 

@@ -1,16 +1,24 @@
-// A JSON value as a tree that folds.
-import { h, html } from "../core/html.js";
-import { visible } from "../core/format.js";
+// A value of JSON as a tree that folds.
+import { count, counted, visible } from "../core/format.js";
+import { h, html, useState } from "../core/html.js";
 
-const DEEP = 40;
+const OPEN = 2; // levels that are open at first
+const STEP = 200; // members that are shown at once
 
-/** @param {{value: any, name?: string, depth?: number}} properties */
+/** A value of JSON. @param {{value: unknown, name?: string, depth?: number}} properties */
 export function Json({ value, name, depth = 0 }) {
-  const label = name === undefined ? null : html`<span class="k">${visible(name)}</span>: `;
-  if (value === null || typeof value !== "object" || depth > DEEP) return html`<div>${label}<span class="v">${visible(JSON.stringify(value) ?? "")}</span></div>`;
-  const entries = Object.entries(value);
-  const [begin, end] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
-  if (!entries.length) return html`<div>${label}${begin}${end}</div>`;
-  return html`<details open=${depth < 3}><summary>${label}${begin} <span class="quiet">${entries.length}</span> ${end}</summary>
-    <div>${entries.map(([key, each]) => h(Json, { key, name: Array.isArray(value) ? undefined : key, value: each, depth: depth + 1 }))}</div></details>`;
+  const [open, setOpen] = useState(depth < OPEN);
+  const [shown, setShown] = useState(STEP);
+  const label = name === undefined ? "" : html`<i>${visible(name)}</i>: `;
+  if (value === null || typeof value !== "object") return html`<div class="leaf">${label}<u>${typeof value === "string" ? `"${visible(value)}"` : String(value)}</u></div>`;
+  const list = Array.isArray(value);
+  const members = list ? value.map((item, k) => /** @type {const} */ ([String(k), item])) : Object.entries(value);
+  const [first, last] = list ? "[]" : "{}";
+  if (!members.length) return html`<div class="leaf">${label}${first}${last}</div>`;
+  return html`<div class="branch"><button aria-expanded=${open} onClick=${() => setOpen(!open)}><span class="fold" aria-hidden="true"></span>${label}${first}${!open && html`<span class="quiet"> ${counted(members.length, list ? "item" : "member")} ${last}</span>`}</button>
+    ${
+      open &&
+      html`<div class="members">${members.slice(0, shown).map(([key, item]) => h(Json, { key, name: list ? undefined : key, value: item, depth: depth + 1 }))}
+      ${members.length > shown && html`<button class="btn small" onClick=${() => setShown(shown + STEP * 5)}>${count(members.length - shown)} more</button>`}</div><div class="close">${last}</div>`
+    }</div>`;
 }

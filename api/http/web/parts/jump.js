@@ -2,16 +2,23 @@
 import { get } from "../core/api.js";
 import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
+import { pinned, switchTheme } from "../core/prefs.js";
 import { go } from "../core/route.js";
-import { style } from "../core/style.js";
+import { Icon } from "./basic.js";
 import { Dialog } from "./dialog.js";
-import { Icon } from "./icon.js";
-import { switchTheme } from "./shell.js";
+import { askUpload } from "./dropping.js";
+import { help } from "./shell.js";
 import { Face } from "./tile.js";
 
-await style("jobs");
-
 /** @typedef {{group: string, name: string, icon: string, href?: string, act?: () => void, end?: string, asset?: any}} Hit */
+
+/** Keep the present view in the rail, or leave it out. */
+function pin() {
+  const { pathname, search } = location;
+  const others = pinned.value.filter(({ href }) => href !== pathname + search);
+  const name = document.title.replace(" · Asset Ledger", "") + (search && ` ${decodeURIComponent(search.slice(1)).replaceAll("&", ", ")}`);
+  pinned.value = others.length < pinned.value.length ? others : [...others, { href: pathname + search, name }];
+}
 
 /** @type {Hit[]} */
 const PLACES = [
@@ -20,7 +27,10 @@ const PLACES = [
   { group: "Go to", name: "Failed jobs", icon: "circle-x", href: "/jobs?status=failed" },
   { group: "Go to", name: "Usage", icon: "chart-column", href: "/usage", end: "g u" },
   { group: "Go to", name: "Ledger", icon: "book-open", href: "/ledger", end: "g l" },
+  { group: "Do", name: "Upload files", icon: "upload", act: askUpload },
+  { group: "Do", name: "Pin this view, or take its pin away", icon: "pin", act: pin },
   { group: "Do", name: "Change the theme", icon: "sun", act: switchTheme, end: "t" },
+  { group: "Do", name: "Show the keys", icon: "keyboard", act: help, end: "?" },
 ];
 
 /** What a pasted text names at once. @param {string} text @returns {Hit[]} */
@@ -35,14 +45,14 @@ async function find(text, signal) {
   const quiet = (/** @type {Promise<any>} */ asked) => asked.catch(() => null);
   const values = (/** @type {string} */ field) => quiet(get("/api/assets/values", { field, prefix: text, limit: 4 }, { signal }));
   const position = /^\d+$/.test(text) ? quiet(get("/api/events", { after: Number(text) - 1, limit: 1 }, { signal })) : null;
-  const [found, jobs, nodes, workflows, event] = await Promise.all([
-    quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
-  const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) =>
-    (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + encodeURIComponent(each.value), end: count(each.count) }));
+  const [found, jobs, nodes, workflows, event] = await Promise.all([quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
+  const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) => (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + encodeURIComponent(each.value), end: count(each.count) }));
   return [
     ...(event?.events ?? []).filter((/** @type {any} */ each) => String(each.position) === text).map((/** @type {any} */ each) => ({ group: "Open", name: `Event ${text}: ${each.topic}`, icon: "history", href: each.job_id ? `/jobs/${encodeURIComponent(each.job_id)}?at=${text}` : `/assets/${each.asset_id}` })),
     ...(found?.assets ?? []).map((/** @type {any} */ asset) => ({ group: "Assets", name: asset.name, icon: "file", href: `/assets/${asset.id}`, end: asset.node_id ?? "", asset })),
-    ...named(jobs, "Jobs", "layers", "/jobs/"), ...named(nodes, "Nodes", "workflow", "/nodes/"), ...named(workflows, "Workflows", "waypoints", "/workflows/"),
+    ...named(jobs, "Jobs", "layers", "/jobs/"),
+    ...named(nodes, "Nodes", "workflow", "/nodes/"),
+    ...named(workflows, "Workflows", "waypoints", "/workflows/"),
   ];
 }
 
@@ -57,7 +67,14 @@ export function Jump({ close }) {
     setOn(0);
     if (!words) return setHits(PLACES);
     const abort = new AbortController();
-    const timer = setTimeout(() => find(words, abort.signal).then((found) => abort.signal.aborted || setHits([...direct(words), ...found, ...fixed]), () => {}), 80);
+    const timer = setTimeout(
+      () =>
+        find(words, abort.signal).then(
+          (found) => abort.signal.aborted || setHits([...direct(words), ...found, ...fixed]),
+          () => {},
+        ),
+      80,
+    );
     return () => {
       clearTimeout(timer);
       abort.abort();
@@ -76,11 +93,17 @@ export function Jump({ close }) {
     else return;
     event.preventDefault();
   };
-  return h(Dialog, { title: "Jump to", close, wide: true, hideTitle: true }, html`<div class="jumpbox">
-    <input autofocus role="combobox" aria-expanded="true" aria-controls="hits" aria-activedescendant=${hits.length ? `hit-${on}` : undefined} aria-label="Jump to" placeholder="Jump to an asset, job, node, id or position" value=${text}
-      onInput=${(/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.target).value)} onKeyDown=${keys} />
-    <ul id="hits" role="listbox" aria-label="Found">${hits.map((hit, k) => html`${hit.group !== hits[k - 1]?.group && html`<li role="presentation"><h3>${hit.group}</h3></li>`}
+  return h(
+    Dialog,
+    { title: "Jump to", close, wide: true, hideTitle: true },
+    html`<div class="jumpbox">
+    <input role="combobox" aria-expanded="true" aria-controls="hits" aria-activedescendant=${hits.length ? `hit-${on}` : undefined} aria-label="Jump to" placeholder="Jump to an asset, job, node, id or position" value=${text}
+      onInput=${(event) => setText(/** @type {HTMLInputElement} */ (event.target).value)} onKeyDown=${keys} />
+    <ul id="hits" role="listbox" aria-label="Found">${hits.map(
+      (hit, k) => html`${hit.group !== hits[k - 1]?.group && html`<li role="presentation" class="quiet">${hit.group}</li>`}
       <li id=${`hit-${k}`} role="option" aria-selected=${k === on} onClick=${() => open(hit)} onMouseMove=${() => k !== on && setOn(k)}>
-        ${hit.asset ? h(Face, { asset: hit.asset, width: 32, plain: true }) : h(Icon, { name: hit.icon })}<bdi class="cut">${visible(hit.name)}</bdi>${hit.end && html`<span class="end num">${visible(hit.end)}</span>`}</li>`)}
-      ${!hits.length && html`<li class="quiet" role="presentation">Nothing has all of these words.</li>`}</ul></div>`);
+        ${hit.asset ? h(Face, { asset: hit.asset, width: 32, plain: true }) : h(Icon, { name: hit.icon })}<bdi class="cut">${visible(hit.name)}</bdi>${hit.end && html`<span class="end num">${visible(hit.end)}</span>`}</li>`,
+    )}
+      ${!hits.length && html`<li class="quiet" role="presentation">Nothing has all of these words.</li>`}</ul></div>`,
+  );
 }

@@ -1,52 +1,42 @@
 // What an asset was made from and used in: a small picture for the panel, a graph for the page.
-import { get } from "../core/api.js";
 import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
-import { Failure, Skeleton } from "./notice.js";
+import { useGet } from "../core/rows.js";
+import { Failure, Skeleton } from "./basic.js";
 import { Face } from "./tile.js";
-
-/** @typedef {import("../core/types").Asset} Asset */
-/** @typedef {import("../core/types").Lineage} Lineage */
 
 const SHOWN = 3; // neighbours on each side of the small picture
 const MOST = 300; // nodes of a graph that is laid out
 const [WIDTH, HEIGHT] = [132, 108];
 
 /** The lineage of an asset, null until it is here.
- * @param {string} id @param {number} version @param {number} depth @returns {{lineage: Lineage | null, error: unknown}} */
-export function useLineage(id, version, depth) {
-  const [found, setFound] = useState(/** @type {{lineage: Lineage | null, error: unknown}} */ ({ lineage: null, error: null }));
-  useEffect(() => {
-    const abort = new AbortController();
-    get(`/api/assets/${id}/lineage`, { depth }, { signal: abort.signal }).then(
-      (lineage) => setFound({ lineage, error: null }),
-      (error) => abort.signal.aborted || setFound({ lineage: null, error }),
-    );
-    return () => abort.abort();
-  }, [id, version, depth]);
-  return found;
-}
+ * @param {string} id @param {number} version @param {number} depth @returns {{value: Lineage | null, error: unknown}} */
+export const useLineage = (id, version, depth) => useGet(`/api/assets/${id}/lineage`, { depth }, version);
 
 /** Sources to the left, what was made from it to the right.
  * @param {{asset: Asset, lineage: Lineage | null}} properties */
 export function Flow({ asset, lineage }) {
   const nodes = new Map((lineage?.nodes ?? []).map((node) => [node.id, node]));
-  const near = (/** @type {"from" | "to"} */ mine, /** @type {"from" | "to"} */ other) =>
-    (lineage?.edges ?? []).filter((edge) => edge[mine] === asset.id).flatMap((edge) => nodes.get(edge[other]) ?? []);
+  const near = (/** @type {"from" | "to"} */ mine, /** @type {"from" | "to"} */ other) => (lineage?.edges ?? []).filter((edge) => edge[mine] === asset.id).flatMap((edge) => nodes.get(edge[other]) ?? []);
   const [sources, uses] = [near("to", "from"), near("from", "to")];
   const none = lineage && !sources.length && !uses.length;
   return html`<section class="sec"><h3>Made from ${lineage && html`<span class="n num">${count(sources.length)}</span><span class="end num">Used in ${count(uses.length)}</span>`}</h3>
-    ${none ? html`<p class="quiet">Nothing says what this was made from. Pass <span class="mono">derived_from</span> when you record it.</p>`
-      : html`<div class="flow">${h(Column, { assets: sources })}${h(Edges, { n: Math.min(sources.length, SHOWN + 1), into: true })}
+    ${
+      none
+        ? html`<p class="quiet">Nothing says what this was made from. Pass <span class="mono">derived_from</span> when you record it.</p>`
+        : html`<div class="flow">${h(Column, { assets: sources })}${h(Edges, { n: Math.min(sources.length, SHOWN + 1), into: true })}
         <div class="me">${h(Face, { asset, width: 64 })}</div>
-        ${h(Edges, { n: Math.min(uses.length, SHOWN + 1), into: false })}${h(Column, { assets: uses })}</div>`}</section>`;
+        ${h(Edges, { n: Math.min(uses.length, SHOWN + 1), into: false })}${h(Column, { assets: uses })}</div>`
+    }</section>`;
 }
 
 /** @param {{assets: Asset[]}} properties */
 function Column({ assets }) {
   const more = assets.length - SHOWN;
-  return html`<div class="col">${assets.slice(0, SHOWN).map((asset) => html`<a key=${asset.id} href=${`/assets/${asset.id}`} title=${visible(asset.name)}>
-    ${h(Face, { asset, width: 92 })}<bdi class="label">${visible(asset.node_id ?? asset.name)}</bdi></a>`)}
+  return html`<div class="col">${assets.slice(0, SHOWN).map(
+    (asset) => html`<a key=${asset.id} href=${`/assets/${asset.id}`} title=${visible(asset.name)}>
+    ${h(Face, { asset, width: 92 })}<bdi class="label">${visible(asset.node_id ?? asset.name)}</bdi></a>`,
+  )}
     ${more > 0 && html`<span class="more">${count(more)} more</span>`}</div>`;
 }
 
@@ -72,7 +62,8 @@ async function layOut(lineage) {
   layout(graph);
   const { width, height } = graph.graph();
   return {
-    width, height,
+    width,
+    height,
     places: new Map(graph.nodes().map((/** @type {string} */ id) => [id, graph.node(id)])),
     edges: graph.edges().map((/** @type {any} */ edge) => graph.edge(edge).points),
   };

@@ -1,6 +1,6 @@
 // A button that opens a menu: arrows move, Escape closes and gives the focus back.
 import { h, html, useEffect, useId, useRef, useState } from "../core/html.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /** @typedef {{label: string, icon?: string, act?: () => void, href?: string, download?: string, end?: string, bad?: boolean, checked?: boolean} | "line"} Item */
 
@@ -9,24 +9,26 @@ import { Icon } from "./icon.js";
 export function Menu({ label, name, items, kind = "btn icon", start, up }) {
   const [open, setOpen] = useState(false);
   const id = useId();
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
   const close = () => {
     setOpen(false);
-    /** @type {HTMLElement | null} */ (box.current?.querySelector("[aria-haspopup]"))?.focus();
+    box.current?.querySelector("[aria-haspopup]")?.focus();
   };
   useEffect(() => {
     if (!open) return;
-    const away = (/** @type {Event} */ event) => box.current?.contains(/** @type {Node} */ (event.target)) || setOpen(false);
-    /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector("[role^=menuitem]"))?.focus();
+    const away = (/** @type {Event} */ event) => box.current?.contains(event.target) || setOpen(false);
+    box.current?.querySelector("[role^=menuitem]")?.focus();
     document.addEventListener("pointerdown", away);
     return () => document.removeEventListener("pointerdown", away);
   }, [open]);
   const keys = (/** @type {KeyboardEvent} */ event) => moveInside(event, box.current, close);
   return html`<span class="pop" ref=${box} onKeyDown=${open ? keys : undefined}>
     <button class=${kind} aria-label=${name} title=${name} aria-haspopup="menu" aria-expanded=${open} aria-controls=${open ? id : undefined} onClick=${() => setOpen(!open)}>${label}</button>
-    ${open && html`<div id=${id} class=${`menu${start ? " start" : ""}${up ? " up" : ""}`} role="menu" aria-label=${name}>
-      ${items.map((item, k) => (item === "line" ? html`<hr key=${k} />` : h(Choice, { key: item.label, item, close })))}</div>`}</span>`;
+    ${
+      open &&
+      html`<div id=${id} class=${`menu${start ? " start" : ""}${up ? " up" : ""}`} role="menu" aria-label=${name}>
+      ${items.map((item, k) => (item === "line" ? html`<hr key=${k} />` : h(Choice, { key: item.label, item, close })))}</div>`
+    }</span>`;
 }
 
 /** @param {{item: Exclude<Item, "line">, close: () => void}} properties */
@@ -44,7 +46,6 @@ function Choice({ item, close }) {
 
 /** @param {KeyboardEvent} event @param {HTMLElement | null} box @param {() => void} close */
 function moveInside(event, box, close) {
-  /** @type {HTMLElement[]} */
   const items = [...(box?.querySelectorAll("[role^=menuitem]") ?? [])].map((item) => /** @type {HTMLElement} */ (item));
   const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];

@@ -1,40 +1,31 @@
 // The detail panel beside a list: one asset, with what people look for first.
-import { ApiError, get } from "../core/api.js";
-import { onChange } from "../core/changes.js";
+import { ApiError } from "../core/api.js";
 import { visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
+import { onChange } from "../core/live.js";
+import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
+import { Failure, Icon, Name, Skeleton } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
-import { Icon } from "./icon.js";
 import { Flow, useLineage } from "./lineage.js";
 import { Menu } from "./menu.js";
-import { Failure, Skeleton } from "./notice.js";
 import { Seal } from "./seal.js";
-import { Name } from "./text.js";
 import { Face } from "./tile.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
-
-/** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known] */
+/** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known]
+ * @returns {{asset: Asset | null, error: unknown}} */
 export function useAsset(id, known = null) {
-  const [asset, setAsset] = useState(known);
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => {
-    const abort = new AbortController();
-    setError(null);
-    setAsset(known?.id === id ? known : null);
-    const load = () => get(`/api/assets/${encodeURIComponent(id)}`, {}, { signal: abort.signal }).then(
-      (found) => (setAsset(found), setError(null)),
-      (refusal) => abort.signal.aborted || setError(refusal),
-    );
-    load();
-    const end = onChange((ids, gone) => void (gone.has(id) ? setError(new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." })) : ids.has(id) && load()));
-    return () => {
-      end();
-      abort.abort();
-    };
-  }, [id]);
-  return { asset, error };
+  const [turn, setTurn] = useState(0);
+  const [gone, setGone] = useState("");
+  const { value, error } = useGet(`/api/assets/${encodeURIComponent(id)}`, {}, turn);
+  const change = (/** @type {Set<string>} */ ids, /** @type {Set<string>} */ deleted) => {
+    if (!ids.has(id)) return;
+    setGone(deleted.has(id) ? id : "");
+    if (!deleted.has(id)) setTurn((n) => n + 1);
+  };
+  useEffect(() => onChange(change), [id]);
+  const asset = value ?? (known?.id === id ? known : null);
+  return { asset, error: gone === id ? new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." }) : error };
 }
 
 const small = matchMedia("(max-width: 720px)");
@@ -55,8 +46,7 @@ export function Panel({ id, known, close, previous, next }) {
   const { asset, error } = useAsset(id, known);
   const name = asset?.name ?? "";
   const [box, title] = useSmall() ? ["main", "h1"] : ["aside", "h2"]; // on a phone it is the page
-  const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) =>
-    html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
+  const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) => html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
   return html`<${box} class="panel" aria-label=${asset ? visible(name) : "Asset"}>
     <header><button class="btn bare icon only-small" aria-label="Back" onClick=${close}>${h(Icon, { name: "chevron-left" })}</button>
       <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
@@ -73,7 +63,7 @@ export function Gone({ id, error }) {
 
 /** @param {{asset: Asset}} properties */
 function Body({ asset }) {
-  const { lineage } = useLineage(asset.id, asset.version, 1);
+  const { value: lineage } = useLineage(asset.id, asset.version, 1);
   const events = useHistory(asset.id, asset.version);
   const folder = asset.content_type === "folder";
   return html`<a class="preview" href=${folder ? `/?parent_id=${asset.id}` : `/assets/${asset.id}`} aria-label=${folder ? "Open the folder" : "Open as page"}>${h(Face, { asset, width: 346 })}</a>
@@ -85,8 +75,13 @@ function Body({ asset }) {
 /** @param {{asset: Asset}} properties */
 export function Metadata({ asset }) {
   const entries = Object.entries(asset.metadata ?? {});
-  return entries.length > 0 && html`<section class="sec"><h3>Metadata</h3><dl class="details">${entries.map(([key, value]) => html`
-    <dt key=${key} class="cut" title=${visible(key)}><bdi>${visible(key)}</bdi></dt><dd><bdi class="wrap">${visible(typeof value === "string" ? value : JSON.stringify(value))}</bdi></dd>`)}</dl></section>`;
+  return (
+    entries.length > 0 &&
+    html`<section class="sec"><h3>Metadata</h3><dl class="details">${entries.map(
+      ([key, value]) => html`
+    <dt key=${key} class="cut" title=${visible(key)}><bdi>${visible(key)}</bdi></dt><dd><bdi class="wrap">${visible(typeof value === "string" ? value : JSON.stringify(value))}</bdi></dd>`,
+    )}</dl></section>`
+  );
 }
 
 /** Download, tag, move, and what else there is. @param {{asset: Asset}} properties */
@@ -100,13 +95,17 @@ export function Actions({ asset }) {
 /** @param {{asset: Asset}} properties */
 export function More({ asset }) {
   const copy = (/** @type {string} */ text) => () => void navigator.clipboard?.writeText(text);
-  return h(Menu, { name: "More", label: h(Icon, { name: "ellipsis" }), items: [
-    { label: "Rename", icon: "pencil", act: () => askRename(asset) },
-    { label: "Copy the id", icon: "hash", act: copy(asset.id) },
-    { label: "Copy the link", icon: "link", act: copy(`${location.origin}/assets/${asset.id}`) },
-    { label: "Copy as curl", icon: "copy", act: copy(`curl ${location.origin}/api/assets/${asset.id}`) },
-    ...(asset.digest ? [{ label: "Assets with the same bytes", icon: "images", href: `/?digest=${encodeURIComponent(asset.digest)}` }] : []),
-    "line",
-    { label: "Delete", icon: "trash-2", bad: true, act: () => askDelete([asset]) },
-  ] });
+  return h(Menu, {
+    name: "More",
+    label: h(Icon, { name: "ellipsis" }),
+    items: [
+      { label: "Rename", icon: "pencil", act: () => askRename(asset) },
+      { label: "Copy the id", icon: "hash", act: copy(asset.id) },
+      { label: "Copy the link", icon: "link", act: copy(`${location.origin}/assets/${asset.id}`) },
+      { label: "Copy as curl", icon: "copy", act: copy(`curl ${location.origin}/api/assets/${asset.id}`) },
+      ...(asset.digest ? [{ label: "Assets with the same bytes", icon: "images", href: `/?digest=${encodeURIComponent(asset.digest)}` }] : []),
+      "line",
+      { label: "Delete", icon: "trash-2", bad: true, act: () => askDelete([asset]) },
+    ],
+  });
 }

@@ -2,7 +2,6 @@
 import { count, counted, day, month } from "../core/format.js";
 import { h, html, useMemo, useRef, useState } from "../core/html.js";
 
-/** @typedef {import("../core/types").UsageRow} UsageRow */
 /** @typedef {{date: string, count: number, at: number}} Day `at`: rows before it, newest first */
 
 const MS = 86_400_000;
@@ -10,11 +9,14 @@ const MS = 86_400_000;
 /** @param {UsageRow[]} rows by day, oldest first @returns {Day[]} newest first */
 export function daysOf(rows) {
   let at = 0;
-  return [...rows].reverse().filter((row) => row.key).map((row) => {
-    const made = { date: String(row.key), count: row.count, at };
-    at += row.count;
-    return made;
-  });
+  return [...rows]
+    .reverse()
+    .filter((row) => row.key)
+    .map((row) => {
+      const made = { date: String(row.key), count: row.count, at };
+      at += row.count;
+      return made;
+    });
 }
 
 /** @typedef {{date: string, count: number, at: number}} Bucket */
@@ -25,7 +27,6 @@ function bucketsOf(days) {
   const [newest, oldest] = [Date.parse(days[0].date), Date.parse(days[days.length - 1].date)];
   const span = Math.round((newest - oldest) / MS) + 1;
   const width = Math.ceil(span / 150);
-  /** @type {Bucket[]} */
   const made = [];
   let k = 0;
   for (let d = 0; d < span; d += width) {
@@ -43,9 +44,11 @@ export function TimeRail({ days, at, total, oldestFirst, go }) {
   const most = Math.max(...buckets.map((bucket) => bucket.count));
   const here = useMemo(() => {
     const index = oldestFirst ? total - 1 - at : at;
-    return Math.max(0, buckets.findLastIndex((bucket) => bucket.at <= index && bucket.count > 0));
+    return Math.max(
+      0,
+      buckets.findLastIndex((bucket) => bucket.at <= index && bucket.count > 0),
+    );
   }, [buckets, at, total, oldestFirst]);
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
   const [hover, setHover] = useState(/** @type {number | null} */ (null));
   const visit = (/** @type {number} */ k) => {
@@ -53,7 +56,7 @@ export function TimeRail({ days, at, total, oldestFirst, go }) {
     go(oldestFirst ? Math.max(0, total - bucket.at - bucket.count) : bucket.at);
   };
   const bucketAt = (/** @type {PointerEvent} */ event) => {
-    const area = /** @type {HTMLElement} */ (box.current).getBoundingClientRect();
+    const area = box.current.getBoundingClientRect();
     return Math.min(buckets.length - 1, Math.max(0, Math.floor(((event.clientY - area.top) / area.height) * buckets.length)));
   };
   const press = (/** @type {KeyboardEvent} */ event) => {
@@ -71,8 +74,11 @@ export function TimeRail({ days, at, total, oldestFirst, go }) {
   const shown = buckets[hover ?? here];
   return html`<div ref=${box} class="rail" role="slider" tabindex="0" aria-orientation="vertical" aria-label="Time" aria-valuemin="0" aria-valuemax=${buckets.length - 1}
     aria-valuenow=${here} aria-valuetext=${`${day(buckets[here].date)}, ${counted(buckets[here].count, "asset")}`} onKeyDown=${press}
-    onPointerDown=${(/** @type {PointerEvent} */ event) => (/** @type {HTMLElement} */ (event.currentTarget).setPointerCapture(event.pointerId), visit(bucketAt(event)))}
-    onPointerMove=${(/** @type {PointerEvent} */ event) => (setHover(bucketAt(event)), event.buttons && visit(bucketAt(event)))} onPointerLeave=${() => setHover(null)}>
+    onPointerDown=${(event) =>
+      (
+        /** @type {HTMLElement} */ (event.currentTarget).setPointerCapture(event.pointerId), visit(bucketAt(event))
+      )}
+    onPointerMove=${(event) => (setHover(bucketAt(event)), event.buttons && visit(bucketAt(event)))} onPointerLeave=${() => setHover(null)}>
     ${h(Ticks, { buckets, most })}
     <div class="now" style=${{ top: `${((here + 0.5) / buckets.length) * 100}%` }}></div>
     ${hover !== null && html`<div class="tip" style=${{ top: `${((hover + 0.5) / buckets.length) * 100}%` }}>${day(shown.date)}<span class="num">${count(shown.count)}</span></div>`}</div>`;

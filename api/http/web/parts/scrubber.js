@@ -1,31 +1,23 @@
 // The scrubber of a replay: a slider over the events, with their density above it.
 import { h, html, useMemo, useRef } from "../core/html.js";
-import { histogram } from "../core/lanes.js";
+import { histogram, nearest } from "../core/lanes.js";
 
 const PARTS = 110;
 
 /** @param {{xs: number[], at: number, total: number, move: (n: number) => void, words: string}} properties */
 export function Scrubber({ xs, at, total, move, words }) {
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
   const here = xs[at - 1] ?? 0;
   const to = (/** @type {PointerEvent} */ event) => {
-    const rect = /** @type {HTMLElement} */ (box.current).getBoundingClientRect();
-    const x = (event.clientX - rect.left) / rect.width;
-    let low = 0;
-    for (let high = xs.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if (xs[middle] <= x) low = middle + 1;
-      else high = middle;
-    }
-    move(low);
+    const rect = box.current.getBoundingClientRect();
+    move(nearest(xs, (event.clientX - rect.left) / rect.width) + 1);
   };
   const down = (/** @type {PointerEvent} */ event) => {
-    /** @type {HTMLElement} */ (box.current).setPointerCapture(event.pointerId);
+    box.current.setPointerCapture(event.pointerId);
     to(event);
   };
   return html`<div class="scrub" role="slider" tabindex="0" aria-label="Position" aria-valuemin="1" aria-valuemax=${total} aria-valuenow=${at}
-    aria-valuetext=${words} ref=${box} onPointerDown=${down} onPointerMove=${(/** @type {PointerEvent} */ event) => event.buttons && to(event)}>
+    aria-valuetext=${words} ref=${box} onPointerDown=${down} onPointerMove=${(event) => event.buttons && to(event)}>
     ${h(Density, { xs, here })}<div class="rail2"></div><div class="done" style=${{ width: `${here * 100}%` }}></div><div class="knob" style=${{ left: `${here * 100}%` }}></div></div>`;
 }
 

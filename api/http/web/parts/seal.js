@@ -1,15 +1,15 @@
 // The seal: green only when this browser checked signature, key, inclusion, consistency and content.
-import { ApiError, get } from "../core/api.js";
-import { count, counted, short, time } from "../core/format.js";
+import { ApiError, fork, get } from "../core/api.js";
 import { empty, evolve } from "../core/fold.js";
+import { count, counted, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
+import { useKeys } from "../core/keys.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
 import { can } from "../core/session.js";
-import { fork, forget, trust } from "../core/trust.js";
-import { Icon } from "./icon.js";
-import { Copy } from "./text.js";
+import { forget, trust } from "../core/trust.js";
+import { Copy, Icon } from "./basic.js";
+import { Dialog } from "./dialog.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {import("../core/trust.js").Trusted} Trusted */
 /** @typedef {{state: "checking" | "proven" | "unchecked" | "failed", checked?: Trusted, proof?: any, why?: string, step?: string}} Verdict */
 
@@ -37,7 +37,9 @@ export function useProof(path, inputs, compare) {
       const checked = await trust(proof);
       compare(checked);
       return /** @type {Verdict} */ ({ state: "proven", checked, proof });
-    })().catch((error) => verdictOf(error, proof)).then((found) => abort.signal.aborted || setVerdict(found));
+    })()
+      .catch((error) => verdictOf(error, proof))
+      .then((found) => abort.signal.aborted || setVerdict(found));
     return () => abort.abort();
   }, [path, turn, ...inputs]);
   return [verdict, () => setTurn(turn + 1)];
@@ -72,6 +74,7 @@ const FACES = {
 export function Seal({ asset }) {
   const [open, setOpen] = useState(false);
   const [verdict, again] = useProof(`/api/assets/${asset.id}/proof`, [asset.id, asset.position], (checked) => compareAsset(asset, checked));
+  useKeys({ p: again }, [again]);
   const face = FACES[verdict.state];
   return html`<div class=${face.kind} role=${verdict.state === "failed" ? "alert" : undefined}>
     ${h(Icon, { name: face.icon })}
@@ -92,14 +95,17 @@ function summary(asset, { state, checked, why }) {
 export function Details({ verdict, again, name }) {
   const { checked, proof, state } = verdict;
   return html`<div class="steps">
-    ${checked && html`<dl class="details">
+    ${
+      checked &&
+      html`<dl class="details">
       <dt>Signature</dt><dd>${h(Icon, { name: "check", small: true })} Ed25519, over ${counted(checked.size, "event")}</dd>
       <dt>Key</dt><dd><span class="mono cut">${short(checked.key.split("+").slice(1).join("+"))}</span>${h(Copy, { text: checked.key, label: "Copy the key" })}
         <span class="quiet">${checked.first ? "first use: kept by this browser now" : `kept by this browser since ${time(checked.seen.since)}`}${checked.rotated > 0 && `, ${counted(checked.rotated, "rotation")} followed`}</span></dd>
       <dt>Root</dt><dd><span class="mono cut">${short(checked.root)}</span>${h(Copy, { text: checked.root, label: "Copy the root" })}</dd>
       <dt>Path</dt><dd>${counted(checked.events.length, "event")}, ${counted(checked.path, "hash", "hashes")} up to the root</dd>
       <dt>Growth</dt><dd>${checked.grew ? `continues the ${counted(checked.grew.size, "event")} seen ${time(checked.grew.seen)}` : "nothing was seen before"}</dd>
-      <dt>Content</dt><dd>the fields shown are those in the proven events</dd></dl>`}
+      <dt>Content</dt><dd>the fields shown are those in the proven events</dd></dl>`
+    }
     <p class="quiet">This page came from the server it checks. For a check that needs no trust, take the audit bundle.</p>
     <div class="acts"><button class="btn small" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}Check again</button>
       ${proof && html`<button class="btn small" onClick=${() => save(name, proof)}>${h(Icon, { name: "download", small: true })}Save the proof</button>`}</div>
@@ -124,4 +130,20 @@ export function Fork() {
     <span>This ledger is not the one this browser saw on ${time(found.seen.seen)}: its history was rewritten, or it is another one.</span>
     <button class="btn small" onClick=${() => save("checkpoints.json", found)}>Save both checkpoints</button>
     <button class="btn small" onClick=${forget}>Keep this one</button></div>`;
+}
+
+/** @param {{job: Job, verdict: any, again: () => void, close: () => void}} properties */
+export function ProofDialog({ job, verdict, again, close }) {
+  const quoted = `'${job.job_id.replaceAll("'", "'\\''")}'`;
+  const command = `asset-ledger audit-bundle ${quoted} --output bundle.zip`;
+  return h(
+    Dialog,
+    { title: "Proof of this job", close, wide: true },
+    html`<div class="confirm">
+    ${verdict.why && html`<p class=${verdict.state === "failed" ? "wrong" : "quiet"}>${verdict.why}</p>`}
+    ${h(Details, { verdict, again, name: `proof-${job.job_id}.json` })}
+    <h3>Audit bundle</h3><p class="quiet">Events, contents, proofs and a program that checks them offline, in one zip.</p>
+    <p><a class="btn" href=${`/api/jobs/${encodeURIComponent(job.job_id)}/bundle`} download>${h(Icon, { name: "download" })}Download the bundle</a></p>
+    <div class="command"><pre>${command}</pre>${h(Copy, { text: command, label: "Copy the command" })}</div></div>`,
+  );
 }

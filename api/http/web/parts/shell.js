@@ -3,10 +3,11 @@ import { get, offlineSince } from "../core/api.js";
 import { bytes, count, visible } from "../core/format.js";
 import { h, html, signal, useEffect } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
-import { isDark, pinned, theme } from "../core/prefs.js";
+import { isDark, pinned, switchTheme } from "../core/prefs.js";
 import { place } from "../core/route.js";
 import { session, signOut } from "../core/session.js";
-import { Icon, Mark } from "./icon.js";
+import { Icon, Mark } from "./basic.js";
+import { show } from "./over.js";
 
 const LINKS = [
   { icon: "images", href: "/", name: "Assets" },
@@ -16,15 +17,13 @@ const LINKS = [
 ];
 
 /** Live assets and bytes of the caller. */
-export const totals = signal({ count: 0, bytes: 0 });
-/** @type {import("../core/html.js").Signal<import("../core/types").Asset[]>} */
+const totals = signal({ count: 0, bytes: 0 });
+/** @type {import("../core/html.js").Signal<Asset[]>} */
 const folders = signal([]);
-/** Opens the dialog "Jump to". */
-export const jumping = signal(false);
 
 async function refresh() {
   const answer = await get("/api/assets/usage", { group_by: "content_type", page_size: 1000 });
-  /** @type {import("../core/types").UsageRow[]} */
+  /** @type {UsageRow[]} */
   const rows = answer.usage;
   totals.value = { count: rows.reduce((n, r) => n + r.count, 0), bytes: rows.reduce((n, r) => n + r.bytes, 0) };
   folders.value = (await get("/api/assets", { content_type: "folder", parent_id: session.value?.user_id, page_size: 12, sort: "name" })).assets;
@@ -33,8 +32,11 @@ async function refresh() {
 /** @param {string} href */
 const isCurrent = (href) => (href === "/" ? place.value.path === "/" || place.value.path.startsWith("/assets/") : place.value.path.startsWith(href));
 
-/** Change the theme. */
-export const switchTheme = () => (theme.value = isDark() ? "light" : "dark");
+/** Show the keys. */
+export const help = () => void import("./help.js").then((module) => show(module.Help, {}));
+
+/** Open the dialog "Jump to". */
+export const jump = () => void import("./jump.js").then((module) => show(module.Jump, {}));
 
 /** @param {{children: any}} properties */
 export function Shell({ children }) {
@@ -54,13 +56,25 @@ export function Shell({ children }) {
 function Rail() {
   return html`<nav class="nav" aria-label="Main">
     <a class="brand" href="/">${h(Mark, {})}<span>Asset Ledger</span></a>
-    <button class="jump" onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search", small: true })}<span>Jump to…</span><kbd>Ctrl K</kbd></button>
-    <ul>${LINKS.map((link) => html`<li key=${link.href}><a href=${link.href} title=${link.name} aria-current=${isCurrent(link.href) ? "page" : undefined}>
-      ${h(Icon, { name: link.icon })}<span>${link.name}</span>${link.href === "/" && html`<span class="n num">${count(totals.value.count)}</span>`}</a></li>`)}</ul>
-    ${pinned.value.length > 0 && html`<h2>Pinned</h2><ul>${pinned.value.map((pin) => html`
-      <li class="small" key=${pin.href}><a href=${pin.href}>${h(Icon, { name: "pin" })}<bdi class="cut">${pin.name}</bdi></a></li>`)}</ul>`}
-    ${folders.value.length > 0 && html`<h2>Folders</h2><ul>${folders.value.map((folder) => html`
-      <li class="small" key=${folder.id}><a href=${`/?parent_id=${folder.id}`}>${h(Icon, { name: "folder" })}<bdi class="cut">${visible(folder.name)}</bdi></a></li>`)}</ul>`}
+    <button class="jump" onClick=${jump}>${h(Icon, { name: "search", small: true })}<span>Jump to…</span><kbd>Ctrl K</kbd></button>
+    <ul>${LINKS.map(
+      (link) => html`<li key=${link.href}><a href=${link.href} title=${link.name} aria-current=${isCurrent(link.href) ? "page" : undefined}>
+      ${h(Icon, { name: link.icon })}<span>${link.name}</span>${link.href === "/" && html`<span class="n num">${count(totals.value.count)}</span>`}</a></li>`,
+    )}</ul>
+    ${
+      pinned.value.length > 0 &&
+      html`<h2>Pinned</h2><ul>${pinned.value.map(
+        (pin) => html`
+      <li class="small" key=${pin.href}><a href=${pin.href}>${h(Icon, { name: "pin" })}<bdi class="cut">${pin.name}</bdi></a></li>`,
+      )}</ul>`
+    }
+    ${
+      folders.value.length > 0 &&
+      html`<h2>Folders</h2><ul>${folders.value.map(
+        (folder) => html`
+      <li class="small" key=${folder.id}><a href=${`/?parent_id=${folder.id}`}>${h(Icon, { name: "folder" })}<bdi class="cut">${visible(folder.name)}</bdi></a></li>`,
+      )}</ul>`
+    }
     ${h(Foot, {})}</nav>`;
 }
 
@@ -81,7 +95,9 @@ function Foot() {
 }
 
 function Tabs() {
-  return html`<nav class="tabs" aria-label="Main, short">${LINKS.map((link) => html`
-    <a key=${link.href} href=${link.href} aria-current=${isCurrent(link.href) ? "page" : undefined}>${h(Icon, { name: link.icon })}${link.name}</a>`)}
-    <button onClick=${() => (jumping.value = true)}>${h(Icon, { name: "search" })}Jump</button></nav>`;
+  return html`<nav class="tabs" aria-label="Main, short">${LINKS.map(
+    (link) => html`
+    <a key=${link.href} href=${link.href} aria-current=${isCurrent(link.href) ? "page" : undefined}>${h(Icon, { name: link.icon })}${link.name}</a>`,
+  )}
+    <button onClick=${jump}>${h(Icon, { name: "search" })}Jump</button></nav>`;
 }

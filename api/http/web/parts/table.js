@@ -1,6 +1,7 @@
 // A table of rows: headers that sort, cells that are numbers, texts or links; loads more at its end.
 import { h, html, useEffect, useRef } from "../core/html.js";
-import { Icon } from "./icon.js";
+import { useKeys } from "../core/keys.js";
+import { Icon } from "./basic.js";
 
 /** @template T @typedef {{name: string, cell: (row: T, index: number) => any, n?: boolean, opt?: boolean, sort?: string, wide?: boolean}} Column
  * n: a number, at the right; opt: left out on phones; sort: the value of `sort=` */
@@ -8,9 +9,21 @@ import { Icon } from "./icon.js";
 /** @param {{columns: Column<any>[], rows: any[], keyOf: (row: any) => string | number, sorted?: string, sort?: (key: string) => void,
  *   more?: () => void, label: string, tight?: boolean, kindOf?: (row: any) => string}} properties */
 export function Table({ columns, rows, keyOf, sorted, sort, more, label, tight, kindOf }) {
+  const body = useRef(null);
+  const press = (/** @type {KeyboardEvent} */ event) => {
+    const lines = [.../** @type {HTMLTableSectionElement} */ (body.current).rows];
+    const at = lines.findIndex((line) => line.contains(document.activeElement));
+    const to = /** @type {Record<string, number>} */ ({ ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: lines.length - 1, PageDown: at + 10, PageUp: at - 10 })[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    /** @type {HTMLElement | null | undefined} */ (lines[Math.max(0, Math.min(to, lines.length - 1))]?.querySelector("a, button"))?.focus();
+  };
+  useKeys({ ArrowDown: press }); // from anywhere on the screen into the table
   return html`<table class="rows"><caption class="vh">${label}</caption><thead><tr>${columns.map((column) => h(Header, { key: column.name, column, sorted, sort }))}</tr></thead>
-    <tbody>${rows.map((row, index) => html`<tr key=${keyOf(row)} class=${`${tight ? "tight " : ""}${kindOf?.(row) ?? ""}`}>
-      ${columns.map((column) => html`<td key=${column.name} class=${classes(column)}>${column.cell(row, index)}</td>`)}</tr>`)}</tbody></table>
+    <tbody ref=${body} onKeyDown=${press}>${rows.map(
+      (row, index) => html`<tr key=${keyOf(row)} class=${`${tight ? "tight " : ""}${kindOf?.(row) ?? ""}`}>
+      ${columns.map((column) => html`<td key=${column.name} class=${classes(column)}>${column.cell(row, index)}</td>`)}</tr>`,
+    )}</tbody></table>
     ${more && h(More, { more, key: rows.length })}`;
 }
 
@@ -26,11 +39,10 @@ function Header({ column, sorted, sort }) {
 
 /** Asks for more rows when it comes into view. @param {{more: () => void}} properties */
 export function More({ more }) {
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
   useEffect(() => {
     const watch = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && more());
-    watch.observe(/** @type {HTMLElement} */ (box.current));
+    watch.observe(box.current);
     return () => watch.disconnect();
   }, [more]);
   return html`<div class="more" ref=${box}><button class="btn small" onClick=${more}>Load more</button></div>`;

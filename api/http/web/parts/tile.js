@@ -2,10 +2,7 @@
 import { bytes, group, ICON, length, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { beginning, peaks, queue, sized } from "../core/thumbs.js";
-import { Icon } from "./icon.js";
-import { Name } from "./text.js";
-
-/** @typedef {import("../core/types").Asset} Asset */
+import { Icon, Name } from "./basic.js";
 
 const SOUND_LIMIT = 4_000_000; // bytes that a tile decodes for a waveform
 
@@ -20,7 +17,7 @@ function Inside({ asset, width }) {
   const kind = group(asset.content_type);
   const [failed, setFailed] = useState(false);
   const fail = () => setFailed(true);
-  if (asset.thumb_url && !failed) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
+  if (asset.thumb_url && !failed && !asset.deleted_at) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
   if (asset.get_url && !failed && !asset.deleted_at) {
     if (kind === "audio" && asset.size <= SOUND_LIMIT) return h(Wave, { asset, fail });
     if ((kind === "text" || isText(asset.content_type)) && asset.size) return h(Lines, { asset, fail });
@@ -39,17 +36,17 @@ function BigIcon({ asset }) {
 
 /** @param {{url: string, fail: () => void}} properties */
 function Thumb({ url, fail }) {
-  /** @type {{current: HTMLImageElement | null}} */
   const image = useRef(null);
   useEffect(() => {
     const element = /** @type {HTMLImageElement} */ (image.current);
     let end = () => {};
-    const load = () => new Promise((/** @type {(value?: unknown) => void} */ done) => {
-      end = done;
-      element.onload = () => (element.classList.remove("waiting"), done());
-      element.onerror = () => (fail(), done());
-      element.src = url;
-    });
+    const load = () =>
+      new Promise((/** @type {(value?: unknown) => void} */ done) => {
+        end = done;
+        element.onload = () => (element.classList.remove("waiting"), done());
+        element.onerror = () => (fail(), done());
+        element.src = url;
+      });
     const cancel = queue(load);
     return () => {
       cancel();
@@ -67,7 +64,12 @@ function useQueued(make, fail) {
   const [value, setValue] = useState(/** @type {T | null} */ (null));
   useEffect(() => {
     let left = false;
-    const cancel = queue(() => make().then((made) => left || setValue(() => made), () => left || fail()));
+    const cancel = queue(() =>
+      make().then(
+        (made) => left || setValue(() => made),
+        () => left || fail(),
+      ),
+    );
     return () => {
       left = true;
       cancel();
@@ -95,7 +97,11 @@ export function Bars({ levels, played }) {
 /** @param {{asset: Asset, fail: () => void}} properties */
 function Lines({ asset, fail }) {
   const text = useQueued(() => beginning(asset), fail);
-  const lines = (text ?? "").split("\n", 9).map((line) => visible(line.slice(0, 60)).replace(/U\+000D$/, "").replace(/U\+0009/g, "  "));
+  const lines = (text ?? "").split("\n", 9).map((line) =>
+    visible(line.slice(0, 60))
+      .replace(/U\+000D$/, "")
+      .replace(/U\+0009/g, "  "),
+  );
   const json = asset.content_type.includes("json");
   return html`<pre aria-hidden="true">${lines.map((line, k) => html`<span key=${k}>${json ? coloured(line) : line}${"\n"}</span>`)}</pre>`;
 }
@@ -139,7 +145,7 @@ function ending(asset) {
 /** The name, and what made it. @param {{asset: Asset}} properties */
 export function Caption({ asset }) {
   const kind = group(asset.content_type);
-  const by = asset.node_id ?? (kind === "folder" ? "Folder" : asset.job_id ?? asset.workflow_id ?? asset.content_type);
+  const by = asset.node_id ?? (kind === "folder" ? "Folder" : (asset.job_id ?? asset.workflow_id ?? asset.content_type));
   return html`<div class="cap"><div class="name">${h(Name, { name: asset.name })}</div>
     <div class="meta">${h(Icon, { name: ICON[kind], color: `var(--m-${kind})` })}<bdi class="cut">${visible(by)}</bdi>
     ${kind !== "folder" && html`<span class="sep">·</span><span class="num">${bytes(asset.size)}</span>`}</div></div>`;

@@ -3,53 +3,61 @@ import { bytes, count, duration, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { place } from "../core/route.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
-import { Dialog, show } from "./dialog.js";
-import { Icon } from "./icon.js";
-import { toast } from "./toast.js";
+import { Icon } from "./basic.js";
+import { Dialog } from "./dialog.js";
+import { corner, show, toast } from "./over.js";
 
 /** @typedef {import("../core/upload.js").Item} Item */
 
 const SHOWN = 200;
 const ORDER = { failed: 0, sending: 1, pausing: 2, waiting: 3, done: 4 };
 
-/** Open the dialog; files that are given start at once. @param {File[]} files */
-export function askUpload(files) {
-  if (files.length) upload(files, { parent_id: place.value.query.get("parent_id") ?? undefined });
-  show(Upload, {});
-}
+/** Open the dialog. */
+export const askUpload = () => show(Upload, {});
 
-/** Upload what was dropped, into the folder that is shown. @param {DataTransfer} transfer */
-export async function uploadDrop(transfer) {
+/** Upload what was dropped, into the folder that is shown. @param {FileSystemEntry[]} entries @param {File[]} files */
+export async function uploadDrop(entries, files) {
   try {
-    for (const group of await dropped(transfer, place.value.query.get("parent_id") ?? "")) upload(group.files, { parent_id: group.parent_id || undefined });
-    show(Upload, {});
+    for (const group of await dropped(entries, files, place.value.query.get("parent_id") ?? "")) upload(group.files, { parent_id: group.parent_id || undefined });
+    askUpload();
   } catch (error) {
     toast(/** @type {Error} */ (error).message, { bad: true });
   }
 }
 
 /** @param {{close: () => void}} properties */
-export function Upload({ close }) {
+function Upload({ close }) {
   ticks.value;
   const [fields, setFields] = useState({ node_id: "", job_id: "", tags: "" });
-  /** @type {{current: HTMLInputElement | null}} */
   const input = useRef(null);
   useEffect(() => () => void (progress().active || clearDone()), []);
-  const all = { parent_id: place.value.query.get("parent_id") ?? undefined, node_id: fields.node_id.trim(), job_id: fields.job_id.trim(), tags: fields.tags.split(",").map((tag) => tag.trim()).filter(Boolean) };
+  const all = {
+    parent_id: place.value.query.get("parent_id") ?? undefined,
+    node_id: fields.node_id.trim(),
+    job_id: fields.job_id.trim(),
+    tags: fields.tags
+      .split(",")
+      .map((tag) => tag.trim())
+      .filter(Boolean),
+  };
   const choose = (/** @type {any} */ event) => {
     upload([...event.target.files], all);
     event.target.value = "";
   };
   const field = (/** @type {"node_id" | "job_id" | "tags"} */ name, /** @type {string} */ label) => html`<label class="field">${label}
-    <input class="input" value=${fields[name]} onInput=${(/** @type {any} */ event) => setFields({ ...fields, [name]: event.target.value })} /></label>`;
+    <input class="input" value=${fields[name]} onInput=${(event) => setFields({ ...fields, [name]: event.target.value })} /></label>`;
   const rows = [...items].sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.id - b.id);
-  return h(Dialog, { title: "Upload", close, wide: true }, html`<div class="upload">
+  return h(
+    Dialog,
+    { title: "Upload", close, wide: true },
+    html`<div class="upload">
     <div class="fields">${field("node_id", "Node")}${field("job_id", "Job")}${field("tags", "Tags, with commas")}</div>
     <input ref=${input} type="file" multiple class="vh" tabindex="-1" aria-label="Files" onChange=${choose} />
     ${items.length ? h(Progress, {}) : null}
     ${items.length ? html`<ul class="files">${rows.slice(0, SHOWN).map((item) => h(Row, { key: item.id, item, state: item.state, sent: item.sent }))}</ul>` : html`<p class="drop">Drop files or folders here, or choose files.</p>`}
     ${rows.length > SHOWN && html`<p class="quiet">and ${count(rows.length - SHOWN)} more</p>`}
-    <footer><button class="btn primary" onClick=${() => input.current?.click()}>${h(Icon, { name: "plus" })}Choose files</button></footer></div>`);
+    <footer><button class="btn primary" onClick=${() => input.current?.click()}>${h(Icon, { name: "plus" })}Choose files</button></footer></div>`,
+  );
 }
 
 function Progress() {
@@ -69,7 +77,7 @@ function Row({ item, state }) {
   const name = visible(item.file.name);
   const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(item: Item) => void} */ act) => html`
     <button class="btn bare small icon" aria-label=${`${label} ${name}`} title=${label} onClick=${() => act(item)}>${h(Icon, { name: icon, small: true })}</button>`;
-  const icon = { done: "check", failed: "circle-alert", sending: "upload", pausing: "clock", waiting: "clock" }[/** @type {string} */ (state)] ?? "clock";
+  const icon = { done: "check", failed: "circle-alert", sending: "upload", pausing: "clock", waiting: "clock" }[state] ?? "clock";
   return html`<li class=${state}>${h(Icon, { name: icon, small: true })}<bdi class="cut" title=${name}>${name}</bdi>
     <span class="what">${state === "sending" ? html`<progress max=${item.file.size || 1} value=${item.sent} aria-label=${name}></progress>` : state === "failed" ? html`<span class="wrong">${item.error}</span>` : state === "pausing" ? html`<span class="quiet">${item.error}</span>` : ""}</span>
     <span class="num quiet">${bytes(item.file.size)}</span>
@@ -77,9 +85,12 @@ function Row({ item, state }) {
 }
 
 /** What is left of the dialog when it is closed. */
-export function UploadPill() {
+function UploadPill() {
   ticks.value;
   const now = progress();
   if (!now.active) return null;
-  return html`<button class="pill-button num" onClick=${() => show(Upload, {})}>${h(Icon, { name: "upload", small: true })}${count(now.done)} of ${count(now.count)} uploaded</button>`;
+  return html`<button class="btn primary pill-button num" onClick=${askUpload}>${h(Icon, { name: "upload", small: true })}${count(now.done)} of ${count(now.count)} uploaded</button>`;
 }
+
+corner.value = UploadPill;
+addEventListener("beforeunload", (event) => progress().active && event.preventDefault());

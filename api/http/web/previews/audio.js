@@ -9,26 +9,29 @@ const BARS = 160;
 
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
-  /** @type {{current: HTMLAudioElement | null}} */
   const sound = useRef(null);
   const [levels, setLevels] = useState(/** @type {number[] | null} */ (null));
   const [played, setPlayed] = useState(0);
   useEffect(() => {
     let left = false;
-    if (asset.size <= LIMIT) peaks(asset, BARS).then((found) => left || setLevels(found), () => {});
+    if (asset.size <= LIMIT)
+      peaks(asset, BARS).then(
+        (found) => left || setLevels(found),
+        () => {},
+      );
     return () => void (left = true);
   }, [url]);
   const seek = (/** @type {MouseEvent} */ event) => {
-    const player = /** @type {HTMLAudioElement} */ (sound.current);
+    const player = sound.current;
     const area = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
     if (Number.isFinite(player.duration)) player.currentTime = ((event.clientX - area.left) / area.width) * player.duration;
   };
   const known = () => {
-    const { duration } = /** @type {HTMLAudioElement} */ (sound.current);
+    const { duration } = sound.current;
     if (Number.isFinite(duration)) measure?.(length(duration));
   };
   const moved = () => {
-    const player = /** @type {HTMLAudioElement} */ (sound.current);
+    const player = sound.current;
     setPlayed(player.currentTime / (player.duration || 1));
   };
   return html`<div class="viewer sound"><div class="wave-box" onClick=${seek}>${levels && h(Bars, { levels, played })}</div>

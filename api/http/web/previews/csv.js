@@ -7,7 +7,6 @@ const STEP = 500; // rows that are shown at once
 
 /** Split a text into rows of cells. @param {string} text @param {string} separator @returns {string[][]} */
 export function parse(text, separator) {
-  /** @type {string[][]} */
   const rows = [];
   /** @type {string[]} */
   let row = [];
@@ -46,6 +45,10 @@ export function Preview({ asset, url, fail }) {
   const numeric = head.map((_, k) => rows.slice(0, 50).every((row) => !row[k] || !Number.isNaN(Number(row[k]))));
   return html`<div class="viewer sheet-box" tabindex="0" role="group" aria-label="Table"><table class="sheet-table"><thead><tr><td></td>${head.map((cell, k) => html`<th key=${k} class=${numeric[k] ? "num" : ""}>${visible(cell)}</th>`)}</tr></thead>
     <tbody>${rows.slice(0, shown).map((row, k) => html`<tr key=${k}><th class="num">${count(k + 1)}</th>${row.map((cell, c) => html`<td key=${c} class=${numeric[c] ? "num" : ""}>${visible(cell)}</td>`)}</tr>`)}</tbody></table>
-    ${(rows.length > shown || !all) && to > 0 && html`<p class="more-text"><button class="btn" disabled=${busy} onClick=${() => (rows.length > shown ? setShown(shown + STEP) : more())}>Load more</button>
-      <span class="quiet num">${count(Math.min(shown, rows.length))} rows${all ? ` of ${count(rows.length)}` : `, ${bytes(to)} of ${bytes(asset.size)}`}</span></p>`}</div>`;
+    ${
+      (rows.length > shown || !all) &&
+      to > 0 &&
+      html`<p class="more-text"><button class="btn" disabled=${busy} onClick=${() => (rows.length > shown ? setShown(shown + STEP) : more())}>Load more</button>
+      <span class="quiet num">${count(Math.min(shown, rows.length))} rows${all ? ` of ${count(rows.length)}` : `, ${bytes(to)} of ${bytes(asset.size)}`}</span></p>`
+    }</div>`;
 }

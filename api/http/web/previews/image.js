@@ -1,7 +1,7 @@
 // A picture: fit, 100 %, and zoom to 800 % at the pointer by wheel, pinch, keys and double click.
 import { h, html, useEffect, useLayoutEffect, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
-import { Icon } from "../parts/icon.js";
+import { Icon } from "../parts/basic.js";
 
 const MOST = 8;
 const STEP = 1.25;
@@ -10,9 +10,7 @@ const STEP = 1.25;
 
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
-  /** @type {{current: HTMLImageElement | null}} */
   const image = useRef(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
   const zoom = useZoom(box, size);
@@ -33,7 +31,7 @@ export function Preview({ asset, url, fail, measure }) {
 /** The place of something that is zoomed and moved inside a box.
  * @param {{current: HTMLElement | null}} box @param {{width: number, height: number}} size */
 export function useZoom(box, size) {
-  const [view, setView] = useState(/** @type {View} */ ({ scale: 1, x: 0, y: 0 }));
+  const [view, setView] = useState({ scale: 1, x: 0, y: 0 });
   const fitted = useRef(true);
   const fitView = () => {
     const { clientWidth, clientHeight } = /** @type {HTMLElement} */ (box.current);
@@ -83,7 +81,6 @@ function usePointers(box, at, move) {
   acts.current = { at, move };
   useEffect(() => {
     const element = /** @type {HTMLElement} */ (box.current);
-    /** @type {Map<number, PointerEvent>} */
     const down = new Map();
     const inside = (/** @type {{clientX: number, clientY: number}} */ event) => {
       const area = element.getBoundingClientRect();
@@ -111,7 +108,12 @@ function usePointers(box, at, move) {
       down.set(event.pointerId, event);
     };
     const up = (/** @type {PointerEvent} */ event) => void down.delete(event.pointerId);
-    const all = /** @type {[string, any][]} */ ([["pointerdown", press], ["pointermove", moved], ["pointerup", up], ["pointercancel", up]]);
+    const all = /** @type {[string, any][]} */ ([
+      ["pointerdown", press],
+      ["pointermove", moved],
+      ["pointerup", up],
+      ["pointercancel", up],
+    ]);
     element.addEventListener("wheel", wheel, { passive: false });
     for (const [name, listener] of all) element.addEventListener(name, listener);
     return () => {

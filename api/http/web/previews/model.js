@@ -6,14 +6,12 @@ import { html, useEffect, useRef, useState } from "../core/html.js";
 
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
-  /** @type {{current: any}} */
   const scene = useRef(null);
   const [wire, setWire] = useState(false);
   useEffect(() => {
     const abort = new AbortController();
-    const element = /** @type {HTMLElement} */ (box.current);
+    const element = box.current;
     open(asset, url, element, abort.signal).then(
       (made) => {
         if (abort.signal.aborted) return made.close();
@@ -32,11 +30,11 @@ export function Preview({ asset, url, fail, measure }) {
     <div class="zoom-bar"><button class="btn small" aria-pressed=${wire} onClick=${() => setWire(!wire)}>Wireframe</button><button class="btn small" onClick=${() => scene.current?.reset()}>Reset</button></div></div>`;
 }
 
-/** @param {import("../core/types").Asset} asset @param {string} url @param {HTMLElement} element @param {AbortSignal} signal */
+/** @param {Asset} asset @param {string} url @param {HTMLElement} element @param {AbortSignal} signal */
 async function open(asset, url, element, signal) {
-  const three = /** @type {any} */ (await import("../vendor/three.mjs"));
+  const three = await import("../vendor/three.mjs");
   three.setConsoleFunction(() => {}); // what is wrong with a file is said on the page
-  const { OrbitControls } = /** @type {any} */ (await import("../vendor/three/controls/OrbitControls.js"));
+  const { OrbitControls } = await import("../vendor/three/controls/OrbitControls.js");
   const body = await (await send(url, { signal })).arrayBuffer();
   const object = /stl/.test(asset.content_type) ? await stl(three, body) : await glb(three, body);
   return stage(three, OrbitControls, object, element);
@@ -44,7 +42,7 @@ async function open(asset, url, element, signal) {
 
 /** @param {any} three @param {ArrayBuffer} body */
 async function stl(three, body) {
-  const { STLLoader } = /** @type {any} */ (await import("../vendor/three/loaders/STLLoader.js"));
+  const { STLLoader } = await import("../vendor/three/loaders/STLLoader.js");
   const geometry = new STLLoader().parse(body);
   geometry.computeVertexNormals(); // those of the file are often zero
   geometry.rotateX(-Math.PI / 2);

@@ -1,9 +1,9 @@
 // A content without a preview: its kind, and its first 512 bytes.
 import { send } from "../core/api.js";
-import { html, h, useEffect, useState } from "../core/html.js";
 import { bytes } from "../core/format.js";
+import { h, html, useEffect, useState } from "../core/html.js";
 import { download } from "../parts/actions.js";
-import { Icon } from "../parts/icon.js";
+import { Icon } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
 const SHOWN = 512;
@@ -21,7 +21,13 @@ export function Preview({ asset, url }) {
   const [body, setBody] = useState(new Uint8Array());
   useEffect(() => {
     const abort = new AbortController();
-    if (asset.get_url && asset.size) send(url, { headers: { Range: `bytes=0-${SHOWN - 1}` }, signal: abort.signal }).then((response) => response.arrayBuffer()).then((got) => setBody(new Uint8Array(got).subarray(0, SHOWN)), () => {});
+    if (asset.get_url && asset.size)
+      send(url, { headers: { Range: `bytes=0-${SHOWN - 1}` }, signal: abort.signal })
+        .then((response) => response.arrayBuffer())
+        .then(
+          (got) => setBody(new Uint8Array(got).subarray(0, SHOWN)),
+          () => {},
+        );
     return () => abort.abort();
   }, [url]);
   const rows = Array.from({ length: Math.ceil(body.length / WIDTH) }, (_, k) => line(body.subarray(k * WIDTH, (k + 1) * WIDTH), k * WIDTH));

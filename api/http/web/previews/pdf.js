@@ -8,15 +8,17 @@ export function Preview({ asset, url, fail }) {
   useEffect(() => {
     const abort = new AbortController();
     let made = "";
-    send(url, { signal: abort.signal }).then((response) => response.arrayBuffer()).then(
-      (body) => {
-        const begins = new TextDecoder("latin1").decode(body.slice(0, 1024));
-        if (!begins.includes("%PDF-")) return fail("No preview: this is not a PDF.");
-        made = URL.createObjectURL(new Blob([body], { type: "application/pdf" }));
-        setAddress(made);
-      },
-      (error) => abort.signal.aborted || fail(error.message),
-    );
+    send(url, { signal: abort.signal })
+      .then((response) => response.arrayBuffer())
+      .then(
+        (body) => {
+          const begins = new TextDecoder("latin1").decode(body.slice(0, 1024));
+          if (!begins.includes("%PDF-")) return fail("No preview: this is not a PDF.");
+          made = URL.createObjectURL(new Blob([body], { type: "application/pdf" }));
+          setAddress(made);
+        },
+        (error) => abort.signal.aborted || fail(error.message),
+      );
     return () => {
       abort.abort();
       if (made) URL.revokeObjectURL(made);

@@ -1,24 +1,30 @@
 // The preview of a content, chosen by its media type. Each kind is loaded when it is first needed.
 import { bytes, group } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
+import { h, html, useState } from "../core/html.js";
 import { download } from "../parts/actions.js";
-import { Icon } from "../parts/icon.js";
-import { Skeleton } from "../parts/notice.js";
+import { Icon, lazy } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
-/** @typedef {import("../core/types").Asset} Asset */
 /** @typedef {{asset: Asset, url: string, fail: (why?: string) => void, measure?: (text: string) => void}} PreviewProperties
  * url: of the bytes; fail: shows a download instead; measure: tells "2048 × 1536" */
 
-const MODULES = {
-  image: () => import("./image.js"), video: () => import("./video.js"), audio: () => import("./audio.js"),
-  text: () => import("./text.js"), json: () => import("./json.js"), csv: () => import("./csv.js"),
-  pdf: () => import("./pdf.js"), model: () => import("./model.js"), none: () => import("./none.js"),
+/** @param {() => Promise<{Preview: (properties: PreviewProperties) => any}>} load */
+const view = (load) => lazy(async () => (await load()).Preview);
+const VIEWS = {
+  image: view(() => import("./image.js")),
+  video: view(() => import("./video.js")),
+  audio: view(() => import("./audio.js")),
+  text: view(() => import("./text.js")),
+  json: view(() => import("./json.js")),
+  csv: view(() => import("./csv.js")),
+  pdf: view(() => import("./pdf.js")),
+  model: view(() => import("./model.js")),
+  none: view(() => import("./none.js")),
 };
 const LIMITS = /** @type {Record<string, number>} */ ({ image: 50e6, json: 2e6, csv: 20e6, pdf: 50e6, model: 50e6 });
 const UNSHOWN = /^image\/(tiff|x-|vnd|heic|heif|jxl|jp2)/;
 
-/** Which preview a content gets. @param {Asset} asset @returns {keyof typeof MODULES} */
+/** Which preview a content gets. @param {Asset} asset @returns {keyof typeof VIEWS} */
 export function kindOf(asset) {
   const type = asset.content_type.split(";")[0];
   const kind = group(type);
@@ -35,20 +41,11 @@ export function kindOf(asset) {
 
 /** @param {{asset: Asset, version?: number, measure?: (text: string) => void}} properties */
 export function Preview({ asset, version, measure }) {
-  const kind = kindOf(asset);
   const url = version ? `${asset.get_url}?version=${version}` : String(asset.get_url);
-  const [found, setFound] = useState(/** @type {any} */ (null));
-  const [failed, setFailed] = useState("");
-  useEffect(() => {
-    let left = false;
-    setFailed("");
-    MODULES[kind]().then((module) => left || setFound({ kind, View: module.Preview }));
-    return () => void (left = true);
-  }, [kind, url]);
-  const fail = (why = "No preview: the file is broken or of an unknown kind.") => setFailed(why);
-  if (failed) return h(Refused, { asset, why: failed });
-  if (found?.kind !== kind) return h(Skeleton, { lines: 6 });
-  return h(found.View, { key: url, asset, url, fail, measure });
+  const [failed, setFailed] = useState({ url: "", why: "" });
+  if (failed.url === url) return h(Refused, { asset, why: failed.why });
+  const fail = (why = "No preview: the file is broken or of an unknown kind.") => setFailed({ url, why });
+  return h(VIEWS[kindOf(asset)], { key: url, asset, url, fail, measure });
 }
 
 /** What is shown instead of a preview. @param {{asset: Asset, why: string}} properties */

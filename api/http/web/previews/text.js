@@ -1,7 +1,7 @@
 // A text: its first 256 KiB, with numbered lines, and more on demand. HTML is shown as its source.
+import { send } from "../core/api.js";
 import { bytes, visible } from "../core/format.js";
 import { html, useEffect, useState } from "../core/html.js";
-import { send } from "../core/api.js";
 
 const CHUNK = 262_144; // bytes of a range
 const LINE = 5_000; // characters of one line that are shown

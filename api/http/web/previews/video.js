@@ -3,10 +3,9 @@ import { html, useRef } from "../core/html.js";
 
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
-  /** @type {{current: HTMLVideoElement | null}} */
   const film = useRef(null);
   const known = () => {
-    const { videoWidth, videoHeight } = /** @type {HTMLVideoElement} */ (film.current);
+    const { videoWidth, videoHeight } = film.current;
     if (videoWidth) measure?.(`${videoWidth} × ${videoHeight}`);
   };
   return html`<div class="viewer film"><video ref=${film} src=${url} controls playsinline loop preload="metadata" aria-label=${asset.name}

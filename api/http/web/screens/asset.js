@@ -1,27 +1,19 @@
 // One asset at `/assets/{id}`: its preview, what made it, lineage, versions and what they changed.
-import { get } from "../core/api.js";
 import { count, day, time, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
+import { advance, beside } from "../core/pages.js";
 import { changed, go, place, setQuery } from "../core/route.js";
-import { style } from "../core/style.js";
-import { advance, beside } from "../core/trail.js";
+import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
+import { Icon, Name, Skeleton } from "../parts/basic.js";
 import { ContentChanges, FieldChanges } from "../parts/compare.js";
-import { Details, History, MadeBy, useHistory } from "../parts/details.js";
-import { Icon } from "../parts/icon.js";
+import { Details, Folder, History, MadeBy, useHistory } from "../parts/details.js";
 import { Flow, Graph, useLineage } from "../parts/lineage.js";
 import { Menu } from "../parts/menu.js";
-import { Skeleton } from "../parts/notice.js";
 import { Gone, Metadata, More, useAsset } from "../parts/panel.js";
 import { Seal } from "../parts/seal.js";
-import { Name } from "../parts/text.js";
 import { Preview } from "../previews/preview.js";
-
-await style("asset");
-
-/** @typedef {import("../core/types").Asset} Asset */
-/** @typedef {import("../core/types").LedgerEvent} LedgerEvent */
 
 const BYTES = new Set(["created", "content_replaced"]);
 
@@ -31,21 +23,16 @@ export function Screen({ id }) {
   const events = useHistory(id, asset?.version ?? 0);
   useEffect(() => void (document.title = `${asset ? visible(asset.name) : "Asset"} · Asset Ledger`), [asset?.name]);
   useKeys({ Escape: () => go("/"), z: undo });
-  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error })}${events && events.length > 0 && h(History, { events })}</div></main>`;
+  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error })}${events && events.length > 0 && html`<h2 class="vh">What is left of it</h2>${h(History, { events })}`}</div></main>`;
   if (!asset) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Skeleton, { lines: 8 })}</main>`;
   return h(Loaded, { key: id, asset, events });
 }
 
-/** The asset as it was at a version. @param {Asset} asset @param {number} version */
+/** The asset as it was at a version. @param {Asset} asset @param {number} version @returns {Asset | null} */
 function useVersion(asset, version) {
-  const [found, setFound] = useState(/** @type {Asset | null} */ (null));
-  useEffect(() => {
-    if (!version || version === asset.version) return setFound(asset);
-    const abort = new AbortController();
-    get(`/api/assets/${asset.id}`, { version }, { signal: abort.signal }).then(setFound, () => abort.signal.aborted || setFound(null));
-    return () => abort.abort();
-  }, [asset, version]);
-  return found;
+  const now = !version || version === asset.version;
+  const { value } = useGet(now ? "" : `/api/assets/${asset.id}`, { version });
+  return now ? asset : value;
 }
 
 /** @param {{asset: Asset, events: LedgerEvent[] | null}} properties */
@@ -53,9 +40,9 @@ function Loaded({ asset, events }) {
   const query = place.value.query;
   const version = Number(query.get("version")) || 0;
   const other = Number(query.get("with")) || 0;
-  const tab = other ? "compare" : query.get("tab") ?? "preview";
+  const tab = other ? "compare" : (query.get("tab") ?? "preview");
   const shown = useVersion(asset, version);
-  const { lineage, error } = useLineage(asset.id, asset.version, 2);
+  const { value: lineage, error } = useLineage(asset.id, asset.version, 2);
   const [measures, setMeasures] = useState("");
   const step = (/** @type {1 | -1} */ by) => () => {
     const next = advance(asset.id, by);
@@ -65,32 +52,29 @@ function Loaded({ asset, events }) {
   useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void navigator.clipboard?.writeText(asset.id), d: () => download(all), e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
   return html`<main class="main asset" id="main"><header class="head">
-      <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a>${h(Icon, { name: "chevron-right", small: true })}${h(FolderName, { id: asset.parent_id })}</nav>
+      <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a>${h(Icon, { name: "chevron-right", small: true })}${h(Folder, { id: asset.parent_id, kind: "cut" })}</nav>
       <div class="title"><button class="btn bare icon only-small" aria-label="Back" onClick=${() => history.back()}>${h(Icon, { name: "chevron-left" })}</button>
         <h1>${h(Name, { name: asset.name, tail: 12 })}</h1>${h(Versions, { asset, events, version })}
-        <div class="end">${[[-1, "Previous asset", "arrow-up"], [1, "Next asset", "arrow-down"]].map(([by, label, icon]) => html`<button key=${icon} class="btn bare icon wide-only" aria-label=${label} title=${label} disabled=${!beside(asset.id, /** @type {1 | -1} */ (by))} onClick=${step(/** @type {1 | -1} */ (by))}>${h(Icon, { name: String(icon) })}</button>`)}
-          ${asset.deleted_at ? html`<button class="btn" onClick=${() => restore(all)}>${h(Icon, { name: "undo-2" })}Restore</button>` : html`
+        <div class="end">${[
+          [-1, "Previous asset", "arrow-up"],
+          [1, "Next asset", "arrow-down"],
+        ].map(([by, label, icon]) => html`<button key=${icon} class="btn bare icon wide-only" aria-label=${label} title=${label} disabled=${!beside(asset.id, /** @type {1 | -1} */ (by))} onClick=${step(/** @type {1 | -1} */ (by))}>${h(Icon, { name: String(icon) })}</button>`)}
+          ${
+            asset.deleted_at
+              ? html`<button class="btn" onClick=${() => restore(all)}>${h(Icon, { name: "undo-2" })}Restore</button>`
+              : html`
           <button class="btn" aria-label="Download" onClick=${() => download(all)} disabled=${!asset.get_url}>${h(Icon, { name: "download" })}<span class="long">Download</span></button>
-          <button class="btn wide-only" onClick=${() => askTags(all)}>${h(Icon, { name: "tag" })}Tag</button><button class="btn wide-only" onClick=${() => askMove(all)}>${h(Icon, { name: "folder-input" })}Move</button>${h(More, { asset })}`}</div></div>
+          <button class="btn wide-only" onClick=${() => askTags(all)}>${h(Icon, { name: "tag" })}Tag</button><button class="btn wide-only" onClick=${() => askMove(all)}>${h(Icon, { name: "folder-input" })}Move</button>${h(More, { asset })}`
+          }</div></div>
       <nav class="tabrow" aria-label="Views">${link("preview", "Preview", 0)}${link("lineage", "Lineage", lineage ? lineage.nodes.length : 0)}
         ${other > 0 && html`<a href=${changed({})} aria-current="page">Version ${count(other)} compared</a>`}</nav></header>
     ${version > 0 && version !== asset.version && shown && html`<p class="past" role="status">${h(Icon, { name: "history", small: true })}Version ${count(version)}, as it was on ${day(shown.updated_at)}, ${time(shown.updated_at)}. <a class="link" href=${changed({ version: null })}>Show the latest</a></p>`}
-    <div class="asset-body"><div class="stage-box">${tab === "lineage" ? h(Graph, { lineage, error, root: asset.id })
-      : tab === "compare" ? h(Comparison, { asset, other, shown })
-      : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, version: shown.version === asset.version ? 0 : shown.version, measure: setMeasures })}</div>
+    <div class="asset-body"><div class="stage-box">${
+      tab === "lineage" ? h(Graph, { lineage, error, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, version: shown.version === asset.version ? 0 : shown.version, measure: setMeasures })
+    }</div>
       <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
         ${h(Details, { asset: shown ?? asset, measures })}${h(Metadata, { asset: shown ?? asset })}${h(SameBytes, { asset })}
         <div class="versions">${h(History, { events, current: version || asset.version, act: (n) => h(VersionLinks, { n, asset, events, version }) })}</div></aside></div></main>`;
-}
-
-/** @param {{id: string | null}} properties */
-function FolderName({ id }) {
-  const [name, setName] = useState("Home");
-  useEffect(() => {
-    if (id && /^[0-9a-f]{32}$/.test(id)) get(`/api/assets/${id}`).then((folder) => setName(folder.name), () => {});
-    else setName("Home");
-  }, [id]);
-  return html`<a class="cut" href=${`/?parent_id=${encodeURIComponent(id ?? "")}`}><bdi>${visible(name)}</bdi></a>`;
 }
 
 /** @param {{asset: Asset, events: LedgerEvent[] | null, version: number}} properties */
@@ -105,8 +89,11 @@ function Versions({ asset, events, version }) {
 function VersionLinks({ n, asset, events, version }) {
   const latest = version || asset.version;
   const bytes = events?.some((event) => event.version === n && BYTES.has(event.topic.split(".")[1]));
-  return html`<span class="version-links">${n !== latest && html`<a class="link" href=${changed({ version: n === asset.version ? null : n, with: null })}>${bytes ? "Show" : "Look"}</a>
-    <a class="link" href=${changed({ with: n, tab: null })}>Compare with v${latest}</a>`}</span>`;
+  return html`<span class="version-links">${
+    n !== latest &&
+    html`<a class="link" href=${changed({ version: n === asset.version ? null : n, with: null })}>${bytes ? "Show" : "Look"}</a>
+    <a class="link" href=${changed({ with: n, tab: null })}>Compare with v${latest}</a>`
+  }</span>`;
 }
 
 /** @param {{asset: Asset, other: number, shown: Asset | null}} properties */
@@ -120,11 +107,7 @@ function Comparison({ asset, other, shown }) {
 
 /** @param {{asset: Asset}} properties */
 function SameBytes({ asset }) {
-  const [others, setOthers] = useState(0);
-  useEffect(() => {
-    const abort = new AbortController();
-    if (asset.digest) get("/api/assets", { digest: asset.digest, page_size: 1, count: "exact" }, { signal: abort.signal }).then((answer) => setOthers(answer.count - 1), () => {});
-    return () => abort.abort();
-  }, [asset.digest]);
+  const { value } = useGet(asset.digest ? "/api/assets" : "", { digest: asset.digest, page_size: 1, count: "exact" });
+  const others = (value?.count ?? 1) - 1;
   return others > 0 && html`<section class="sec"><h3>Same bytes</h3><a class="link" href=${`/?digest=${encodeURIComponent(String(asset.digest))}`}>${count(others)} other ${others === 1 ? "asset has" : "assets have"} exactly these bytes</a></section>`;
 }

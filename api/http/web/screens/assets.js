@@ -1,12 +1,8 @@
 // Assets at `/`: everything that was recorded, newest first.
 import { h, html, useEffect } from "../core/html.js";
-import { style } from "../core/style.js";
+import { Copy, Icon } from "../parts/basic.js";
 import { Gallery } from "../parts/gallery.js";
-import { Icon } from "../parts/icon.js";
-import { Copy } from "../parts/text.js";
-import { askUpload } from "../parts/upload.js";
-
-await style("assets");
+import { askUpload } from "../parts/dropping.js";
 
 export function Screen() {
   useEffect(() => void (document.title = "Assets · Asset Ledger"), []);
@@ -19,5 +15,5 @@ function First() {
   return html`<div class="empty first">${h(Icon, { name: "images" })}<p class="title">No assets yet.</p>
     <p>Drop files here, or record one from a terminal:</p>
     <div class="command"><pre tabindex="0">${command}</pre>${h(Copy, { text: command, label: "Copy the command" })}</div>
-    <button class="btn primary" onClick=${() => askUpload([])}>${h(Icon, { name: "upload" })}Upload files</button></div>`;
+    <button class="btn primary" onClick=${askUpload}>${h(Icon, { name: "upload" })}Upload files</button></div>`;
 }

@@ -2,22 +2,17 @@
 import { bytes, counted, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
-import { style } from "../core/style.js";
-import { Empty, Skeleton } from "../parts/notice.js";
+import { Empty, Skeleton } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
-
-await style("job-lineage");
 
 const WIDTH = 160;
 const HEIGHT = 92;
 
-/** @typedef {{id: string, name: string | null, color: string, assets: import("../core/types").Asset[], bytes: number}} Node */
+/** @typedef {{id: string, name: string | null, color: string, assets: Asset[], bytes: number}} Node */
 
 /** Nodes and the number of sources between them. @param {import("../core/fold.js").State} state */
 function graphOf(state) {
-  /** @type {Map<string | null, Node>} */
   const nodes = new Map();
-  /** @type {Map<string, {from: string, to: string, n: number}>} */
   const edges = new Map();
   for (const asset of state.assets.values()) {
     if (!nodes.has(asset.node_id)) nodes.set(asset.node_id, { id: `n${nodes.size}`, name: asset.node_id, color: colorOf(nodes.size), assets: [], bytes: 0 });

@@ -1,54 +1,52 @@
 // One job: its numbers and proof, and the tabs Replay, Assets, Lineage, Events, Parameters, Compare.
-import { bytes, count, duration, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
-import { useJob } from "../core/job.js";
+import { address } from "../core/api.js";
+import { bytes, count, counted, duration, visible } from "../core/format.js";
+import { h, html, useEffect } from "../core/html.js";
+import { PROVEN, useJob } from "../core/job.js";
 import { ProofError } from "../core/proof.js";
-import { changed, place } from "../core/route.js";
-import { style } from "../core/style.js";
-import { show } from "../parts/dialog.js";
-import { Icon } from "../parts/icon.js";
-import { Empty, Failure, Skeleton } from "../parts/notice.js";
-import { useProof } from "../parts/seal.js";
-import { Status } from "../parts/status.js";
-import { ProofDialog } from "../parts/proof-dialog.js";
+import { changed, place, setQuery } from "../core/route.js";
+import { Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
+import { Menu } from "../parts/menu.js";
+import { show } from "../parts/over.js";
+import { ProofDialog, useProof } from "../parts/seal.js";
 
-await style("jobs");
-
-/** @typedef {import("../core/types").Job} Job */
 /** @typedef {import("../core/job.js").LiveJob} LiveJob */
+/** @typedef {import("../parts/seal.js").Verdict} Verdict */
 
-/** @type {{id: string, name: string, n?: (live: LiveJob) => number | undefined, load: () => Promise<any>}[]} */
+/** @typedef {{live: LiveJob, verdict: Verdict}} TabProperties */
+/** @typedef {{id: string, name: string, n?: (live: LiveJob) => number | undefined, View: (properties: TabProperties) => any}} Tab */
+
+const data = () => import("./job-data.js");
+/** @type {Verdict} */
+const LONG = { state: "unchecked", why: `Above ${count(PROVEN)} events the audit bundle has the proof.` };
+
+/** @type {Tab[]} */
 const TABS = [
-  { id: "replay", name: "Replay", load: () => import("./replay.js").then((module) => module.Replayed) },
-  { id: "assets", name: "Assets", n: (live) => live.job.value?.assets, load: () => import("./job-assets.js").then((module) => module.JobAssets) },
-  { id: "lineage", name: "Lineage", load: () => import("./job-lineage.js").then((module) => module.JobLineage) },
-  { id: "events", name: "Events", n: (live) => live.replay.value?.events.length, load: () => import("../parts/history.js").then((module) => module.JobEvents) },
-  { id: "parameters", name: "Parameters", load: () => import("./job-parameters.js").then((module) => module.Parameters) },
-  { id: "compare", name: "Compare", load: () => import("./compare.js").then((module) => module.Compare) },
+  { id: "replay", name: "Replay", View: lazy(async () => (await import("./replay.js")).Replayed) },
+  { id: "assets", name: "Assets", n: (live) => live.job.value?.assets, View: lazy(async () => (await data()).JobAssets) },
+  { id: "lineage", name: "Lineage", View: lazy(async () => (await import("./job-lineage.js")).JobLineage) },
+  { id: "events", name: "Events", n: (live) => live.replay.value?.events.length, View: lazy(async () => (await data()).JobEvents) },
+  { id: "parameters", name: "Parameters", View: lazy(async () => (await data()).Parameters) },
+  { id: "compare", name: "Compare", View: lazy(async () => (await import("./compare.js")).Compare) },
 ];
 
 /** @param {{id: string}} properties */
 export function Screen({ id }) {
-  const live = useJob(id);
+  const attempt = place.value.query.get("attempt") ?? "";
+  const live = useJob(id, attempt);
   const tab = TABS.find((each) => each.id === (place.value.query.get("tab") ?? "replay")) ?? TABS[0];
-  const [view, setView] = useState(/** @type {any} */ (null));
-  useEffect(() => {
-    let left = false;
-    tab.load().then((View) => left || setView({ View, tab }), () => left || setView({ failed: true, tab }));
-    return () => void (left = true);
-  }, [tab]);
   useEffect(() => void (document.title = `${visible(id)} · Jobs · Asset Ledger`), [id]);
   const { job, replay } = live;
   const events = (live.changes.value, replay.value?.events.length ?? 0);
   const finished = job.value?.status !== "running";
-  const [verdict, again] = useProof(replay.value && !live.wide && finished ? `${live.path}/proof` : "", [finished ? events : 0], (checked) => complete(live, checked));
+  const wide = events > PROVEN;
+  const provable = live.whole.value && !wide && finished;
+  const [verdict, again] = useProof(provable ? address(`${live.path}/proof`, { attempt }) : "", [finished ? events : 0], (checked) => complete(live, checked));
   if (live.error.value) return html`<main class="main" id="main"><h1 class="vh">${visible(id)}</h1>${h(Failure, { error: live.error.value, retry: () => live.load() })}</main>`;
   if (!job.value || !replay.value) return html`<main class="main" id="main"><h1 class="vh">${visible(id)}</h1>${h(Skeleton, { lines: 8 })}</main>`;
-  const shown = view?.tab === tab ? view : null;
-  return html`<main class="main" id="main">${h(Head, { job: job.value, live, tab, verdict, again, events })}
-    ${shown?.failed && h(Empty, { icon: "rotate-ccw", title: "The console was updated." }, html`<button class="btn primary" onClick=${() => location.reload()}>Reload</button>`)}
-    ${live.wide && html`<p class="part">This job has more events than a browser folds: the first ${count(events)} are shown. The tab Assets has all of its assets; the history has all events.</p>`}
-    ${shown?.View ? h(shown.View, { live, verdict, key: `${id} ${tab.id}` }) : !shown && h(Skeleton, { lines: 8 })}</main>`;
+  return html`<main class="main" id="main">${h(Head, { job: job.value, live, tab, verdict: wide ? LONG : verdict, again, events })}
+    ${!live.whole.value && html`<p class="part num" role="status">Reading the history: ${counted(events, "event")} so far.</p>`}
+    ${h(tab.View, { live, verdict, key: `${id} ${attempt} ${tab.id}` })}</main>`;
 }
 
 /** Every event that is shown is proven, and none is missing. @param {LiveJob} live @param {import("../core/trust.js").Trusted} checked */
@@ -56,6 +54,7 @@ function complete(live, checked) {
   const positions = new Set(checked.events.map((event) => event.position));
   const missing = live.replay.value?.events.find((event) => event.position <= checked.size && !positions.has(event.position));
   if (missing) throw new ProofError("completeness", `event ${missing.position} is shown, but not proven`);
+  if (live.attempt) return; // the numbers of its events go over all attempts
   checked.events.forEach((event, k) => {
     if (event.state.job_seq !== k + 1) throw new ProofError("completeness", `event ${k + 1} of the job is missing from the proof`);
   });
@@ -64,21 +63,32 @@ function complete(live, checked) {
 /** @param {{job: Job, live: LiveJob, tab: any, verdict: any, again: () => void, events: number}} properties */
 function Head({ job, live, tab, verdict, again, events }) {
   const bundle = () => show(ProofDialog, { job, verdict, again });
+  const shown = job.attempts.find(({ attempt }) => String(attempt) === live.attempt) ?? job;
   return html`<div class="head">
     <div class="crumb"><a href="/jobs">Jobs</a>${job.workflow_id && html`${h(Icon, { name: "chevron-right", small: true })}<a class="cut" href=${`/workflows/${encodeURIComponent(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>`}</div>
     <div class="title"><a class="btn bare icon only-small" href="/jobs" aria-label="Back to jobs">${h(Icon, { name: "chevron-left" })}</a>
-      <h1 class="cut" title=${visible(job.job_id)}><bdi>${visible(job.job_id)}</bdi></h1>${h(Status, { status: job.status })}
+      <h1 class="cut" title=${visible(job.job_id)}><bdi>${visible(job.job_id)}</bdi></h1>${h(Status, { status: shown.status })}
       <div class="end"><a class="btn wide" href=${changed({ tab: "compare", at: null })}>${h(Icon, { name: "git-compare" })}Compare</a>
         <button class="btn wide" onClick=${bundle}>${h(Icon, { name: "package" })}Audit bundle</button></div></div>
-    <div class="stats num">${job.started_at && html`<span><b>${duration(spent(job))}</b></span>`}
-      <span><b>${count(events)}${live.wide ? "+" : ""}</b> events</span><span><b>${count(job.assets)}</b> assets</span>
+    <div class="stats num">${shown.started_at && html`<span><b>${duration(spent(shown))}</b></span>`}
+      <span><b>${count(events)}</b> events</span><span><b>${count(job.assets)}</b> assets</span>
       <span class="wide"><b>${bytes(job.bytes)}</b></span><span class="wide">positions <b>${count(job.first_position)}</b> to <b>${count(job.last_position)}</b></span>
-      ${job.attempt !== undefined && job.attempt > 1 && html`<span>attempt <b>${count(job.attempt)}</b></span>`}${h(Proven, { verdict, events, open: bundle })}</div>
-    <nav class="tabrow" aria-label="Job">${TABS.map((each) => html`<a key=${each.id} href=${changed({ tab: each.id === "replay" ? null : each.id })} aria-current=${each === tab ? "page" : undefined}>${each.name}
-      ${each.n && html`<span class="n num">${count(each.n(live) ?? 0)}</span>`}</a>`)}</nav></div>`;
+      ${job.attempts.length > 1 && h(Attempts, { job, attempt: live.attempt })}${h(Proven, { verdict, events, open: bundle })}</div>
+    <nav class="tabrow" aria-label="Job">${TABS.map(
+      (each) => html`<a key=${each.id} href=${changed({ tab: each.id === "replay" ? null : each.id })} aria-current=${each === tab ? "page" : undefined}>${each.name}
+      ${each.n && html`<span class="n num">${count(each.n(live) ?? 0)}</span>`}</a>`,
+    )}</nav></div>`;
 }
 
-/** Milliseconds from the start to the end, or to now. @param {Job} job */
+/** Which attempt is shown. @param {{job: Job, attempt: string}} properties */
+function Attempts({ job, attempt }) {
+  const item = (/** @type {string} */ value, /** @type {string} */ label, end = "") => ({ label, end, checked: attempt === value || undefined, act: () => setQuery({ attempt: value, at: null }) });
+  const items = job.attempts.map((each) => item(String(each.attempt), `Attempt ${count(each.attempt)}`, each.status));
+  const label = attempt ? `Attempt ${attempt} of ${count(job.attempt)}` : `All ${counted(job.attempts.length, "attempt")}`;
+  return h(Menu, { name: "Attempt", kind: "btn bare small num", start: true, label: html`${label}${h(Icon, { name: "chevron-down", small: true })}`, items: [item("", "All attempts"), ...items] });
+}
+
+/** Milliseconds from the start to the end, or to now. @param {Job | Attempt} job */
 export function spent(job) {
   const end = job.finished_at ? Date.parse(job.finished_at) : Date.now();
   return Math.max(0, end - Date.parse(job.started_at ?? ""));

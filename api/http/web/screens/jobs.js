@@ -4,41 +4,42 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { style } from "../core/style.js";
-import { Icon } from "../parts/icon.js";
-import { Empty, Failure, Skeleton } from "../parts/notice.js";
-import { Status } from "../parts/status.js";
+import { Empty, Failure, Icon, Skeleton, Status, Time } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
-import { Time } from "../parts/text.js";
 import { Face } from "../parts/tile.js";
 import { spent } from "./job.js";
 
-await style("jobs");
-
-/** @typedef {import("../core/types").Job} Job */
-
-const STATUSES = [["", "All"], ["running", "Running"], ["failed", "Failed"], ["completed", "Completed"], ["untracked", "Untracked"]];
+const STATUSES = [
+  ["", "All"],
+  ["running", "Running"],
+  ["failed", "Failed"],
+  ["completed", "Completed"],
+  ["untracked", "Untracked"],
+];
 
 export function Screen() {
   const query = place.value.query;
   const [status, workflow, sort] = [query.get("status") ?? "", query.get("workflow_id") ?? "", query.get("sort") ?? "-created_at"];
+  const prefix = query.get("q") ?? "";
   const [turn, setTurn] = useState(0);
-  const list = useRows("/api/jobs", { status, workflow_id: workflow, sort, page_size: 50 }, "jobs", turn);
+  const list = useRows("/api/jobs", { status, workflow_id: workflow, query: prefix, sort, preview: 4, count: "status", page_size: 50 }, "jobs", turn);
+  const counts = list.first?.counts;
   const news = useNews(turn);
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
   useEffect(() => void (document.title = "Jobs · Asset Ledger"), []);
   const pick = (/** @type {string} */ id) => setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked.slice(-1), id]);
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
-      ${news > 0 && html`<button class="fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}
+      ${news > 0 && html`<button class="btn primary small fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}
       ${workflow && html`<span class="chip"><span class="k">workflow</span><bdi class="cut">${visible(workflow)}</bdi><button aria-label="Remove the filter" onClick=${() => setQuery({ workflow_id: null })}>${h(Icon, { name: "x", small: true })}</button></span>`}
+      <input class="input" type="search" aria-label="Jobs whose ids begin with" placeholder="Id begins with" value=${prefix} onChange=${(/** @type {any} */ event) => setQuery({ q: event.target.value || null })} />
       <button class="btn bare" onClick=${() => setQuery({ sort: sort === "created_at" ? null : "created_at" })}>${h(Icon, { name: "arrow-up-down", small: true })}${sort === "created_at" ? "Oldest" : "Newest"}</button>
-      <div class="seg" role="group" aria-label="Status">${STATUSES.map(([value, name]) => html`<button key=${value} aria-pressed=${status === value} onClick=${() => setQuery({ status: value })}>${name}</button>`)}</div></div>
-    <div class="scroll">${h(Body, { list, picked, pick, filtered: Boolean(status || workflow) })}</div></main>`;
+      <div class="seg" role="group" aria-label="Status">${STATUSES.map(([value, name]) => html`<button key=${value} aria-pressed=${status === value} onClick=${() => setQuery({ status: value })}>${name}${value && counts ? html` <span class="quiet num">${count(counts[value] ?? 0)}</span>` : ""}</button>`)}</div></div>
+    <div class="scroll">${h(Body, { list, picked, pick, sort, filtered: Boolean(status || workflow || prefix) })}</div></main>`;
 }
 
-/** @param {{list: any, picked: string[], pick: (id: string) => void, filtered: boolean}} properties */
-function Body({ list, picked, pick, filtered }) {
+/** @param {{list: any, picked: string[], pick: (id: string) => void, sort: string, filtered: boolean}} properties */
+function Body({ list, picked, pick, sort, filtered }) {
   if (list.error) return h(Failure, { error: list.error, retry: list.retry });
   if (!list.ready) return h(Skeleton, { lines: 10 });
   if (!list.rows.length && filtered) return h(Empty, { icon: "layers", title: "Nothing matches these filters." }, html`<a class="link" href="/jobs">Clear filters</a>`);
@@ -48,13 +49,13 @@ function Body({ list, picked, pick, filtered }) {
     { name: "Status", cell: (/** @type {Job} */ job) => h(Status, { status: job.status }) },
     { name: "Workflow", opt: true, cell: (/** @type {Job} */ job) => job.workflow_id && html`<a class="link" href=${`/workflows/${encodeURIComponent(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>` },
     { name: "Pictures", opt: true, cell: (/** @type {Job} */ job) => h(Pictures, { job }) },
-    { name: "Assets", n: true, cell: (/** @type {Job} */ job) => count(job.assets) },
-    { name: "Bytes", n: true, opt: true, cell: (/** @type {Job} */ job) => bytes(job.bytes) },
-    { name: "Duration", n: true, opt: true, cell: (/** @type {Job} */ job) => (job.started_at && (job.finished_at || job.status === "running") ? duration(spent(job)) : "") },
+    { name: "Assets", n: true, sort: "-assets", cell: (/** @type {Job} */ job) => count(job.assets) },
+    { name: "Bytes", n: true, opt: true, sort: "-bytes", cell: (/** @type {Job} */ job) => bytes(job.bytes) },
+    { name: "Duration", n: true, opt: true, sort: "-duration", cell: (/** @type {Job} */ job) => (job.started_at && (job.finished_at || job.status === "running") ? duration(spent(job)) : "") },
     { name: "Started", n: true, opt: true, cell: (/** @type {Job} */ job) => job.started_at && h(Time, { at: job.started_at, form: "ago" }) },
     { name: "Compare", n: true, opt: true, cell: (/** @type {Job} */ job) => html`<input type="checkbox" aria-label=${`Compare ${job.job_id}`} checked=${picked.includes(job.job_id)} onChange=${() => pick(job.job_id)} />` },
   ];
-  return h(Table, { columns, rows: list.rows, keyOf: (job) => job.job_id, more: list.more, label: "Jobs" });
+  return h(Table, { columns, rows: list.rows, keyOf: (job) => job.job_id, sorted: sort, sort: (key) => setQuery({ sort: key === sort ? null : key }), more: list.more, label: "Jobs" });
 }
 
 /** @param {{job: Job}} properties */
@@ -65,17 +66,16 @@ function Named({ job }) {
 
 /** Its newest four pictures. @param {{job: Job}} properties */
 function Pictures({ job }) {
-  const list = useRows(job.assets ? `/api/jobs/${encodeURIComponent(job.job_id)}/assets` : "", { content_type: "image/", page_size: 4, sort: "-created_at" }, "assets");
-  return html`<div class="thumbs">${list.rows.map((/** @type {any} */ asset) => h(Face, { key: asset.id, asset, width: 42, plain: true }))}</div>`;
+  return html`<div class="thumbs">${job.preview?.map((url) => h(Face, { key: url, asset: /** @type {any} */ ({ id: url, version: 1, thumb_url: url, content_type: "image/" }), width: 42, plain: true }))}</div>`;
 }
 
 /** How many jobs started or ended since. @param {number} turn */
 function useNews(turn) {
-  const [ids, setIds] = useState(/** @type {Set<string>} */ (new Set()));
+  const [ids, setIds] = useState(new Set());
   useEffect(() => {
     setIds(new Set());
     return onEvents((events) => {
-      const changed = (events ?? []).filter((event) => event.topic.startsWith("job.") && event.job_id).map((event) => /** @type {string} */ (event.job_id));
+      const changed = (events ?? []).filter((event) => event.topic.startsWith("job.") && event.job_id).map((event) => event.job_id);
       if (changed.length) setIds((old) => new Set([...old, ...changed]));
     });
   }, [turn]);

@@ -5,23 +5,18 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { can } from "../core/session.js";
-import { style } from "../core/style.js";
 import { trust } from "../core/trust.js";
-import { Confirm, show } from "../parts/dialog.js";
+import { Copy, Failure, Icon, Skeleton } from "../parts/basic.js";
+import { Confirm } from "../parts/dialog.js";
 import { columnsOf } from "../parts/history.js";
-import { Icon } from "../parts/icon.js";
-import { Failure, Skeleton } from "../parts/notice.js";
+import { show, toast } from "../parts/over.js";
 import { Table } from "../parts/table.js";
-import { Copy } from "../parts/text.js";
-import { toast } from "../parts/toast.js";
-
-await style("jobs");
 
 export function Screen() {
   useEffect(() => void (document.title = "Ledger · Asset Ledger"), []);
   return html`<main class="main" id="main"><div class="pagehead"><h1>Ledger</h1></div><div class="scroll">
     <div class="cards">${can("audit") && h(Tree, {})}${can("admin") && h(Tables, {})}${h(Server, {})}</div>
-    ${can("audit") ? h(Events, {}) : html`<p class="part">Your token does not have the scope <span class="mono">audit</span>. Ask for one: <span class="mono">asset-ledger token create --scope audit</span></p>`}</div></main>`;
+    ${h(Events, {})}</div></main>`;
 }
 
 /** Ask now, and again after `ms`; errors are kept. @template T @param {() => Promise<T>} ask @param {number} ms
@@ -31,7 +26,11 @@ function useAsked(ask, ms) {
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     let left = false;
-    const once = () => ask().then((value) => left || setState({ value, error: null }), (error) => left || setState((old) => ({ ...old, error })));
+    const once = () =>
+      ask().then(
+        (value) => left || setState({ value, error: null }),
+        (error) => left || setState((old) => ({ ...old, error })),
+      );
     once();
     const timer = ms ? setInterval(() => document.hidden || once(), ms) : 0;
     return () => {
@@ -54,35 +53,49 @@ async function checkNow() {
 function Tree() {
   const { value, error, again } = useAsked(checkNow, 0);
   return html`<section class="box"><h2>${h(Icon, { name: "stamp" })}Tree<span class="end"><button class="btn bare small icon" aria-label="Check again" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}</button></span></h2>
-    ${error ? html`<p class="okline bad">${h(Icon, { name: "shield-alert", small: true })}${/** @type {Error} */ (error).message}</p>` : !value ? h(Skeleton, { lines: 3 }) : html`
+    ${
+      error
+        ? html`<p class="okline bad">${h(Icon, { name: "shield-alert", small: true })}${/** @type {Error} */ (error).message}</p>`
+        : !value
+          ? h(Skeleton, { lines: 3 })
+          : html`
     <p class="big num">${counted(Math.max(value.checked.size, head.value), "event")}</p>
     <p class="okline">${h(Icon, { name: "shield-check", small: true })}${value.checked.grew ? `${value.checked.grew.size === value.checked.size ? "unchanged" : `grew from ${count(value.checked.grew.size)}`}, seen ${time(value.checked.grew.seen)}` : "signature holds; kept by this browser from now on"}</p>
     <dl class="details"><dt>Root</dt><dd><span class="mono">${short(value.checked.root)}</span>${h(Copy, { text: value.checked.root, label: "Copy the root" })}</dd>
       <dt>Key</dt><dd><span class="mono">${short(value.checked.key.split("+").slice(1).join("+"))}</span>${h(Copy, { text: value.checked.key, label: "Copy the key" })}</dd>
-      <dt>Checkpoint</dt><dd>of ${counted(value.checked.size, "event")}${h(Copy, { text: value.note, label: "Copy the checkpoint" })}</dd></dl>`}</section>`;
+      <dt>Checkpoint</dt><dd>of ${counted(value.checked.size, "event")}${h(Copy, { text: value.note, label: "Copy the checkpoint" })}</dd></dl>`
+    }</section>`;
 }
 
 function Tables() {
   const [fast, setFast] = useState(false);
-  const { value, error, again } = useAsked(async () => {
-    const state = await get("/api/projections");
-    setFast(Boolean(state.building));
-    return state;
-  }, fast ? 500 : 3000);
+  const { value, error, again } = useAsked(
+    async () => {
+      const state = await get("/api/projections");
+      setFast(Boolean(state.building));
+      return state;
+    },
+    fast ? 500 : 3000,
+  );
   const act = (/** @type {string} */ what, /** @type {any} */ body) => write("POST", `/api/projections/${what}`, body).then(again, (failed) => toast(failed.message, { bad: true }));
-  const rebuild = (/** @type {boolean} */ dry) => show(Confirm, { title: dry ? "Compare the tables with the events?" : "Make the tables anew?", action: dry ? "Compare" : "Rebuild", act: () => act("rebuild", { dry_run: dry }), children: html`<p>They are made from ${counted(head.value || value.serving.position, "event")}. Reads and writes go on.</p>` });
+  const rebuild = (/** @type {boolean} */ dry) =>
+    show(Confirm, { title: dry ? "Compare the tables with the events?" : "Make the tables anew?", action: dry ? "Compare" : "Rebuild", act: () => act("rebuild", { dry_run: dry }), children: html`<p>They are made from ${counted(head.value || value.serving.position, "event")}. Reads and writes go on.</p>` });
   if (error && !value) return html`<section class="box"><h2>Tables</h2>${h(Failure, { error, retry: again })}</section>`;
   if (!value) return html`<section class="box"><h2>Tables</h2>${h(Skeleton, { lines: 3 })}</section>`;
   const { serving, building, previous, last } = value;
   return html`<section class="box"><h2>${h(Icon, { name: "table-2" })}Tables<span class="end num">${serving.state}, ${counted(serving.lag, "event")} behind</span></h2>
     <p class="big num">generation ${count(serving.generation)}</p>
     ${serving.error && html`<p class="okline bad">${h(Icon, { name: "triangle-alert", small: true })}${serving.error}</p>`}
-    <dl class="details">${Object.entries(serving.rows).map(([name, n]) => html`<dt key=${name}>${name}</dt><dd class="num">${counted(/** @type {number} */ (n), "row")}</dd>`)}</dl>
+    <dl class="details">${Object.entries(serving.rows).map(([name, n]) => html`<dt key=${name}>${name}</dt><dd class="num">${counted(n, "row")}</dd>`)}</dl>
     ${building && h(Building, { building })}
     ${!building && last && html`<p class=${last.error ? "okline bad" : "okline"}>${h(Icon, { name: last.error ? "circle-x" : "circle-check", small: true })}${ended(last)}</p>`}
-    <div class="acts">${building ? html`<button class="btn" onClick=${() => act("cancel", {})}>Cancel</button>` : html`
+    <div class="acts">${
+      building
+        ? html`<button class="btn" onClick=${() => act("cancel", {})}>Cancel</button>`
+        : html`
       <button class="btn" onClick=${() => rebuild(false)}>Rebuild</button><button class="btn" onClick=${() => rebuild(true)}>Dry run</button>
-      ${previous?.usable && html`<button class="btn" onClick=${() => act("rollback", {})}>Back to ${count(previous.generation)}</button>`}`}</div></section>`;
+      ${previous?.usable && html`<button class="btn" onClick=${() => act("rollback", {})}>Back to ${count(previous.generation)}</button>`}`
+    }</div></section>`;
 }
 
 /** @param {any} last */
@@ -101,7 +114,7 @@ function Building({ building }) {
 }
 
 function Server() {
-  const { value } = useAsked(async () => (await fetchReady()), 5000);
+  const { value } = useAsked(async () => await fetchReady(), 5000);
   if (!value) return html`<section class="box"><h2>Server</h2>${h(Skeleton, { lines: 3 })}</section>`;
   const disk = value.parts.find((/** @type {any} */ part) => part.free_bytes !== undefined);
   return html`<section class="box"><h2>${h(Icon, { name: "server" })}Server</h2><p class="big">${value.ready ? "Ready" : "Not ready"}</p>
@@ -124,13 +137,16 @@ const KEPT = 500;
 
 /** The newest events first, live until paused. */
 function Events() {
-  const [events, setEvents] = useState(/** @type {import("../core/types").LedgerEvent[]} */ ([]));
+  const [events, setEvents] = useState(/** @type {LedgerEvent[]} */ ([]));
   const topic = place.value.query.get("topic") ?? "";
   const paused = place.value.query.has("paused");
   useEffect(() => {
     let left = false;
     const abort = new AbortController();
-    load(topic, abort.signal).then((found) => left || setEvents(found), () => {});
+    load(topic, abort.signal).then(
+      (found) => left || setEvents(found),
+      () => {},
+    );
     const stop = onEvents((news) => {
       const wanted = (news ?? []).filter((event) => !topic || event.topic === topic);
       if (!paused && wanted.length) setEvents((old) => [...wanted.filter((event) => event.position > (old[0]?.position ?? 0)).reverse(), ...old].slice(0, KEPT));
@@ -149,8 +165,6 @@ function Events() {
 
 /** @param {string} topic @param {AbortSignal} signal */
 async function load(topic, signal) {
-  const note = await (await send("/api/log/checkpoint", { signal })).text();
-  const size = Number(note.split("\n")[1]);
-  const answer = await get("/api/events", { after: Math.max(0, size - (topic ? 20_000 : 100)), limit: topic ? 1000 : 100, topic, all: can("admin") || undefined }, { signal });
-  return answer.events.reverse().slice(0, KEPT);
+  const answer = await get("/api/events", { order: "desc", limit: 100, topic, all: can("admin") || undefined }, { signal });
+  return answer.events;
 }

@@ -1,35 +1,38 @@
 // Replay: what a job did, event by event. Lanes by node, a playhead, the state at that event.
-import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
 import { sums, timeOf } from "../core/fold.js";
+import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
 import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
-import { axis, lanesOf, places, stacks } from "../core/lanes.js";
+import { axis, lanesOf, nearest, places, stacks, thin } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
-import { style } from "../core/style.js";
-import { Icon } from "../parts/icon.js";
-import { Face } from "../parts/tile.js";
+import { Icon } from "../parts/basic.js";
 import { Scrubber } from "../parts/scrubber.js";
-import { Side } from "./state.js";
-
-await style("replay");
+import { Face } from "../parts/tile.js";
+import { Side, TOPICS } from "./state.js";
 
 /** @typedef {import("../core/lanes.js").Lane} Lane */
 /** @typedef {import("../core/lanes.js").Mark} Mark */
 
+/** @type {string[]} */
+const NONE = [];
 const SPEEDS = [1, 2, 4, 8, 16, 32, 64];
 
 /** The playhead: the number of events up to it. It follows a running job until it is moved.
  * @param {import("../core/fold.js").Replay} replay */
 function usePlayhead(replay) {
-  const asked = place.value.query.get("at");
   const total = replay.events.length;
-  const at = asked === null ? total : Math.max(1, replay.upto(Number(asked)));
+  const here = () => {
+    const asked = place.value.query.get("at");
+    return asked === null ? replay.events.length : Math.max(1, replay.upto(Number(asked)));
+  };
+  const at = here();
   const [playing, setPlaying] = useState(false);
   const [speed, setSpeed] = useState(8);
   const move = (/** @type {number} */ n) => {
     const to = Math.max(1, Math.min(n, total));
     setQuery({ at: to === total ? null : replay.events[to - 1].position }, { replace: true });
   };
+  const step = (/** @type {number} */ by) => move(here() + by); // not `at`: keys may come faster than frames
   useEffect(() => {
     if (!playing) return;
     if (at >= total) return setPlaying(false);
@@ -44,7 +47,7 @@ function usePlayhead(replay) {
     setPlaying(!playing);
   };
   const faster = (/** @type {number} */ by) => setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(speed) + by))]);
-  return { at, total, move, playing, play, speed, faster };
+  return { at, total, move, step, playing, play, speed, faster };
 }
 
 /** @param {{live: import("../core/job.js").LiveJob, verdict: any}} properties */
@@ -53,30 +56,40 @@ export function Replayed({ live, verdict }) {
   const head = usePlayhead(replay);
   const byTime = place.value.query.get("scale") !== "order";
   const [open, setOpen] = useState(false);
-  const xs = useMemo(() => places(replay.events, byTime), [replay, head.total, byTime]);
-  const lanes = useMemo(() => lanesOf(replay.events, xs, replay.userId), [replay, xs]);
+  const scales = useMemo(() => places(replay.events, byTime), [replay, head.total, byTime]);
+  const lanes = useMemo(() => lanesOf(replay.events, scales, replay.userId), [replay, scales]);
+  const { xs } = scales;
   const scale = (/** @type {boolean} */ order) => setQuery({ scale: order ? "order" : null }, { replace: true });
   const { at, move } = head;
-  useKeys({
-    " ": head.play, ArrowRight: () => move(at + 1), ArrowLeft: () => move(at - 1), "Shift+ArrowRight": () => move(at + 10),
-    "Shift+ArrowLeft": () => move(at - 10), Home: () => move(1), End: () => move(head.total),
-    ",": () => head.faster(-1), ".": () => head.faster(1), o: () => scale(byTime),
-  }, [at, head.total, byTime, head.playing, head.speed]);
+  useKeys(
+    {
+      " ": head.play,
+      ArrowRight: () => head.step(1),
+      ArrowLeft: () => head.step(-1),
+      "Shift+ArrowRight": () => head.step(10),
+      "Shift+ArrowLeft": () => head.step(-10),
+      Home: () => move(1),
+      End: () => move(head.total),
+      ",": () => head.faster(-1),
+      ".": () => head.faster(1),
+      o: () => scale(byTime),
+    },
+    [at, head.total, byTime, head.playing, head.speed],
+  );
   if (!head.total) return html`<p class="quiet">This job has no events.</p>`;
   const state = replay.at(at);
   const now = replay.events[at - 1];
   const sum = sums(state);
   return html`<div class="replay">
-    ${h(Lanes, { lanes, xs, replay, at, byTime, scale, move, sum })}
+    ${h(Lanes, { lanes, scales, replay, at, byTime, scale, move, sum })}
     <div class="nowbar">${h(NowBar, { state, now, made: sum.assets, open: () => setOpen(!open), isOpen: open })}</div>
-    ${h(Transport, { head, xs, lanes, replay })}</div>
+    ${h(Transport, { head, xs, replay })}</div>
     ${h(Side, { state, sum, now, lanes, replay, at, move, verdict, open })}`;
 }
 
-/** @param {{lanes: Lane[], xs: number[], replay: import("../core/fold.js").Replay, at: number, byTime: boolean,
+/** @param {{lanes: Lane[], scales: ReturnType<typeof places>, replay: import("../core/fold.js").Replay, at: number, byTime: boolean,
  *   scale: (order: boolean) => void, move: (n: number) => void, sum: any}} properties */
-function Lanes({ lanes, xs, replay, at, byTime, scale, move, sum }) {
-  /** @type {{current: HTMLElement | null}} */
+function Lanes({ lanes, scales: { xs, begin, span }, replay, at, byTime, scale, move, sum }) {
   const box = useRef(null);
   const [width, setWidth] = useState(700);
   useEffect(() => {
@@ -86,70 +99,80 @@ function Lanes({ lanes, xs, replay, at, byTime, scale, move, sum }) {
     return () => watch.disconnect();
   }, []);
   const now = replay.events[at - 1];
-  const begin = timeOf(replay.events[0]);
-  const span = Math.max(...replay.events.map(timeOf)) - begin;
   const flag = byTime ? offset(timeOf(now) - begin) : count(at);
   const jump = (/** @type {MouseEvent} */ event) => {
     const track = /** @type {HTMLElement} */ (event.target).closest(".track");
     if (!track) return;
     const rect = track.getBoundingClientRect();
-    const x = (event.clientX - rect.left) / rect.width;
-    let nearest = 0;
-    xs.forEach((each, k) => Math.abs(each - x) < Math.abs(xs[nearest] - x) && (nearest = k));
-    move(nearest + 1);
+    move(nearest(xs, (event.clientX - rect.left) / rect.width) + 1);
   };
   return html`<div class="lanes" role="group" tabindex="0" aria-label="Events by node over time" ref=${box} onClick=${jump}>
     <div class="corner"><div class="seg">
       <button aria-pressed=${byTime} onClick=${() => scale(false)}>Time</button><button aria-pressed=${!byTime} onClick=${() => scale(true)}>Order</button></div></div>
     <div class="axis num">${byTime && axis(span, width / 84).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
-    ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, width, now, run: sum.nodes.get(lane.id) }))}
+    ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, x: xs[at - 1], width, run: sum.nodes.get(lane.id) }))}
     <div class="over"><div class="future" style=${{ left: percent(xs[at - 1]) }}></div>
-      ${h(Sources, { box, at, now: replay.state.assets.get(now.asset_id ?? "") ?? null, width })}
+      ${h(Sources, { box, at, now: replay.state.assets.get(now.asset_id ?? "") ?? null, replay, width })}
       <div class="head-line" style=${{ left: percent(xs[at - 1]) }}></div><div class="flag" style=${{ left: percent(xs[at - 1]) }}>${flag}</div></div></div>`;
 }
 
 /** @param {number} x */
 const percent = (x) => `${(x * 100).toFixed(3)}%`;
 
-/** @param {{lane: Lane, at: number, width: number, now: any, run: import("../core/fold.js").NodeSum | undefined}} properties */
-function Track({ lane, at, width, run }) {
+/** @param {{lane: Lane, at: number, x: number, width: number, run: import("../core/fold.js").NodeSum | undefined}} properties */
+function Track({ lane, at, x, width, run }) {
   const small = width < 420;
   const piles = stacks(lane.made, at - 1, width, small ? 36 : 52);
+  const ticks = useMemo(() => thin(lane.marks, width).map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event)}`} style=${{ left: percent(mark.x) }}></i>`), [lane, width]);
   return html`<div class="lane-label" style=${{ "--c": lane.color }}><b class="cut"><bdi>${lane.id === null ? "No node" : visible(lane.id)}</bdi></b>
-      <span class="num cut">${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}${run && run.runs > 0 && h(Runs, { run })}</span></div>
+      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}${run && run.runs > 0 && h(Runs, { run })}</span></div>
     <div class="track" style=${{ "--c": lane.color }}>
-      ${piles.map((pile) => h(Pile, { key: pile.marks[0].index, pile, at }))}
-      ${lane.marks.map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event.topic)}${mark.index >= at ? " late" : ""}`} style=${{ left: percent(mark.x) }}></i>`)}</div>`;
+      ${lane.bars.map((bar) => h(RunBar, { key: bar.first, bar, at }))}
+      ${piles.map((pile) => h(Pile, { key: pile.marks[0].index, pile, node: lane.id ?? "", at }))}
+      <div class="marks" style=${{ "--at": percent(x) }}>${ticks}</div></div>`;
+}
+
+/** A run of a node, from its start to its end. @param {{bar: import("../core/lanes.js").Bar, at: number}} properties */
+function RunBar({ bar: { run, from, to, first, last }, at }) {
+  const status = last < at ? run.status : "running";
+  const title = `Run ${run.run} ${status}${status === "running" || !run.seconds ? "" : ` after ${duration(run.seconds * 1000)}`}${status === "failed" && run.error ? `: ${visible(run.error)}` : ""}`;
+  return html`<div class=${`run ${status}${first >= at ? " late" : ""}`} role="img" aria-label=${title} title=${title} style=${{ left: percent(from), width: percent(Math.max(0.004, to - from)) }}></div>`;
 }
 
 /** @param {{run: import("../core/fold.js").NodeSum}} properties */
 function Runs({ run }) {
-  return html` · ${counted(run.runs, "run")}${run.failed > 0 && html` <span class="bad">${run.failed} failed</span>`}${run.running > 0 && ` ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}`;
+  return html` · ${counted(run.runs, "run")}${run.running > 0 && ` ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}`;
 }
 
-const kindOf = (/** @type {string} */ topic) => (topic.endsWith("deleted") ? "gone" : topic === "node.finished" || topic === "node.started" ? "ran" : "");
+const kindOf = (/** @type {LedgerEvent} */ { topic, late }) => (topic.endsWith("deleted") ? "gone" : late ? "after" : topic.startsWith("node.") ? "ran" : "");
 
-/** @param {{pile: import("../core/lanes.js").Stack, at: number}} properties */
-function Pile({ pile, at }) {
+/** @param {{pile: import("../core/lanes.js").Stack, node: string, at: number}} properties */
+function Pile({ pile, node, at }) {
   const mark = pile.now ? pile.marks.find((each) => each.index === at - 1) : pile.marks.at(-1);
-  const asset = /** @type {import("../core/types").Asset} */ (mark?.asset);
+  const asset = /** @type {Asset} */ (mark?.asset);
   const kind = `item${pile.late ? " late" : ""}${pile.now ? " now" : ""}`;
-  const ids = pile.marks.map((each) => each.asset?.id).join(" ");
-  return html`<div class=${kind} data-ids=${ids} style=${{ left: percent(pile.x) }} title=${visible(asset.name)}>
+  return html`<div class=${kind} data-node=${node} data-first=${pile.marks[0].index} data-last=${pile.marks.at(-1)?.index} style=${{ left: `min(${percent(pile.x)}, calc(100% - 56px))` }} title=${visible(asset.name)}>
     ${pile.late ? null : h(Face, { asset, width: 52, plain: true })}
     ${pile.marks.length > 1 && html`<span class="n num">${pile.marks.length}</span>`}</div>`;
 }
 
 /** Lines from the sources of the asset at hand. @param {{box: {current: HTMLElement | null}, at: number,
- *   now: import("../core/types").Asset | null, width: number}} properties */
-function Sources({ box, at, now, width }) {
-  const [lines, setLines] = useState(/** @type {string[]} */ ([]));
+ *   now: Asset | null, replay: import("../core/fold.js").Replay, width: number}} properties */
+function Sources({ box, at, now, replay, width }) {
+  const [lines, setLines] = useState(NONE);
   useEffect(() => {
-    const frame = box.current?.querySelector(".over")?.getBoundingClientRect();
-    const to = box.current?.querySelector(".item.now")?.getBoundingClientRect();
-    if (!frame || !to || !now) return setLines([]);
-    const found = now.derived_from.slice(0, 12).map((id) => box.current?.querySelector(`.item:not(.late)[data-ids~="${CSS.escape(id)}"]`)?.getBoundingClientRect());
-    setLines(found.filter((from) => from !== undefined).map((from) => curve(from, to, frame)));
+    const lanes = box.current;
+    if (!now?.derived_from.length) return setLines(NONE);
+    const [frame, to] = [".over", ".item.now"].map((each) => lanes?.querySelector(each)?.getBoundingClientRect());
+    if (!lanes || !frame || !to) return setLines(NONE);
+    /** @type {HTMLElement[]} */
+    const items = [...lanes.querySelectorAll(/** @type {any} */ (".item:not(.late)"))];
+    const itemOf = (/** @type {string} */ id) => {
+      const [index, node] = [replay.made.get(id) ?? -1, replay.state.assets.get(id)?.node_id ?? ""];
+      return items.filter(({ dataset }) => dataset.node === node && Number(dataset.first) <= index && index <= Number(dataset.last));
+    };
+    const found = now.derived_from.slice(0, 12).flatMap(itemOf);
+    setLines(found.map((from) => curve(from.getBoundingClientRect(), to, frame)));
   }, [at, now?.id, width]);
   return html`<svg aria-hidden="true">${lines.map((d, k) => html`<path key=${k} d=${d} />`)}</svg>`;
 }
@@ -166,12 +189,12 @@ function curve(from, to, frame) {
 function NowBar({ state, now, made, open, isOpen }) {
   const asset = state.assets.get(now.asset_id);
   return html`${asset ? h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 56, plain: true }) : html`<span></span>`}
-    <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : now.topic}</bdi></div><div class="m cut">${asset?.node_id ? visible(asset.node_id) : now.topic} · ${counted(made, "asset")} so far</div></div>
+    <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : (TOPICS[now.topic]?.[1] ?? now.topic)}</bdi></div><div class="m cut">${visible(asset?.node_id ?? now.node_id ?? now.by)} · ${counted(made, "asset")} so far</div></div>
     <button class="btn small icon bare" aria-label="State and events" aria-expanded=${isOpen} onClick=${open}>${h(Icon, { name: isOpen ? "chevron-down" : "chevron-up" })}</button>`;
 }
 
-/** @param {{head: any, xs: number[], lanes: Lane[], replay: import("../core/fold.js").Replay}} properties */
-function Transport({ head, xs, lanes, replay }) {
+/** @param {{head: any, xs: number[], replay: import("../core/fold.js").Replay}} properties */
+function Transport({ head, xs, replay }) {
   const { at, total, move, play, playing, speed, faster } = head;
   const now = replay.events[at - 1];
   const asset = replay.state.assets.get(now.asset_id ?? "");

@@ -2,10 +2,7 @@
 import { h, html, useEffect, useState } from "../core/html.js";
 import { go, place } from "../core/route.js";
 import { session, signIn } from "../core/session.js";
-import { style } from "../core/style.js";
-import { Mark } from "../parts/icon.js";
-
-await style("jobs");
+import { Mark } from "../parts/basic.js";
 
 /** @param {{done?: () => void}} properties */
 export function SignIn({ done }) {

@@ -1,27 +1,38 @@
 // Beside a replay: the state at the event, the event itself, and the events around it.
-import { bytes, clock, count, counted, offset, short, visible } from "../core/format.js";
 import { timeOf } from "../core/fold.js";
-import { h, html, useEffect, useRef } from "../core/html.js";
+import { bytes, clock, count, counted, offset, short, visible } from "../core/format.js";
+import { h, html, useEffect, useRef, useSignal } from "../core/html.js";
 import { windowOf } from "../core/window.js";
-import { useSignal } from "../core/html.js";
-import { Icon } from "../parts/icon.js";
-import { Name } from "../parts/text.js";
+import { Icon, Name } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
 const ROW = 30;
 
 /** Icon and word of each kind of event. @type {Record<string, [string, string]>} */
 export const TOPICS = {
-  "asset.created": ["plus", "Recorded"], "asset.described": ["pencil", "Described"], "asset.content_replaced": ["rotate-ccw", "Content replaced"],
-  "asset.deleted": ["trash-2", "Deleted"], "asset.restored": ["undo-2", "Restored"], "job.started": ["play", "Job started"],
-  "job.finished": ["circle-check", "Job finished"], "node.started": ["play", "Run started"], "node.finished": ["check", "Run finished"],
+  "asset.created": ["plus", "Recorded"],
+  "asset.described": ["pencil", "Described"],
+  "asset.content_replaced": ["rotate-ccw", "Content replaced"],
+  "asset.deleted": ["trash-2", "Deleted"],
+  "asset.restored": ["undo-2", "Restored"],
+  "job.started": ["play", "Job started"],
+  "job.finished": ["circle-check", "Job finished"],
+  "node.started": ["play", "Run started"],
+  "node.finished": ["check", "Run finished"],
 };
+
+/** Icon and word of an event. @param {LedgerEvent} event */
+function kindOf({ topic, data }) {
+  const [icon, word] = TOPICS[topic] ?? ["activity", topic];
+  return data.status === "failed" ? ["circle-x", word.replace("finished", "failed")] : [icon, word];
+}
 
 /** @param {any} properties */
 export function Side({ state, sum, now, lanes, replay, at, move, verdict, open }) {
+  const [amount, unit] = bytes(sum.bytes).split(" ");
   return html`<aside class=${open ? "side open" : "side"} aria-label="State at this event">
     <section class="state"><h2>State at this event<span class="end num" title=${now.time}>${clock(now.time)}</span></h2>
-      <div class="three num">${figure(count(sum.assets), "assets")}${figure(...bytes(sum.bytes).split(" "))}${figure(count(sum.deleted), "deleted")}</div>
+      <div class="three num">${figure(count(sum.assets), "assets")}${figure(amount, unit)}${figure(count(sum.deleted), "deleted")}</div>
       <ul class="bars">${lanes.map((/** @type {any} */ lane) => h(Bar, { key: lane.id ?? "", lane, sum: sum.nodes.get(lane.id), most: Math.max(...lanes.map((/** @type {any} */ l) => l.made.length), 1) }))}</ul></section>
     ${h(This, { now, state, verdict })}
     <section class="list"><h2>Events<span class="end">of all nodes</span></h2>${h(Around, { replay, lanes, at, move })}</section></aside>`;
@@ -40,42 +51,41 @@ function Bar({ lane, sum, most }) {
 /** The event at hand. @param {any} properties */
 function This({ now, state, verdict }) {
   const asset = state.assets.get(now.asset_id);
-  const [, word] = TOPICS[now.topic] ?? ["", now.topic];
+  const [icon, word] = kindOf(now);
   const proven = verdict.state === "proven" && verdict.checked.size >= now.position;
-  return html`<section class="this"><h2>This event${proven && html`<span class="end ok">${h(Icon, { name: "shield-check", small: true })}proven</span>`}</h2>
-    ${asset ? html`<div class="card"><figure>${h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 160 })}</figure><div class="cut">
+  return html`<section class="this"><h2>This event${now.late && html`<span class="warn">after the end of its attempt</span>`}${proven && html`<span class="end ok">${h(Icon, { name: "shield-check", small: true })}proven</span>`}</h2>
+    ${
+      asset
+        ? html`<div class="card"><figure>${h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 160 })}</figure><div class="cut">
       <p><a class="link" href=${`/assets/${asset.id}`}>${h(Name, { name: asset.name })}</a></p>
       <p class="m cut">${word}${asset.node_id && ` by ${visible(asset.node_id)}`}</p>
       <p class="m num cut">${bytes(asset.size)}${asset.derived_from.length > 0 && ` · from ${counted(asset.derived_from.length, "asset")}`}</p>
       <p class="m mono cut" title=${asset.digest}>${asset.digest ? `sha256:${short(asset.digest.slice(7))}` : "no bytes"}</p></div></div>`
-    : html`<div class="event"><p>${h(Icon, { name: TOPICS[now.topic]?.[0] ?? "activity" })} ${word}${now.node_id && html` <bdi>${visible(now.node_id)}</bdi>`}</p>
-      <p class="m">${now.data.status ?? `by ${visible(now.by)}`}${now.data.error && html`: <span class="bad">${visible(now.data.error)}</span>`}</p></div>`}</section>`;
+        : html`<div class="event"><p>${h(Icon, { name: icon })} ${word}${now.node_id && html` <bdi>${visible(now.node_id)}</bdi>`}</p>
+      <p class="m">${now.data.status ?? `by ${visible(now.by)}`}${now.data.error && html`: <span class="bad">${visible(now.data.error)}</span>`}</p></div>`
+    }</section>`;
 }
 
 /** The events around the playhead. @param {any} properties */
 function Around({ replay, lanes, at, move }) {
-  /** @type {{current: HTMLElement | null}} */
   const box = useRef(null);
   const top = useSignal(0);
   const height = useSignal(400);
   const colors = new Map(lanes.map((/** @type {any} */ lane) => [lane.id, lane.color]));
   const rows = replay.events.length;
-  useEffect(() => {
-    const element = /** @type {HTMLElement} */ (box.current);
-    height.value = element.clientHeight;
-    element.scrollTop = Math.max(0, (at - 5) * ROW);
-  }, [at]);
+  useEffect(() => void (height.value = box.current.clientHeight), []);
+  useEffect(() => void (box.current.scrollTop = Math.max(0, (at - 5) * ROW)), [at]);
   const view = windowOf({ scrollTop: top.value, viewHeight: height.value, rowHeight: ROW, rows });
   const begin = timeOf(replay.events[0]);
   return html`<ol ref=${box} tabindex="0" aria-label="Events of the job" onScroll=${() => (top.value = box.current?.scrollTop ?? 0)}><li class="spacer" aria-hidden="true" style=${{ height: `${view.height}px` }}></li>
     ${replay.events.slice(view.start, view.stop).map((/** @type {any} */ event, /** @type {number} */ k) => {
       const n = view.start + k + 1;
 
-      return html`<li key=${event.position} class=${n > at ? "late" : ""} aria-current=${n === at ? "step" : undefined} style=${{ "--c": event.topic === "asset.deleted" ? "var(--bad)" : colors.get(event.node_id) ?? "var(--text-3)", top: `${view.top + k * ROW}px` }}>
-        <button onClick=${() => move(n)}><span class="q num">${count(n)}</span>${h(Icon, { name: TOPICS[event.topic]?.[0] ?? "activity", small: true })}
-        ${event.asset_id ? h(Name, { name: nameOf(replay, event) }) : html`<span class="cut">${TOPICS[event.topic]?.[1] ?? event.topic}</span>`}<span class="x num">${offset(timeOf(event) - begin)}</span></button></li>`;
+      return html`<li key=${event.position} class=${n > at ? "late" : ""} aria-current=${n === at ? "step" : undefined} style=${{ "--c": event.topic === "asset.deleted" || event.data.status === "failed" ? "var(--bad)" : (colors.get(event.node_id) ?? "var(--text-3)"), top: `${view.top + k * ROW}px` }}>
+        <button onClick=${() => move(n)}><span class="q num">${count(n)}</span>${h(Icon, { name: kindOf(event)[0], small: true })}
+        ${event.asset_id ? h(Name, { name: nameOf(replay, event) }) : html`<span class="cut">${kindOf(event)[1]}</span>`}<span class="x num">${offset(timeOf(event) - begin)}</span></button></li>`;
     })}</ol>`;
 }
 
 /** The name that the asset of an event had then, or has at the playhead. @param {import("../core/fold.js").Replay} replay @param {any} event */
-export const nameOf = (replay, event) => event.data.name ?? replay.state.assets.get(event.asset_id)?.name ?? replay.events.find((each) => each.asset_id === event.asset_id)?.data.name ?? event.asset_id;
+export const nameOf = (replay, event) => event.data.name ?? replay.state.assets.get(event.asset_id)?.name ?? replay.events[replay.made.get(event.asset_id) ?? -1]?.data.name ?? event.asset_id;

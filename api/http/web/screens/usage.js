@@ -1,25 +1,26 @@
 // Usage: which nodes, jobs, workflows, types or days made the most; also of one node or workflow.
-import { get } from "../core/api.js";
-import { csv } from "../core/csv.js";
-import { bytes, count, visible } from "../core/format.js";
+import { allRows, get } from "../core/api.js";
+import { begin, bytes, count, visible, zone } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { style } from "../core/style.js";
+import { Empty, Failure, Icon, Skeleton, Time } from "../parts/basic.js";
 import { Columns } from "../parts/chart.js";
-import { Icon } from "../parts/icon.js";
-import { Empty, Failure, Skeleton } from "../parts/notice.js";
 import { save } from "../parts/seal.js";
 import { Table } from "../parts/table.js";
-import { Time } from "../parts/text.js";
 
-await style("jobs");
-
-/** @typedef {import("../core/types").UsageRow} UsageRow */
 /** @typedef {{field: string, id: string, name: string}} Subject */
 
-const BY = [["node_id", "Node"], ["job_id", "Job"], ["workflow_id", "Workflow"], ["content_type", "Type"], ["day", "Day"]];
+const BY = [
+  ["node_id", "Node"],
+  ["job_id", "Job"],
+  ["workflow_id", "Workflow"],
+  ["content_type", "Type"],
+  ["day", "Day"],
+  ["hour", "Hour"],
+];
+const TIMES = new Set(["day", "hour"]);
 const TOP = 7;
 
 /** @param {{id?: string}} properties of one node or workflow, or of all */
@@ -28,9 +29,9 @@ export function Screen({ id }) {
   const subject = id === undefined ? null : { field: kind === "nodes" ? "node_id" : "workflow_id", id, name: kind === "nodes" ? "Node" : "Workflow" };
   const query = place.value.query;
   const by = query.get("by") ?? (subject?.field === "node_id" ? "job_id" : "node_id");
-  const sort = query.get("sort") ?? (by === "day" ? "key" : "-bytes");
+  const sort = query.get("sort") ?? (TIMES.has(by) ? "key" : "-bytes");
   const filters = { workflow_id: query.get("workflow_id"), job_id: query.get("job_id"), node_id: query.get("node_id"), ...(subject ? { [subject.field]: subject.id } : {}) };
-  const list = useRows("/api/assets/usage", { group_by: by, sort, page_size: 200, ...filters }, "usage");
+  const list = useRows("/api/assets/usage", { group_by: by, sort, tz: TIMES.has(by) ? zone() : null, page_size: 200, ...filters }, "usage");
   const ofBytes = query.get("unit") !== "count";
   const title = subject ? visible(subject.id) : "Usage";
   useEffect(() => void (document.title = `${title} · Asset Ledger`), [title]);
@@ -51,7 +52,6 @@ function download(by, rows) {
 /** @param {{list: any, by: string, sort: string, filters: any, ofBytes: boolean}} properties */
 function Body({ list, by, sort, filters, ofBytes }) {
   if (!list.rows.length) return h(Empty, { icon: "chart-column", title: "Nothing was recorded here yet." });
-  /** @type {UsageRow[]} */
   const rows = list.rows;
   const value = (/** @type {UsageRow} */ row) => (ofBytes ? row.bytes : row.count);
   const most = Math.max(...rows.map(value), 1);
@@ -74,9 +74,15 @@ const PAGES = { node_id: "/nodes/", job_id: "/jobs/", workflow_id: "/workflows/"
 function link(by, key) {
   if (key === null) return html`<span class="quiet">none</span>`;
   const path = PAGES[/** @type {keyof typeof PAGES} */ (by)];
-  const next = new Date(`${key}T00:00:00Z`).getTime() + 86_400_000;
-  const href = path ? path + encodeURIComponent(key) : by === "day" ? `/?created_after=${key}T00:00:00Z&created_before=${new Date(next).toISOString()}` : `/?content_type=${encodeURIComponent(key)}`;
+  const href = path ? path + encodeURIComponent(key) : TIMES.has(by) ? `/?${spanOf(by, key)}` : `/?content_type=${encodeURIComponent(key)}`;
   return html`<a class="strong" href=${href}><bdi>${visible(key)}</bdi></a>`;
+}
+
+/** The filters of a day of this browser, or of an hour. @param {string} by @param {string} key */
+function spanOf(by, key) {
+  const after = by === "day" ? begin(key) : key;
+  const before = by === "day" ? begin(key, 1) : new Date(Date.parse(key) + 3_600_000).toISOString();
+  return new URLSearchParams({ created_after: after, created_before: before });
 }
 
 /** Columns a day, by node: the seven largest, and the others together. @param {{filters: any, ofBytes: boolean}} properties */
@@ -90,7 +96,8 @@ function OverTime({ filters, ofBytes }) {
   if (!series) return html`<div class="chart"><svg viewBox="0 0 1000 210" aria-hidden="true"></svg></div>`;
   const days = [...new Set(series.flatMap((each) => each.rows.map((row) => row.key ?? "")))].sort();
   const columns = filled(days).map((day) => ({
-    label: day, short: day.slice(5).split("-").reverse().join("."),
+    label: day,
+    short: day.slice(5).split("-").reverse().join("."),
     parts: series.map((each, k) => ({ name: each.name, color: each.name === "others" ? "var(--line-strong)" : colorOf(k), value: valueOn(each.rows, day, ofBytes) })),
   }));
   return html`${h(Columns, { columns, form: ofBytes ? bytes : count, label: `${ofBytes ? "Bytes" : "Assets"} a day` })}
@@ -115,13 +122,41 @@ function filled(days) {
 /** @param {any} filters @param {boolean} ofBytes @param {AbortSignal} signal */
 async function load(filters, ofBytes, signal) {
   const split = filters.node_id ? "job_id" : "node_id";
-  const ask = (/** @type {any} */ params) => get("/api/assets/usage", { page_size: 1000, ...filters, ...params }, { signal });
-  const [top, all] = await Promise.all([ask({ group_by: split, sort: ofBytes ? "-bytes" : "-count", page_size: TOP + 1 }), ask({ group_by: "day", sort: "key" })]);
-  const keys = top.usage.filter((/** @type {UsageRow} */ row) => row.key !== null).slice(0, TOP).map((/** @type {UsageRow} */ row) => row.key);
-  const parts = await Promise.all(keys.map(async (/** @type {string} */ key) => ({ name: key, rows: (await ask({ group_by: "day", sort: "key", [split]: key })).usage })));
-  const rest = all.usage.map((/** @type {UsageRow} */ row) => parts.reduce((left, part) => {
-    const of = part.rows.find((/** @type {UsageRow} */ each) => each.key === row.key);
-    return of ? { ...left, count: left.count - of.count, bytes: left.bytes - of.bytes } : left;
-  }, row));
+  const ask = (/** @type {any} */ params) => allRows("/api/assets/usage", { tz: zone(), ...filters, ...params }, "usage", signal);
+  const [top, all] = await Promise.all([get("/api/assets/usage", { ...filters, group_by: split, sort: ofBytes ? "-bytes" : "-count", page_size: TOP + 1 }, { signal }), ask({ group_by: "day", sort: "key" })]);
+  const shown = all.slice(-60);
+  const keys = top.usage
+    .map((/** @type {UsageRow} */ row) => row.key)
+    .filter((/** @type {string | null} */ key) => key !== null)
+    .slice(0, TOP);
+  if (!shown.length || !keys.length) return [{ name: "others", rows: shown }];
+  const pairs = await ask({ group_by: `day,${split}`, sort: "key", [split]: keys, created_after: begin(String(shown[0].key)) });
+  const parts = keys.map((/** @type {string} */ key) => ({ name: key, rows: pairs.filter((row) => row.subkey === key) }));
+  const rest = shown.map((row) =>
+    less(
+      row,
+      pairs.filter((of) => of.key === row.key),
+    ),
+  );
   return rest.some((/** @type {UsageRow} */ row) => row.count > 0) ? [...parts, { name: "others", rows: rest }] : parts;
 }
+
+/** What is left of a row without others. @param {UsageRow} row @param {UsageRow[]} others */
+function less(row, others) {
+  const rest = { ...row };
+  for (const other of others) {
+    rest.count -= other.count;
+    rest.bytes -= other.bytes;
+  }
+  return rest;
+}
+
+/** A cell of CSV. What a spreadsheet would run as a formula gets a leading apostrophe. @param {unknown} value */
+function cell(value) {
+  const text = String(value ?? "");
+  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** @param {unknown[][]} rows */
+const csv = (rows) => `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;

@@ -1,0 +1,85 @@
+"""Store contents of a backup again: in a data folder, or through the server that has it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asset_ledger.ledger.errors import DigestMismatchError, FolderLockedError, LedgerError
+from asset_ledger.ledger.ids import Digest
+
+if TYPE_CHECKING:
+    from asset_ledger.api.backend import Backend
+    from asset_ledger.api.sdk.content import UploadContent
+
+Outcomes = Mapping[str, str | None]
+"""By digest: why a content was not stored again; None if it was."""
+
+
+async def repair(folder: Path, backup: Path, digests: Sequence[str]) -> Outcomes:
+    """Store these contents again, as a backup has them."""
+    from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.cli.flags import settings_from
+
+    settings = settings_from({"data_dir": folder})
+    try:
+        async with open_backend(settings) as backend:
+            return {each: await _outcome(backup, each, backend) for each in digests}
+    except FolderLockedError as locked:
+        return {each: await _outcome(backup, each, (folder, locked)) for each in digests}
+
+
+async def _outcome(
+    backup: Path, digest: str, target: "Backend | tuple[Path, FolderLockedError]"
+) -> str | None:
+    try:
+        async with _content(backup, Digest(digest)) as content:
+            if isinstance(target, tuple):
+                await _send(*target, digest, content)
+            else:
+                await _store(target, digest, content)
+    except FileNotFoundError:
+        return "the backup does not have it"
+    except DigestMismatchError:
+        return "the backup has other bytes, too"
+    except (LedgerError, OSError) as error:
+        return str(error)
+    return None
+
+
+@asynccontextmanager
+async def _content(backup: Path, digest: Digest) -> AsyncIterator["UploadContent"]:
+    """Open a content of a backup. Raises FileNotFoundError, CorruptLogError."""
+    from asset_ledger.api.backup.files import BackupFolder
+    from asset_ledger.api.sdk.content import opened
+    from asset_ledger.ledger.content.offline import OfflineContents
+
+    files = BackupFolder(backup).content
+    with closing(OfflineContents(files)) as contents:
+        packed = contents.packed([digest])
+    async with opened(packed.get(digest, files.object(digest))) as content:
+        yield content
+
+
+async def _store(backend: "Backend", digest: str, content: "UploadContent") -> None:
+    stage = backend.ledger.stage()
+    try:
+        async for piece in content.chunks():
+            await stage.write(piece)
+        staged = await stage.finish()
+        if staged.digest != digest:
+            raise DigestMismatchError("it has other bytes")
+        await backend.scrub.repair(staged)
+    finally:
+        await stage.discard()
+
+
+async def _send(
+    folder: Path, locked: FolderLockedError, digest: str, content: "UploadContent"
+) -> None:
+    from asset_ledger.api.sdk.form import raw_body
+    from asset_ledger.api.sdk.holder import call_holder
+
+    body, path = partial(raw_body, content), f"/api/contents/{digest}"
+    await call_holder(folder, locked, lambda server: server.request("PUT", path, body=body))

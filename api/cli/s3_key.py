@@ -1,0 +1,34 @@
+"""`asset-ledger s3-key`: make the keys of S3 clients. A key is a token: `token revoke` ends it."""
+
+from typing import Any
+
+import click
+import orjson
+
+from asset_ledger.api.cli.options import DATA_DIR, JSON, folder_of
+from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.token import OF_A_TOKEN, make_token
+
+
+@click.group("s3-key")
+def s3_key() -> None:
+    """Make the keys of S3 clients, which `token list` shows and `token revoke` ends."""
+
+
+@s3_key.command()
+@OF_A_TOKEN
+@DATA_DIR
+@JSON
+def create(**options: Any) -> None:
+    """Make a key and print its id and secret. The secret stays readable in the data folder."""
+    from asset_ledger.api.s3.keys import keep_secret
+    from asset_ledger.ledger.storage.data_folder import DataFolder
+
+    made = make_token(**options, url=None, token=None)
+    key_id, secret = made["id"], made["token"]
+    keep_secret(DataFolder(folder_of(options["data_dir"])).s3_keys, key_id, secret)
+    if options["as_json"]:
+        echo(orjson.dumps({"access_key_id": key_id, "secret_access_key": secret}))
+    else:
+        echo(f"AWS_ACCESS_KEY_ID={key_id}")
+        echo(f"AWS_SECRET_ACCESS_KEY={secret}")

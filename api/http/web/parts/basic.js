@@ -1,0 +1,135 @@
+// What every screen is made of: icons, texts from elsewhere, times, states, and what is shown instead of data.
+import { ApiError, OfflineError } from "../core/api.js";
+import { ago, clock, short, time, visible } from "../core/format.js";
+import { Fragment, h, html, useEffect, useState } from "../core/html.js";
+
+const SPRITE = new URL("../icons.svg", import.meta.url).href;
+
+/** @param {{name: string, small?: boolean, label?: string, color?: string}} properties */
+export function Icon({ name, small, label, color }) {
+  const role = label ? "img" : undefined;
+  return html`<svg class=${small ? "i s" : "i"} viewBox="0 0 24 24" role=${role} aria-label=${label}
+    aria-hidden=${label ? undefined : "true"} style=${color ? { color } : undefined}><use href=${`${SPRITE}#${name}`} /></svg>`;
+}
+
+/** A page whose lines close into a seal. */
+export function Mark() {
+  return html`<svg viewBox="0 0 24 24" aria-hidden="true">
+    <rect x="2" y="2" width="20" height="20" rx="6" fill="var(--accent)" />
+    <path d="M7 7.5h7M7 12h4M7 16.5h3" stroke="var(--on-accent)" stroke-width="1.8" stroke-linecap="round" fill="none" />
+    <circle cx="15.6" cy="14.6" r="3.4" stroke="var(--on-accent)" stroke-width="1.8" fill="none" />
+    <circle cx="15.6" cy="14.6" r="1" fill="var(--on-accent)" /></svg>`;
+}
+
+/** A name cut in the middle; isolated, so that its direction changes nothing around it.
+ * @param {{name: string, tail?: number}} properties */
+export function Name({ name, tail = 8 }) {
+  const shown = visible(name);
+  const cut = Math.max(0, shown.length - tail);
+  return html`<bdi class="mid" title=${shown}><span>${shown.slice(0, cut)}</span><span>${shown.slice(cut)}</span></bdi>`;
+}
+
+/** A button that copies a text. @param {{text: string, label?: string}} properties */
+export function Copy({ text, label = "Copy" }) {
+  const [done, setDone] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard?.writeText(text);
+    setDone(true);
+    setTimeout(() => setDone(false), 1500);
+  };
+  return html`<button class="btn bare small icon" aria-label=${done ? "Copied" : label} title=${label} onClick=${copy}>
+    ${h(Icon, { name: done ? "check" : "copy", small: true })}</button>`;
+}
+
+/** An id or digest, shortened, with a button that copies the whole. @param {{id: string}} properties */
+export function Id({ id }) {
+  return html`<span class="id"><bdi class="mono cut" title=${visible(id)}>${short(visible(id))}</bdi>${h(Copy, { text: id })}</span>`;
+}
+
+/** A time in the reader's zone; the title has UTC. @param {{at: string, form?: "time" | "ago" | "clock"}} properties */
+export function Time({ at, form = "time" }) {
+  const text = form === "ago" ? ago(at) : form === "clock" ? clock(at) : time(at);
+  return html`<time class="num" dateTime=${at} title=${at}>${text}</time>`;
+}
+
+/** @type {Record<string, [string, string, string]>} */
+const FORMS = {
+  completed: ["ok", "circle-check", "Completed"],
+  failed: ["bad", "circle-x", "Failed"],
+  running: ["accent", "activity", "Running"],
+  cancelled: ["warn", "minus", "Cancelled"],
+  stale: ["warn", "clock", "Stale"],
+  untracked: ["plain", "info", "Untracked"],
+};
+
+/** @param {{status: string}} properties */
+export function Status({ status }) {
+  const [kind, icon, word] = FORMS[status] ?? FORMS.untracked;
+  return html`<span class=${`pill ${kind}`}>${h(Icon, { name: icon, small: true })}${word}</span>`;
+}
+
+/** @param {{icon?: string, title: string, children?: any}} properties */
+export function Empty({ icon = "images", title, children }) {
+  return html`<div class="empty">${h(Icon, { name: icon })}<p class="title">${title}</p>${children}</div>`;
+}
+
+/** A refusal or fault, with the request id to copy and a way to try again.
+ * @param {{error: unknown, retry?: () => void}} properties */
+export function Failure({ error, retry }) {
+  const text = error instanceof ApiError && error.status >= 500 && !error.slug ? "That did not work: a fault of ours." : /** @type {Error} */ (error).message;
+  const id = error instanceof ApiError ? error.requestId : "";
+  return html`<div class="failure" role="alert">
+    ${h(Icon, { name: error instanceof OfflineError ? "wifi-off" : "circle-alert" })}
+    <p>${text}</p>
+    ${id && html`<p class="quiet">Request <span class="mono">${id}</span> ${h(Copy, { text: id, label: "Copy the request id" })}</p>`}
+    ${retry && html`<button class="btn" onClick=${retry}>Try again</button>`}
+  </div>`;
+}
+
+/** Grey boxes of the final size, shown after 150 ms. @param {{lines?: number}} properties */
+export function Skeleton({ lines = 3 }) {
+  const [shown, setShown] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setShown(true), 150);
+    return () => clearTimeout(timer);
+  }, []);
+  return shown && html`<div class="skeleton" aria-hidden="true">${Array.from({ length: lines }, (_, k) => html`<i key=${k} />`)}</div>`;
+}
+
+/** A component whose module is loaded when it is first drawn. Until then `Frame` holds its place.
+ * @template P @param {() => Promise<(properties: P) => any>} load
+ * @param {(properties: {children?: any}) => any} [Frame] @returns {(properties: P) => any} */
+export function lazy(load, Frame = Fragment) {
+  /** @type {((properties: P) => any) | undefined} */
+  let View;
+  return function Lazy(properties) {
+    const [failed, setFailed] = useState(false);
+    const [, draw] = useState(0);
+    useEffect(() => {
+      if (!View)
+        load().then(
+          (found) => ((View = found), draw(1)),
+          () => setFailed(true),
+        );
+    }, []);
+    if (View) return h(View, /** @type {any} */ (properties));
+    return h(Frame, {}, failed ? h(Empty, { icon: "rotate-ccw", title: "This part could not be loaded." }, html`<p>The server is away, or the console was updated.</p><button class="btn primary" onClick=${() => location.reload()}>Reload</button>`) : h(Skeleton, { lines: 8 }));
+  };
+}
+
+const loaded = new Map();
+
+/** Load `css/<name>.css` once. @param {string} name @returns {Promise<void>} done when it applies */
+export function style(name) {
+  const found = loaded.get(name);
+  if (found) return found;
+  const made = new Promise((/** @type {(value: void) => void} */ done) => {
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.onload = link.onerror = () => done();
+    link.href = new URL(`../css/${name}.css`, import.meta.url).href;
+    document.head.append(link);
+  });
+  loaded.set(name, made);
+  return made;
+}

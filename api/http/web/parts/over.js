@@ -1,0 +1,58 @@
+// What floats over every screen: a dialog, short messages with at most one action, and what stays in the corner.
+import { h, html, signal } from "../core/html.js";
+
+/** @type {import("../core/html.js").Signal<{component: any, properties: any} | null>} */
+const shown = signal(null);
+
+/** Show a dialog over any screen; it gets `close`.
+ * @template P @param {(properties: P & {close: () => void}) => any} component @param {P} properties */
+export const show = (component, properties) => void (shown.value = { component, properties });
+
+/** Close the dialog. */
+export const hide = () => void (shown.value = null);
+
+/** The dialog that `show` opened. */
+export function Shown() {
+  const open = shown.value;
+  return open && h(open.component, { ...open.properties, close: hide });
+}
+
+/** @typedef {{id: number, text: string, action?: string, act?: () => void, bad?: boolean}} Message */
+
+/** @type {import("../core/html.js").Signal<Message[]>} */
+const messages = signal([]);
+let last = 0;
+
+/** Show a message for ten seconds.
+ * @param {string} text @param {{action?: string, act?: () => void, bad?: boolean}} [options] */
+export function toast(text, options = {}) {
+  const id = ++last;
+  messages.value = [...messages.value, { id, text, ...options }];
+  setTimeout(() => dismiss(id), 10_000);
+}
+
+/** @param {number} id */
+function dismiss(id) {
+  messages.value = messages.value.filter((message) => message.id !== id);
+}
+
+export function Toasts() {
+  return html`<div class="toasts" role="status" aria-live="polite">${messages.value.map(
+    (message) => html`
+    <div key=${message.id} class=${message.bad ? "toast bad" : "toast"}><span>${message.text}</span>
+      ${
+        message.action &&
+        html`<button class="btn bare small" onClick=${() => {
+          dismiss(message.id);
+          message.act?.();
+        }}>${message.action}</button>`
+      }
+    </div>`,
+  )}</div>`;
+}
+
+/** A component that stays in the corner, such as uploads under way.
+ * @type {import("../core/html.js").Signal<((properties: {}) => any) | null>} */
+export const corner = signal(null);
+
+export const Corner = () => corner.value && h(corner.value, {});

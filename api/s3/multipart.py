@@ -1,0 +1,220 @@
+"""Multipart uploads: begin, take parts, list them, complete or abort."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+
+from asset_ledger.api.http.content_headers import Span
+from asset_ledger.api.s3.body import read_document, receive_object
+from asset_ledger.api.s3.call import Call, etag_of, parsed, shown_time, whole, xml_answer
+from asset_ledger.api.s3.errors import S3Error, s3_refusal
+from asset_ledger.api.s3.metadata import fields_of
+from asset_ledger.api.s3.names import parse_key
+from asset_ledger.api.s3.objects import MAX_DOCUMENT, copy_into, copy_source, lend_stage, store
+from asset_ledger.api.s3.uploads import CHUNK, MAX_PARTS, MultipartUpload, StoredPart
+from asset_ledger.api.s3.xml import DECLARATION, document, read, texts
+from asset_ledger.ledger.content.store import Stage
+
+KEEP_ALIVE: Final = 10.0
+"""Seconds after which a completion sends a space, so that the client does not give up."""
+
+_RANGE: Final = re.compile("bytes=([0-9]{1,15})-([0-9]{1,15})")
+
+
+async def create_upload(call: Call) -> web.StreamResponse:
+    """Begin an upload of parts."""
+    await call.bucket_folder()
+    if not parsed(call).name:
+        raise S3Error("InvalidArgument", "a key that ends with a slash is a folder")
+    fields = fields_of(call.request.headers)
+    begin = partial(call.uploads.begin, call.user_id, call.bucket, call.key, fields)
+    upload_id = await asyncio.to_thread(begin)
+    members = {"Bucket": call.bucket, "Key": call.key, "UploadId": upload_id}
+    return xml_answer("InitiateMultipartUploadResult", members)
+
+
+async def _upload(call: Call) -> MultipartUpload:
+    find = partial(call.uploads.find, call.parameters["uploadId"], call.user_id)
+    return await asyncio.to_thread(find, call.bucket, call.key)
+
+
+async def upload_part(call: Call) -> web.StreamResponse:
+    """Keep the bytes of a part, sent or copied."""
+    number = whole(call, "partNumber", 0, MAX_PARTS + 1)
+    if not 1 <= number <= MAX_PARTS:
+        raise S3Error("InvalidArgument", f"partNumber must be 1 to {MAX_PARTS:,}")
+    upload, request = await _upload(call), call.request
+    with request.slot():
+        async with lend_stage(call) as stage:
+            is_copy = "X-Amz-Copy-Source" in request.headers
+            if is_copy:
+                staged = await _copied(call, stage)
+            else:
+                limit = request.backend.settings.max_upload_bytes
+                staged = await receive_object(request, call.signing, stage, limit)
+            await asyncio.to_thread(call.uploads.keep, upload, number, staged)
+    etag = etag_of(staged.digest)
+    if is_copy:
+        now = shown_time(datetime.now(UTC).isoformat())
+        return xml_answer("CopyPartResult", {"LastModified": now, "ETag": etag})
+    return web.Response(headers={"ETag": etag})
+
+
+async def _copied(call: Call, stage: Stage) -> Any:
+    source, _ = await copy_source(call)
+    asked = call.request.headers.get("X-Amz-Copy-Source-Range")
+    found = _RANGE.fullmatch(asked) if asked is not None else None
+    if asked is None:
+        return await copy_into(call, source, None, stage)
+    if found is None or not int(found[1]) <= int(found[2]) < source.size:
+        raise S3Error("InvalidRange", "the range is not inside the object")
+    return await copy_into(call, source, Span(int(found[1]), int(found[2]) + 1), stage)
+
+
+async def list_parts(call: Call) -> web.StreamResponse:
+    """List the parts of an upload."""
+    upload = await _upload(call)
+    after, limit = (
+        whole(call, "part-number-marker", 0, MAX_PARTS),
+        whole(call, "max-parts", 1000, 1000),
+    )
+    found = await asyncio.to_thread(call.uploads.parts, upload)
+    left = [part for part in found if part.number > after]
+    listed = left[:limit]
+    members = {
+        "Bucket": call.bucket,
+        "Key": call.key,
+        "UploadId": upload.id,
+        "PartNumberMarker": after,
+        "NextPartNumberMarker": listed[-1].number if listed else after,
+        "MaxParts": limit,
+        "IsTruncated": "true" if len(left) > limit else "false",
+        "Part": [_part(part) for part in listed],
+    }
+    return xml_answer("ListPartsResult", members)
+
+
+def _part(part: StoredPart) -> dict[str, Any]:
+    stored = shown_time(datetime.fromtimestamp(part.stored_at, UTC).isoformat())
+    return {
+        "PartNumber": part.number,
+        "LastModified": stored,
+        "ETag": etag_of(part.digest),
+        "Size": part.size,
+    }
+
+
+async def list_uploads(call: Call) -> web.StreamResponse:
+    """List the unfinished uploads of a bucket."""
+    await call.bucket_folder()
+    prefix, user_id = call.parameters.get("prefix", ""), call.user_id
+    every = await asyncio.to_thread(lambda: list(call.uploads.all()))
+    own = [each for each in every if (each.user_id, each.bucket) == (user_id, call.bucket)]
+    listed = sorted((each.key, each.began, each) for each in own if each.key.startswith(prefix))
+    members = {
+        "Bucket": call.bucket,
+        "Prefix": prefix,
+        "IsTruncated": "false",
+        "Upload": [
+            {
+                "Key": key,
+                "UploadId": each.id,
+                "Initiated": shown_time(datetime.fromtimestamp(began, UTC).isoformat()),
+            }
+            for key, began, each in listed
+        ],
+    }
+    return xml_answer("ListMultipartUploadsResult", members)
+
+
+async def abort_upload(call: Call) -> web.StreamResponse:
+    """Remove an upload and its parts."""
+    await asyncio.to_thread(call.uploads.remove, await _upload(call))
+    return web.Response(status=204)
+
+
+async def complete_upload(call: Call) -> web.StreamResponse:
+    """Record the parts of an upload, in their order, as one object."""
+    upload = await _upload(call)
+    body = await read_document(call.request, call.signing, MAX_DOCUMENT)
+    chosen = _chosen(body, await asyncio.to_thread(call.uploads.parts, upload))
+    completing = asyncio.create_task(_complete(call, upload, chosen))
+    response: web.StreamResponse | None = None
+    while not (await asyncio.wait([completing], timeout=KEEP_ALIVE))[0]:
+        if response is None:
+            response = web.StreamResponse(headers={"Content-Type": "application/xml"})
+            await response.prepare(call.request)
+            await response.write(DECLARATION)
+        await response.write(b" ")
+    if response is None:
+        return xml_answer("CompleteMultipartUploadResult", completing.result())
+    await response.write(_late(call, completing).removeprefix(DECLARATION))
+    await response.write_eof()
+    return response
+
+
+def _late(call: Call, completing: "asyncio.Task[dict[str, Any]]") -> bytes:
+    """Return the outcome as a document: a head with status 200 was sent already."""
+    error = completing.exception()
+    if isinstance(error, Exception):
+        refused = s3_refusal(call.request, error).body
+        return refused if isinstance(refused, bytes) else b""
+    return document("CompleteMultipartUploadResult", completing.result())
+
+
+async def _complete(
+    call: Call, upload: MultipartUpload, chosen: Sequence[StoredPart]
+) -> dict[str, Any]:
+    limit = call.request.backend.settings.max_upload_bytes
+    if limit and sum(part.size for part in chosen) > limit:
+        raise S3Error("EntityTooLarge", f"the object is longer than {limit:,} bytes")
+    bucket = await call.bucket_folder()
+    with call.request.slot():
+        async with lend_stage(call) as stage:
+            for part in chosen:
+                await _append(part, stage)
+            staged = await stage.finish()
+            key, once = parse_key(upload.key), f"s3-upload-{upload.id}"
+            await store(call, bucket, key, staged, upload.fields, once)
+    await asyncio.to_thread(call.uploads.remove, upload)
+    location = f"/{call.bucket}/{call.key}"
+    members = {"Location": location, "Bucket": call.bucket, "Key": call.key}
+    return members | {"ETag": etag_of(staged.digest)}
+
+
+async def _append(part: StoredPart, stage: Stage) -> None:
+    try:
+        file = await asyncio.to_thread(part.path.open, "rb")
+    except FileNotFoundError as error:
+        raise S3Error("InvalidPart", f"part {part.number} was replaced meanwhile") from error
+    with file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            await stage.write(chunk)
+
+
+def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[StoredPart]:
+    """Return the parts that a completion names. Raises S3Error."""
+    try:
+        sent = read(body)
+    except ValueError as error:
+        raise S3Error("MalformedXML", str(error)) from error
+    known = {(part.number, etag_of(part.digest).strip('"')): part for part in parts}
+    chosen: list[StoredPart] = []
+    for each in (child for child in sent if child.tag == "Part"):
+        number, etag = "".join(texts(each, "PartNumber")), "".join(texts(each, "ETag"))
+        if not re.fullmatch("[0-9]{1,5}", number):
+            raise S3Error("MalformedXML", "a part has no number")
+        part = known.get((int(number), etag.strip('"')))
+        if part is None:
+            raise S3Error("InvalidPart", f"part {number} was not sent, or has another ETag")
+        if chosen and part.number <= chosen[-1].number:
+            raise S3Error("InvalidPartOrder", "list the parts by their numbers")
+        chosen.append(part)
+    if not chosen:
+        raise S3Error("MalformedXML", "name at least one part")
+    return chosen

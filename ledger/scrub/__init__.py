@@ -1,0 +1,1 @@
+"""The scrub: contents and log are read again from the disk."""

@@ -1,0 +1,81 @@
+"""An S3 door of a real server with `--auth tokens`, and boto3 as its client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aiohttp import web
+from botocore.config import Config
+
+from asset_ledger.api.backend import Backend, open_backend
+from asset_ledger.api.http.app import Server
+from asset_ledger.api.s3.door import S3Door
+from asset_ledger.api.s3.keys import keep_secret
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.storage.data_folder import DataFolder
+
+
+@dataclass(frozen=True)
+class S3:
+    """The address of a door, a key of a user, and a client with that key."""
+
+    url: str
+    backend: Backend
+    key_id: str
+    secret: str
+    client: Any
+
+    async def run(self, call: Callable[..., Any], **members: Any) -> Any:
+        """Run a blocking call of the client."""
+        return await asyncio.to_thread(call, **members)
+
+    async def put(self, key: str, body: bytes = b"x", **members: Any) -> Any:
+        return await self.run(
+            self.client.put_object, Bucket="bucket", Key=key, Body=body, **members
+        )
+
+    async def get(self, key: str, **members: Any) -> bytes:
+        found = await self.run(self.client.get_object, Bucket="bucket", Key=key, **members)
+        return bytes(await asyncio.to_thread(found["Body"].read))
+
+    async def keys(self, **members: Any) -> list[str]:
+        found = await self.run(self.client.list_objects_v2, Bucket="bucket", **members)
+        return [each["Key"] for each in found.get("Contents", [])]
+
+
+@pytest.fixture
+async def s3(opened_data_dir: Path) -> AsyncIterator[S3]:
+    settings = Settings(data_dir=opened_data_dir, auth="tokens", s3_port=0)
+    async with open_backend(settings) as backend:
+        server = Server(backend)
+        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        server.doors = {port: S3Door(backend, server.authenticator, server.admit)}
+        made = await backend.tokens.create("1", {"user_id": "alice"})
+        keep_secret(DataFolder(opened_data_dir).s3_keys, made["id"], made["token"])
+        url = f"http://127.0.0.1:{port}"
+        client = client_of(url, made["id"], made["token"])
+        try:
+            await asyncio.to_thread(client.create_bucket, Bucket="bucket")
+            yield S3(url, backend, made["id"], made["token"], client)
+        finally:
+            client.close()
+            await runner.cleanup()
+
+
+def client_of(url: str, key_id: str, secret: str) -> Any:
+    """Return a boto3 client, which tries nothing twice."""
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4", retries={"max_attempts": 1}),
+    )

@@ -1,0 +1,249 @@
+"""The gallery as people use it: filters, suggestions, history, the time rail, news, selections."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from rich.progress import Progress
+
+from benchmarks.fill import A_COMMIT, TEXTS, fill
+from tests.journeys.browser import Page, needs_browser
+from tests.journeys.server import PATIENCE, Server, serving, until
+from tests.web.filled import Filled, picture, upload
+from tests.web.test_previews import until_true
+from tests.web.test_screens import click, opened, shown
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+MANY: Final = 10 * A_COMMIT
+"""Assets of the large ledger, more than a browser keeps."""
+
+IN_VIEW: Final = """[...document.querySelectorAll("[role=option]")].filter((row) => {
+    const [box, list] = [row, row.closest(".scroll")].map((each) => each.getBoundingClientRect());
+    return box.top >= list.top && box.bottom <= list.bottom + 40;
+})"""
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Yield a client of a ledger with an asset a minute and a commit a week."""
+    data_dir = tmp_path_factory.mktemp("large") / "data"
+    weeks = iter(range(MANY // A_COMMIT + 2, 0, -1))
+    with Progress(disable=True) as progress:
+        fill(data_dir, MANY, progress, TEXTS, lambda: _weeks_ago(next(weeks, 1)))
+    with (
+        serving(data_dir) as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE) as client,
+    ):
+        yield client
+
+
+def _weeks_ago(weeks: int) -> datetime:
+    return datetime.now(UTC) - timedelta(weeks=weeks)
+
+
+def address(client: httpx.Client) -> str:
+    return str(client.base_url).rstrip("/")
+
+
+async def type_filter(page: Page, text: str) -> None:
+    await page.run("document.querySelector('.find input').focus()")
+    await page.insert(text)
+
+
+async def test_a_suggestion_becomes_a_chip_by_enter(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, server.url, "Assets")
+    await type_filter(page, "node:node-3")
+    await shown(page, ".suggestions [role=option]", "node-3")
+    await page.press("Enter")
+
+    await shown(page, ".find .chip", "node-3")
+    total = filled.get("/api/assets", node_id="node-3", count="exact")["count"]
+    await shown(page, ".sub b", f"{total} asset")
+    assert await page.run("location.search") == "?node_id=node-3"
+
+
+CHIPS: Final[dict[str, dict[str, Any]]] = {
+    "?node_id=node-1&job_id=first": {"node_id": "node-1", "job_id": "first"},
+    "?tag=chosen": {"tag": "chosen"},
+    "?size_min=10&content_type=text/": {"size_min": 10, "content_type": "text/"},
+    "?missing=workflow_id": {"missing": "workflow_id"},
+    "?deleted=true": {"deleted": "true"},
+    "?q=face+05": {"query": "face 05"},
+}
+
+
+@pytest.mark.parametrize("query", CHIPS)
+async def test_chips_give_the_assets_that_the_api_gives(
+    server: Server, filled: Filled, page: Page, query: str
+) -> None:
+    answer = filled.get(
+        "/api/assets", count="exact", page_size=1000, sort="-created_at", **CHIPS[query]
+    )
+    await opened(page, f"{server.url}/{query}&view=list", "Assets")
+
+    if not answer["count"]:
+        await shown(page, ".empty")
+        return
+    await shown(page, ".sub b", f"{answer['count']} asset")
+    await shown(page, "[role=option] .c-name")
+    names = await page.run(
+        "[...document.querySelectorAll('[role=option] .c-name bdi')].map((e) => e.textContent)"
+    )
+    assert names == [asset["name"] for asset in answer["assets"]][: len(names)]
+
+
+async def test_back_and_forward_restore_filters_and_panel(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    asset = filled.assets[0]["id"]
+    await opened(page, f"{server.url}/?job_id=first", "Assets")
+    await click(page, ".nav a[href='/jobs']")
+    await shown(page, "h1", "Jobs")
+    await page.run("history.back()")
+    await shown(page, ".find .chip", "first")
+    await page.run(f"history.pushState(null, '', '/?job_id=first&open={asset}')")
+    await page.run("dispatchEvent(new PopStateEvent('popstate'))")
+    await shown(page, ".panel h2", "face-00")
+    await page.run("history.back()")
+    await page.once("!document.querySelector('.panel')", "1")
+    await page.run("history.forward()")
+    await shown(page, ".panel h2", "face-00")
+
+
+async def test_the_place_in_the_list_is_there_after_a_visit_to_another_screen(
+    large: httpx.Client, page: Page
+) -> None:
+    await opened(page, f"{address(large)}/?view=list", "Assets")
+    await shown(page, "[role=option] .c-name")
+    await page.run("document.querySelector('.scroll').scrollTop = 44 * 900")
+    await until_true(page, "document.querySelector('#asset-905 .c-name')")
+    await click(page, ".nav a[href='/jobs']")
+    await shown(page, "h1", "Jobs")
+    await page.run("history.back()")
+
+    await page.once("document.querySelector('#asset-905 .c-name')", "1")
+
+
+async def test_end_and_home_land_on_the_oldest_and_the_newest(
+    large: httpx.Client, page: Page
+) -> None:
+    oldest, newest = (
+        large.get("/api/assets", params={"sort": sort, "page_size": 1}).json()["assets"][0]
+        for sort in ("created_at", "-created_at")
+    )
+    await opened(page, address(large), "Assets")
+    await shown(page, "[role=option] .name")
+    await page.run("document.querySelector('[role=listbox][aria-multiselectable]').focus()")
+    await page.press("End")
+    await shown(page, "[role=option].at .name", oldest["name"])
+    await page.press("Home")
+    await shown(page, "[role=option].at .name", newest["name"])
+    elements = await page.run("document.querySelectorAll('*').length")
+    assert elements <= 1500
+
+
+async def test_the_time_rail_jumps_to_a_day_that_is_not_loaded(
+    large: httpx.Client, page: Page
+) -> None:
+    await page.resize(1440, 900)
+    await opened(page, address(large), "Assets")
+    rail = await page.once(
+        "document.querySelector('.rail i')",
+        "(() => { const box = document.querySelector('.rail').getBoundingClientRect();"
+        " return [box.left + box.width / 2, box.top, box.height]; })()",
+    )
+    newest = await shown(page, ".sub .day", "20")
+    for kind in ("mousePressed", "mouseReleased"):
+        await page.mouse(kind, rail[0], rail[1] + rail[2] * 0.6)
+    day = "document.querySelector('.sub .day').textContent"
+    await until_true(page, f"{day} && {day} !== '{newest}'")
+    await until_true(page, f"{IN_VIEW}[0]?.querySelector('.name')")
+    names = await page.run(
+        f"{IN_VIEW}.flatMap((row) => row.querySelector('.name bdi')?.textContent ?? [])"
+    )
+
+    shown_day = await page.run(day)
+    assert shown_day in {made_on(large, name) for name in names}
+
+
+def made_on(client: httpx.Client, name: str) -> str:
+    """Return the day on which an asset was made, as the console writes it."""
+    (asset,) = client.get("/api/assets", params={"name": name}).json()["assets"]
+    made = datetime.fromisoformat(asset["created_at"])
+    return f"{made:%a} {made.day} {made:%b} {made.year}"
+
+
+async def test_news_wait_behind_their_number_and_move_nothing(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, server.url, "Assets")
+    await shown(page, ".foot", "Live")
+    await shown(page, "[role=option] .name")
+    first = "document.querySelector('#asset-0 .name').textContent"
+    before = await page.run(first)
+    upload(filled.client, picture(9, 9, 9), "image/png", {"name": "news.png"})
+
+    await shown(page, ".fresh", "1 new")
+    assert await page.run(first) == before
+    await click(page, ".fresh")
+    await shown(page, "#asset-0 .name", "news.png")
+
+
+async def pick(page: Page, indexes: range) -> None:
+    """Select assets as a keyboard does: x on the first, Shift and arrow for the others."""
+    await shown(page, f"#asset-{indexes.start} .name")
+    await page.run("document.querySelector('[role=listbox][aria-multiselectable]').focus()")
+    await page.press("Home")
+    for _ in range(indexes.start):
+        await page.press("ArrowRight")
+    await until_true(page, f"document.querySelector('#asset-{indexes.start}.at')")
+    await page.press("x")
+    for index in list(indexes)[1:]:
+        await until_true(page, f"document.querySelector('#asset-{index - 1}.picked')")
+        await page.press("ArrowRight", 8)
+    await shown(page, ".selection b", f"{len(indexes)} selected")
+
+
+async def test_three_assets_are_downloaded_deleted_and_restored(
+    server: Server, filled: Filled, page: Page, tmp_path: Path
+) -> None:
+    await opened(page, f"{server.url}/?job_id=first", "Assets")
+    newest = filled.get("/api/assets", job_id="first", sort="-created_at", page_size=3)["assets"]
+    await page.save_to(tmp_path)
+    await pick(page, range(3))
+    await click(page, ".selection button", "Download")
+    check_zip(filled, whole(tmp_path, ".zip"), newest)
+
+    await click(page, ".selection button", "Delete")
+    await click(page, "dialog .danger", "Delete")
+    await shown(page, ".toast, [role=status]", "3 deleted.")
+    assert statuses(filled, newest) == {410}
+    await click(page, ".toast button, [role=status] button", "Undo")
+    await shown(page, ".toast, [role=status]", "3 restored.")
+    assert statuses(filled, newest) == {200}
+
+
+def whole(folder: Path, ending: str) -> Path:
+    """Return a downloaded file once it is whole."""
+    until(lambda: any(folder.glob(f"*{ending}")), "a file is downloaded")
+    (found,) = folder.glob(f"*{ending}")
+    return found
+
+
+def check_zip(filled: Filled, file: Path, assets: list[dict[str, Any]]) -> None:
+    with zipfile.ZipFile(io.BytesIO(file.read_bytes())) as packed:
+        contents = sorted(packed.read(name) for name in packed.namelist())
+    expected = [filled.client.get(asset["get_url"]).content for asset in assets]
+    assert contents == sorted(expected)
+
+
+def statuses(filled: Filled, assets: list[dict[str, Any]]) -> set[int]:
+    return {filled.client.get(f"/api/assets/{asset['id']}").status_code for asset in assets}

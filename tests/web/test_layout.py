@@ -1,0 +1,193 @@
+"""Every screen at every width, by keyboard alone and in forced colours: all is in reach."""
+
+import json
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+import pytest
+
+from tests.journeys.browser import Page, needs_browser
+from tests.journeys.server import PATIENCE, serving
+from tests.web.filled import Filled, fill
+from tests.web.test_previews import until_true
+from tests.web.test_screens import click, opened, shown
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+SCREENS: Final = {
+    "/": (".sub b", "assets"),
+    "/?view=list": (".c-made", ""),
+    "/?open={asset}": (".panel h1, .panel h2", "face"),
+    "/assets/{asset}": ("h1", "face"),
+    "/assets/{text}?version=2&with=1": (".comparison", "three"),
+    "/jobs": ("tbody tr", "first"),
+    "/jobs/first": (".transport .read b", "Event"),
+    "/jobs/first?tab=events": ("tbody tr", "asset.created"),
+    "/jobs/first?tab=compare&with=second": (".part", "They part at"),
+    "/usage": ("tbody tr", "node-1"),
+    "/nodes/node-1": ("h1", "node-1"),
+    "/ledger": (".box", "events"),
+}
+"""The path of each screen, and what it shows once it is there."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """Yield what is on a server that the tests of this module only read."""
+    with (
+        serving(tmp_path_factory.mktemp("layout") / "data") as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE) as client,
+    ):
+        yield fill(client)
+
+
+def base(filled: Filled) -> str:
+    return str(filled.client.base_url).rstrip("/")
+
+
+def path(filled: Filled, pattern: str) -> str:
+    return pattern.format(asset=filled.assets[4]["id"], text=filled.changed["id"])
+
+
+@pytest.mark.parametrize("width", [320, 390, 720, 1440, 3840])
+async def test_no_screen_scrolls_sideways(shared: Filled, page: Page, width: int) -> None:
+    await page.resize(width, 800)
+    for pattern, (selector, text) in SCREENS.items():
+        await page.open(base(shared) + path(shared, pattern))
+        await shown(page, selector, text)
+        wide = await page.run(
+            "[document.documentElement.scrollWidth, document.body.scrollWidth, innerWidth]"
+        )
+        assert max(wide[:2]) <= width == wide[2], pattern
+
+
+async def test_at_400_percent_zoom_the_panel_is_a_page_of_its_own(
+    shared: Filled, page: Page
+) -> None:
+    await page.resize(1280 // 4, 1024 // 4)
+    await page.open(base(shared) + path(shared, "/?open={asset}"))
+    await shown(page, ".panel h1", "face")
+
+    box = await page.run(
+        "(() => { const b = document.querySelector('.panel').getBoundingClientRect();"
+        " return [b.left, b.right]; })()"
+    )
+    assert box == [0, 320]
+
+
+@pytest.mark.parametrize(
+    "features",
+    [{"forced_colors": "active"}, {"prefers_color_scheme": "dark"}, {"prefers_contrast": "more"}],
+)
+async def test_each_screen_is_there_under_other_preferences(
+    shared: Filled, page: Page, features: dict[str, str]
+) -> None:
+    await page.emulate(**features)
+    for pattern, (selector, text) in SCREENS.items():
+        await page.open(base(shared) + path(shared, pattern))
+        await shown(page, selector, text)
+
+
+@pytest.mark.parametrize("pattern", SCREENS)
+async def test_a_link_gives_the_same_view_in_a_new_tab(
+    shared: Filled, page: Page, pattern: str
+) -> None:
+    selector, text = SCREENS[pattern]
+    url = base(shared) + path(shared, pattern)
+    await page.open(url)
+    await shown(page, selector, text)
+    await until_true(
+        page, "document.title !== 'Asset Ledger' && !document.title.startsWith('Asset ·')"
+    )
+    look = "[location.href, document.title, document.querySelector('h1').textContent]"
+    before = await page.run(look)
+    await page.open(url)
+    await shown(page, selector, text)
+
+    await until_true(page, f"String({look}) === {json.dumps(','.join(before))}")
+    assert await page.run("document.querySelectorAll('h1').length") == 1
+
+
+FOCUSED: Final = """(() => {
+    const e = document.activeElement;
+    const around = [e, e.parentElement, e.closest(".find, label")];
+    const marked = (each) => ["outlineStyle", "boxShadow"].some((name) =>
+        getComputedStyle(each)[name] !== "none");
+    const seen = e.getBoundingClientRect().width > 0 && around.some((each) => each && marked(each));
+    return e === document.body || seen || e.outerHTML.slice(0, 200);
+})()"""
+"""Whether what has the focus is seen, and marked."""
+
+UNNAMED: Final = '["Asset Ledger", "Asset · Asset Ledger"]'
+"""Titles of a screen until it is loaded."""
+
+THEME: Final = ".foot button[title*=heme], .foot button[aria-label*=heme], .foot button"
+JUMPS: Final = {"a": "Assets", "j": "Jobs", "u": "Usage", "l": "Ledger"}
+
+
+async def test_two_keys_lead_to_each_screen(shared: Filled, page: Page) -> None:
+    await opened(page, f"{base(shared)}/jobs", "Jobs")
+    for key, heading in JUMPS.items():
+        await page.press("g")
+        await page.press(key)
+        await shown(page, "h1", heading)
+
+
+async def test_jump_finds_a_job_and_gives_the_focus_back(shared: Filled, page: Page) -> None:
+    await opened(page, f"{base(shared)}/jobs", "Jobs")
+    await page.run("document.querySelector('.nav a[href=\"/usage\"]').focus()")
+    await page.press("k", 2)
+    await until_true(page, "document.activeElement.matches('dialog input')")
+    await page.press("Escape")
+    await until_true(page, "document.activeElement.matches('.nav a[href=\"/usage\"]')")
+
+    await page.press("k", 2)
+    await until_true(page, "document.activeElement.matches('dialog input')")
+    await page.insert("second")
+    await shown(page, "#hits [role=option]", "second")
+    await page.press("Enter")
+    await shown(page, "h1", "second")
+
+
+async def test_an_asset_is_opened_read_and_left_by_keyboard_alone(
+    shared: Filled, page: Page
+) -> None:
+    await opened(page, base(shared), "Assets")
+    await shown(page, "#asset-0 .name")
+    await page.press("ArrowDown")
+    await until_true(page, "document.querySelector('#asset-0.at')")
+    await page.press(" ")
+    await shown(page, ".panel h2")
+    await page.press("Escape")
+    await page.once("!document.querySelector('.panel')", "1")
+    await page.press("Enter")
+    await shown(page, "main.asset h1")  # its code is loaded when first needed
+    assert await page.run("location.pathname.startsWith('/assets/')")
+    await page.press("Escape")
+    await until_true(page, "location.pathname === '/'")
+
+
+@pytest.mark.parametrize("pattern", ["/", "/jobs", "/jobs/first", "/usage", "/ledger"])
+async def test_tab_reaches_what_can_be_used_and_shows_where_it_is(
+    shared: Filled, page: Page, pattern: str
+) -> None:
+    selector, text = SCREENS[pattern]
+    await page.open(base(shared) + pattern)
+    await shown(page, selector, text)
+    for _ in range(25):
+        await page.press("Tab")
+        seen = await page.run(FOCUSED)
+        assert seen is True
+
+
+async def test_a_theme_is_kept(shared: Filled, page: Page) -> None:
+    await opened(page, f"{base(shared)}/jobs", "Jobs")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = await page.run(ground)
+    await click(page, THEME)
+    await until_true(page, f"{ground} !== '{light}'")
+    dark = await page.run(ground)
+    await opened(page, f"{base(shared)}/usage", "Usage")
+
+    assert await page.run(ground) == dark

@@ -1,0 +1,105 @@
+"""The replay of a job: play, step, drag, keys and address agree on one position."""
+
+import pytest
+
+from tests.journeys.browser import Page, needs_browser
+from tests.journeys.server import Server
+from tests.web.filled import Filled
+from tests.web.test_previews import until_true
+from tests.web.test_screens import click, opened, shown
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+READ = ".transport .read b"
+
+
+async def replayed(page: Page, server: Server, query: str = "") -> int:
+    """Open the replay of the first job, and return how many events it has."""
+    await opened(page, f"{server.url}/jobs/first{query}", "first")
+    await shown(page, ".stats", "proven")
+    text = await shown(page, READ)
+    return int(text.split()[-1])
+
+
+async def at(page: Page, filled: Filled, event: int, total: int) -> None:
+    """Wait until the replay is at an event, and check every place that shows it."""
+    await shown(page, READ, f"Event {event} of {total}")
+    slider = "document.querySelector('.scrub').getAttribute('aria-valuenow')"
+    assert await page.run(slider) == str(event)
+    history = filled.get("/api/jobs/first/history", limit=1000)["events"]
+    position = None if event == total else str(history[event - 1]["position"])
+    assert await page.run("new URL(location).searchParams.get('at')") == position
+    await shown(page, ".list [aria-current=step]", str(event))
+
+
+async def test_keys_buttons_and_the_address_agree_on_the_position(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    total = await replayed(page, server)
+    await at(page, filled, total, total)
+    await page.press("ArrowLeft")
+    await at(page, filled, total - 1, total)
+    await page.press("ArrowLeft", 8)
+    await at(page, filled, total - 11, total)
+    await page.press("Home")
+    await at(page, filled, 1, total)
+    await click(page, "button[aria-label='One event on']")
+    await at(page, filled, 2, total)
+    await page.press("End")
+    await at(page, filled, total, total)
+
+
+async def test_keys_that_come_faster_than_frames_all_count(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    total = await replayed(page, server)
+    key = "new KeyboardEvent('keydown', { key: 'ArrowLeft', bubbles: true, cancelable: true })"
+    await page.run(f"for (let n = 0; n < 7; n++) document.body.dispatchEvent({key})")
+
+    await at(page, filled, total - 7, total)
+
+
+async def test_a_drag_of_the_scrubber_moves_the_position(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.resize(1440, 900)
+    total = await replayed(page, server, "?scale=order")
+    box = await page.run(
+        "(() => { const b = document.querySelector('.scrub').getBoundingClientRect();"
+        " return [b.left, b.top + b.height / 2, b.width]; })()"
+    )
+    await page.mouse("mousePressed", box[0] + box[2] * 0.8, box[1], buttons=1)
+    await page.mouse("mouseMoved", box[0] + box[2] * 0.3, box[1], buttons=1, button="left")
+    await page.mouse("mouseReleased", box[0] + box[2] * 0.3, box[1])
+    await until_true(page, f"Number(document.querySelector('.scrub').ariaValueNow) < {total / 2}")
+    now = int(await page.run("document.querySelector('.scrub').ariaValueNow"))
+
+    assert 1 < now < total / 2
+    await at(page, filled, now, total)
+
+
+async def test_play_goes_on_to_the_end_and_pause_stops_it(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    total = await replayed(page, server)
+    await page.press("Home")
+    await at(page, filled, 1, total)
+    await page.press(" ")
+    await shown(page, ".transport .play[aria-label=Pause]")
+    await until_true(page, "Number(document.querySelector('.scrub').ariaValueNow) > 3")
+    await page.press(" ")
+    await shown(page, ".transport .play[aria-label=Play]")
+    stopped = int(await page.run("document.querySelector('.scrub').ariaValueNow"))
+    await at(page, filled, stopped, total)
+    await page.press(" ")
+    await shown(page, READ, f"Event {total} of {total}")
+
+
+async def test_with_reduced_motion_space_steps(server: Server, filled: Filled, page: Page) -> None:
+    await page.emulate(prefers_reduced_motion="reduce")
+    total = await replayed(page, server)
+    await page.press("Home")
+    await at(page, filled, 1, total)
+    await page.press(" ")
+
+    await at(page, filled, 2, total)

@@ -1,0 +1,256 @@
+"""What the console shows when the server refuses, fails, is away, or does not know the caller."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from aiohttp import web
+
+from tests.journeys.browser import Page, needs_browser
+from tests.journeys.server import Server, run, serving
+from tests.web.filled import Filled, upload
+from tests.web.proxy import Proxy
+from tests.web.test_gallery import whole
+from tests.web.test_previews import until_true
+from tests.web.test_screens import click, opened, shown, sign_in
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+SCREENS: Final = {
+    "/": "/api/assets",
+    "/jobs": "/api/jobs",
+    "/jobs/first": "/api/jobs/first",
+    "/usage": "/api/assets/usage",
+    "/ledger": "/api/log/checkpoint",
+}
+"""Each screen, and a request without which it has nothing to show."""
+
+BUSY: Final = (503, "busy", "the write queue is full: try again")
+FAULT: Final = (500, "internal", "an internal error")
+
+
+def problem(status: int, slug: str, detail: str) -> web.Response:
+    body = {"type": f"urn:asset-ledger:{slug}", "status": status, "detail": detail}
+    text = json.dumps({**body, "title": slug, "request_id": "request-of-the-test"})
+    return web.Response(status=status, text=text, content_type="application/problem+json")
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("answer", [BUSY, FAULT, "no json"])
+async def test_a_refused_request_is_shown_with_its_id_and_can_be_tried_again(
+    proxy: Proxy, filled: Filled, page: Page, screen: str, answer: Any
+) -> None:
+    refused = True
+
+    def instead(path: str) -> web.Response | None:
+        if not refused or path != SCREENS[screen]:
+            return None
+        return web.Response(text="{") if answer == "no json" else problem(*answer)
+
+    proxy.instead = instead
+    page.excused.append("Failed to load resource")
+    await page.open(proxy.url + screen)
+    text = await shown(page, ".failure, .okline.bad")
+    if answer != "no json" and ".failure" in text:
+        assert "request-of-the-test" in text
+    assert await page.run("document.querySelector('main').textContent.length") > 10
+
+    refused = False
+
+
+async def test_a_detail_of_the_server_is_shown_in_its_words(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    detail = filled.client.get("/api/jobs/no-such-job").json()["detail"]
+    page.excused.append("/api/jobs/no-such-job")
+    await page.open(f"{server.url}/jobs/no-such-job")
+
+    assert detail in await shown(page, ".failure", detail)
+    await shown(page, ".failure", "Request")
+
+
+async def test_a_lost_connection_is_shown_and_found_again(
+    proxy: Proxy, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{proxy.url}/jobs", "Jobs")
+    await shown(page, "tbody tr", "first")
+    page.excused.append("Failed to load resource")
+    proxy.down = True
+    await click(page, ".seg button", "Failed")
+    await shown(page, ".failure", "No connection")
+    await click(page, ".nav a[href='/usage']")  # its module was never loaded
+    await shown(page, ".empty", "This part could not be loaded.")
+    await click(page, ".nav a[href='/jobs']")
+    await shown(page, "h1", "Jobs")
+    proxy.down = False
+    await click(page, ".seg button", "Running")
+    await click(page, ".seg button", "All")
+    await shown(page, "tbody tr", "first")
+
+
+async def test_a_revoked_token_asks_for_another_and_shows_the_same_view(
+    with_tokens: Server, page: Page
+) -> None:
+    page.excused += ["401 (Unauthorized)", "/api/events/stream"]  # which ends with the token
+    first, second = (new_token(with_tokens, "alice") for _ in range(2))
+    auth = {"Authorization": f"Bearer {first}"}
+    with httpx.Client(base_url=with_tokens.url, headers=auth) as client:
+        upload(client, b"x", "text/plain", {"name": "kept.txt", "job_id": "j"})
+    await page.open(f"{with_tokens.url}/?job_id=j&view=list")
+    await sign_in(page, first)
+    await shown(page, ".c-name", "kept.txt")
+    listed = run("token", "list", "--json", "--data-dir", with_tokens.data_dir)
+    made = [json.loads(line) for line in listed.stdout.splitlines()]
+    run("token", "revoke", made[0]["id"], "--data-dir", with_tokens.data_dir)
+
+    await page.run("document.querySelector('.nav a[href=\"/jobs\"]').click()")
+    await sign_in(page, second)
+    await shown(page, "tbody tr", "j")
+    assert await page.run("location.pathname") == "/jobs"
+
+
+def new_token(server: Server, user: str, *scopes: str) -> str:
+    """Create a token on a server, and return it."""
+    wanted = [part for scope in scopes for part in ("--scope", scope)]
+    made = run("token", "create", "--data-dir", server.data_dir, "--user", user, *wanted)
+    return made.stdout.strip()
+
+
+async def test_without_the_scope_audit_there_is_a_reason_and_no_seal(
+    with_tokens: Server, page: Page
+) -> None:
+    page.excused.append("401 (Unauthorized)")
+    writer, reader = new_token(with_tokens, "eve"), new_token(with_tokens, "eve", "read")
+    auth = {"Authorization": f"Bearer {writer}"}
+    with httpx.Client(base_url=with_tokens.url, headers=auth) as client:
+        made = upload(client, b"x", "text/plain", {"name": "a.txt", "job_id": "j"})
+    await page.open(f"{with_tokens.url}/assets/{made['id']}")
+    await sign_in(page, reader)
+
+    await shown(page, ".seal.quiet", "Your token does not have the scope audit")
+    await page.run("document.querySelector('.nav a[href=\"/ledger\"]').click()")
+    await shown(page, "tbody tr", "a.txt")  # one's own events need no audit
+    assert await page.run("document.querySelectorAll('.failure').length") == 0
+
+
+async def test_a_rotated_key_is_followed_and_named(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    address = f"{server.url}/assets/{filled.assets[4]['id']}"
+    await opened(page, address, "face-04")
+    await shown(page, ".seal", "Recorded and proven")
+    filled.client.post("/api/log/key/rotate").raise_for_status()
+    upload(filled.client, b"later", "text/plain", {"name": "later.txt"})
+    await opened(page, address, "face-04")
+    await shown(page, ".seal", "Recorded and proven")
+    await click(page, ".seal button", "Details")
+
+    await shown(page, ".seal", "1 rotation followed")
+
+
+async def test_the_audit_bundle_is_downloaded_and_its_verifier_holds(
+    server: Server, filled: Filled, page: Page, tmp_path: Path
+) -> None:
+    await opened(page, f"{server.url}/jobs/first", "first")
+    await page.save_to(tmp_path / "saved")
+    await click(page, ".head button", "Audit bundle")
+    await click(page, "dialog a", "Download the bundle")
+    with zipfile.ZipFile(whole(tmp_path / "saved", ".zip")) as packed:
+        packed.extractall(tmp_path / "bundle")
+    (verifier,) = (tmp_path / "bundle").rglob("verify.py")
+
+    done = subprocess.run(
+        [sys.executable, verifier], cwd=verifier.parent, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+async def test_a_rebuild_is_watched_to_its_new_generation(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{server.url}/ledger", "Ledger")
+    await shown(page, ".box", "generation 1")
+    await click(page, ".box button", "Rebuild")
+    await click(page, "dialog button", "Rebuild")
+
+    await shown(page, ".box", "generation 2")
+    await shown(page, ".box", "Rebuilt")
+    assert filled.get("/api/projections")["serving"]["generation"] == 2
+
+
+async def test_usage_is_saved_as_csv_that_runs_no_formula(
+    server: Server, filled: Filled, page: Page, tmp_path: Path
+) -> None:
+    upload(filled.client, b"12345", "text/plain", {"name": "a.txt", "node_id": "=cmd|'/c'!A1"})
+    await opened(page, f"{server.url}/usage", "Usage")
+    await shown(page, "tbody tr", "=cmd")
+    await page.save_to(tmp_path)
+    await click(page, "button", "CSV")
+    rows = whole(tmp_path, ".csv").read_text("utf-8").splitlines()
+
+    api = filled.get("/api/assets/usage", group_by="node_id")["usage"]
+    assert len(rows) == len(api) + 1
+    assert any("'=cmd|'/c'!A1" in row for row in rows)
+    for row in api:
+        if row["key"] and row["key"].startswith("node"):
+            line = next(line for line in rows if line.startswith(row["key"]))
+            assert str(row["bytes"]) in line.split(",")
+            assert str(row["count"]) in line.split(",")
+
+
+async def test_the_command_of_an_empty_ledger_makes_its_first_asset_appear(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    await opened(page, server.url, "Assets")
+    command = await shown(page, ".empty .command pre, .command pre", "curl")
+    await shown(page, ".foot", "Live")
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True)
+
+    await until_true(
+        page,
+        "document.querySelector('#asset-0 .name') || document.querySelector('.fresh')?.click()",
+    )
+
+
+def files(folder: Path, number: int) -> list[str]:
+    folder.mkdir()
+    paths = [folder / f"file-{n:03}.txt" for n in range(number)]
+    for n, path in enumerate(paths):
+        path.write_text(f"content {n}\n" * 200)
+    return [str(path) for path in paths]
+
+
+async def choose(page: Page, paths: list[str]) -> None:
+    """Choose files in the dialog, as a person does."""
+    await click(page, "button[aria-label=Upload]")
+    await shown(page, "dialog", "Drop files")
+    document = await page.command("DOM.getDocument")
+    named = {"nodeId": document["root"]["nodeId"], "selector": "dialog input[type=file]"}
+    node = await page.command("DOM.querySelector", **named)
+    await page.command("DOM.setFileInputFiles", files=paths, nodeId=node["nodeId"])
+
+
+async def test_200_files_are_recorded_once_each_though_the_server_is_killed_meanwhile(
+    proxy: Proxy, server: Server, page: Page, tmp_path: Path
+) -> None:
+    page.excused.append("Failed to load resource")
+    await opened(page, proxy.url, "Assets")
+    await choose(page, files(tmp_path / "folder", 200))
+    await until_true(page, "parseInt(document.querySelector('.whole b')?.textContent) > 5")
+    server.kill()
+    proxy.down = True
+    await shown(page, ".files li.pausing, .files li.failed, .strip")
+    with serving(server.data_dir) as again:
+        proxy.upstream, proxy.down = again.url, False
+        await shown(page, ".whole b", "200 of 200")
+        names = [
+            asset["name"]
+            for asset in httpx.get(f"{again.url}/api/assets?page_size=1000").json()["assets"]
+        ]
+        await page.open("about:blank")
+    assert sorted(names) == [f"file-{n:03}.txt" for n in range(200)]

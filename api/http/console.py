@@ -2,11 +2,13 @@
 
 Promise: every page has the same strict policy, and loads and runs only files of this server.
 All files lie under `/web/<digest of all files>/`, so a browser may keep them for ever; the page
-itself names that digest and is revalidated each time.
+itself names that digest and is revalidated each time. Comments of the console's own modules are
+not sent: line numbers stay those of the files (decision 50).
 """
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -54,6 +56,9 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+_COMMENT: Final = re.compile(r"/\*\*.*?\*/|(?<!\S)//[^\n]*", re.DOTALL)
+"""A comment of the console's modules. A parser looks in the tests for text that only looks so."""
+
 _PREFIX: Final = "PREFIX"  # what index.html has in the place of the files' address
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
@@ -80,7 +85,7 @@ class Site:
 def site() -> Site:
     """Return the console as it is installed. The files are read and gzipped once."""
     bodies = {
-        path.relative_to(FOLDER).as_posix(): path.read_bytes()
+        path.relative_to(FOLDER).as_posix(): _read(path)
         for path in sorted(FOLDER.rglob("*"))
         if path.is_file() and path.suffix in _TYPES
     }
@@ -89,6 +94,19 @@ def site() -> Site:
     page = bodies.pop("index.html").decode().replace(_PREFIX, f"/web/{digest}")
     files = {name: _file(name, body) for name, body in bodies.items()}
     return Site(digest, _file("index.html", page.encode()), files)
+
+
+def _read(path: Path) -> bytes:
+    """Return what is sent of a file: all of it, or the code of a module of our own."""
+    body = path.read_bytes()
+    if path.suffix != ".js" or path.is_relative_to(FOLDER / "vendor"):
+        return body
+    return without_comments(body.decode()).encode()
+
+
+def without_comments(module: str) -> str:
+    """Return a module with a space, or the line ends alone, in the place of each comment."""
+    return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n") or " ", module)
 
 
 def _file(name: str, body: bytes) -> File:

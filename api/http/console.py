@@ -2,7 +2,7 @@
 
 Promise: every page has the same strict policy, and loads and runs only files of this server.
 All files lie under `/web/<digest of all files>/`, so a browser may keep them for ever; the page
-itself names that digest and is revalidated each time. Comments of the console's own modules are
+itself names that digest and is revalidated each time. Comments of the console's own files are
 not sent: line numbers stay those of the files (decision 50).
 """
 
@@ -56,8 +56,11 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-_COMMENT: Final = re.compile(r"/\*\*.*?\*/|(?<!\S)//[^\n]*", re.DOTALL)
-"""A comment of the console's modules. A parser looks in the tests for text that only looks so."""
+_COMMENTS: Final = {
+    ".js": re.compile(r"/\*\*.*?\*/|(?<!\S)//[^\n]*", re.DOTALL),
+    ".css": re.compile(r"/\*.*?\*/", re.DOTALL),
+}
+"""Comments of the console's own files. The tests look for text that only looks like one."""
 
 _PREFIX: Final = "PREFIX"  # what index.html has in the place of the files' address
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -97,16 +100,16 @@ def site() -> Site:
 
 
 def _read(path: Path) -> bytes:
-    """Return what is sent of a file: all of it, or the code of a module of our own."""
+    """Return what is sent of a file: of a module or a sheet of our own, without comments."""
     body = path.read_bytes()
-    if path.suffix != ".js" or path.is_relative_to(FOLDER / "vendor"):
+    if path.suffix not in _COMMENTS or path.is_relative_to(FOLDER / "vendor"):
         return body
-    return without_comments(body.decode()).encode()
+    return without_comments(body.decode(), path.suffix).encode()
 
 
-def without_comments(module: str) -> str:
-    """Return a module with a space, or the line ends alone, in the place of each comment."""
-    return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n") or " ", module)
+def without_comments(text: str, suffix: str = ".js") -> str:
+    """Return a text with a space, or the line ends alone, in the place of each comment."""
+    return _COMMENTS[suffix].sub(lambda found: "\n" * found[0].count("\n") or " ", text)
 
 
 def _file(name: str, body: bytes) -> File:

@@ -207,6 +207,15 @@ def test_text_that_only_looks_like_a_comment_is_found(line: str) -> None:
     assert parsed(without_comments(line)) != parsed(line)
 
 
+def test_no_text_of_a_sheet_looks_like_a_comment() -> None:
+    sheets = {name: read(name) for name in names("css", suffixes={".css"})}
+
+    for name, text in sheets.items():
+        assert re.findall(r"(['\"])[^'\"\n]*/\*[^\n]*?\1", text) == [], name
+        assert "/*" not in site().files[name].body.decode()
+        assert site().files[name].body.count(b"{") == len(re.findall(r"{", text)), name
+
+
 def test_every_file_that_is_loaded_exists_and_every_module_is_loaded() -> None:
     page = read("index.html")
     named = set(re.findall(r'"PREFIX/([^"]+)"', page))

@@ -84,7 +84,9 @@ async def test_a_text_is_sent_gzipped_to_a_client_that_takes_it(api: Api, name: 
     assert len(answer.body) < (FOLDER / name).stat().st_size
 
 
-@pytest.mark.parametrize("name", [name for name in TYPES if name != "app.js"])
+@pytest.mark.parametrize(
+    "name", ["vendor/preact.mjs", "vendor/diff/diff/line.js", "icons.svg", "fonts/inter.woff2"]
+)
 def test_a_file_is_sent_as_it_is(name: str) -> None:
     assert site().files[name].body == (FOLDER / name).read_bytes()
 
@@ -99,6 +101,12 @@ def test_a_file_is_sent_as_it_is(name: str) -> None:
 )
 def test_comments_of_our_modules_are_not_sent(module: str, sent: str) -> None:
     assert without_comments(module) == sent
+
+
+def test_comments_of_our_sheets_are_not_sent() -> None:
+    sheet = '/* One\n * two. */\na { content: "//"; } /* */ b { }'
+
+    assert without_comments(sheet, ".css") == '\n\na { content: "//"; }   b { }'
 
 
 async def test_a_font_is_sent_as_it_is(api: Api) -> None:

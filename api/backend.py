@@ -25,6 +25,7 @@ from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.api.uploads import Uploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
+from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.commands.collect import Collect
 from asset_ledger.ledger.commands.own_stream import record_in_own_stream
 from asset_ledger.ledger.commands.scrub import Scrub
@@ -32,6 +33,7 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.ledger import SYSTEM
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
@@ -167,6 +169,22 @@ async def open_backend(
             collect=collect,
             scrub=scrub,
         )
+
+
+async def log_state(backend: Backend) -> dict[str, Any]:
+    """Return the size, root, times and bytes of the log. Raises SigningKeyError."""
+    signed, replay = await backend.proofs.checkpoint(), backend.ledger.replay
+    before = await replay(Replay.position_as_of, utc_now() - timedelta(minutes=1))
+    log = DataFolder(backend.settings.data_dir).log
+    return {
+        "origin": backend.proofs.origin,
+        "size": signed.size,
+        "root": signed.note.split("\n")[2],
+        "opened_at": iso(await replay(Replay.recorded_at, 1)),
+        "last_recorded_at": iso(await replay(Replay.recorded_at, signed.size)),
+        "log_bytes": (await asyncio.to_thread(log.stat)).st_size,
+        "events_last_minute": max(0, signed.size - before),
+    }
 
 
 def _upkeep(

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from aiohttp import web
 from rich.progress import Progress
 
 from benchmarks.fill import A_COMMIT, TEXTS, fill
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, Server, serving, until
 from tests.web.filled import Filled, picture, upload
+from tests.web.proxy import Proxy
 from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown
 
@@ -229,6 +231,30 @@ async def test_three_assets_are_downloaded_deleted_and_restored(
     await click(page, ".toast button, [role=status] button", "Undo")
     await shown(page, ".toast, [role=status]", "3 restored.")
     assert statuses(filled, newest) == {200}
+
+
+@pytest.mark.parametrize(
+    ("rows", "path"), [(range(2), "/api/assets/download"), (range(1), "/content")]
+)
+async def test_a_refused_download_is_shown_on_the_page(
+    proxy: Proxy, filled: Filled, page: Page, rows: range, path: str
+) -> None:
+    words = "The disk of the server cannot be read."
+    problem = {"type": "urn:asset-ledger:storage-failed", "status": 503, "detail": words}
+
+    def refused() -> web.Response:
+        return web.json_response(problem, status=503, content_type="application/problem+json")
+
+    await opened(page, f"{proxy.url}/?job_id=first", "Assets")
+    await pick(page, rows)
+    proxy.instead = lambda asked: refused() if asked.endswith(path) else None
+    page.excused.append("503")
+
+    await click(page, ".selection button", "Download")
+
+    await shown(page, ".toast, [role=status]", words)
+    assert await page.run("location.search") == "?job_id=first"
+    await shown(page, ".selection b", "selected")
 
 
 def whole(folder: Path, ending: str) -> Path:

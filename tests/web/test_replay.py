@@ -4,7 +4,7 @@ import pytest
 
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server
-from tests.web.filled import Filled
+from tests.web.filled import Filled, upload
 from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown
 
@@ -103,3 +103,35 @@ async def test_with_reduced_motion_space_steps(server: Server, filled: Filled, p
     await page.press(" ")
 
     await at(page, filled, 2, total)
+
+
+async def test_time_without_events_is_cut(server: Server, filled: Filled, page: Page) -> None:
+    """An asset of an old job is changed today: its events of that day keep their room."""
+    for second in range(0, 40, 4):
+        made = f"2026-01-05T12:00:{second:02}Z"
+        fields = {"name": "a.txt", "job_id": "old", "node_id": "n", "made_at": made}
+        asset = upload(filled.client, b"%d" % second, "text/plain", fields)
+    filled.client.patch(f"/api/assets/{asset['id']}", json={"tags": ["late"]}).raise_for_status()
+    await page.resize(1440, 900)
+    await page.open(f"{server.url}/jobs/old")
+    await shown(page, ".axis", "days")
+
+    lefts = await page.run(
+        "[...document.querySelectorAll('.tick')].map((tick) => parseFloat(tick.style.left))"
+    )
+    cut = float(await page.run("parseFloat(document.querySelector('.cut-line').style.left)"))
+    assert lefts == sorted(lefts)
+    assert lefts[-2] - lefts[0] > 70
+    assert lefts[-2] < cut < lefts[-1] < 100
+    await page.press("o")
+    await page.once("!document.querySelector('.cut-line')", "1")
+
+
+@pytest.mark.parametrize("width", [390, 721, 800, 1024, 1440])
+async def test_the_scrubber_has_room_at_every_width(
+    server: Server, filled: Filled, page: Page, width: int
+) -> None:
+    await page.resize(width, 800)
+    await replayed(page, server)
+
+    assert await page.run("document.querySelector('.scrub').clientWidth") > min(width, 640) / 2

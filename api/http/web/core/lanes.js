@@ -13,14 +13,35 @@ const SPAN = 0.925; // room for the last picture
 /** The colour of a node by its order of appearance. @param {number} k */
 export const colorOf = (k) => (k < 0 ? "var(--text-3)" : `var(--s${(k % SERIES) + 1})`);
 
-/** Place of each event from 0 to 1, the time of the first one, and the milliseconds up to the last one.
+const IDLE = 600_000; // milliseconds that are always drawn whole
+
+/** Place of each event from 0 to 1, the time of the first one, the milliseconds that are drawn, and where
+ * time is cut: a gap of more than four times all shorter ones together would leave them a few pixels.
  * @param {LedgerEvent[]} events @param {boolean} byTime */
 export function places(events, byTime) {
-  const times = events.map(timeOf);
-  const begin = times[0] ?? 0;
-  const span = times.reduce((most, time) => Math.max(most, time - begin), 0);
-  const part = byTime && span ? (/** @type {number} */ k) => Math.max(0, times[k] - begin) / span : (/** @type {number} */ k) => k / Math.max(1, events.length - 1);
-  return { begin, span, xs: times.map((_, k) => LEFT + SPAN * part(k)) };
+  const begin = events.length ? timeOf(events[0]) : 0;
+  const times = events.map((event) => Math.max(0, timeOf(event) - begin));
+  const { drawn, span, cuts } = withoutIdle([...new Set(times)].sort((a, b) => a - b));
+  const part = byTime && span ? (/** @type {number} */ k) => /** @type {number} */ (drawn.get(times[k])) / span : (/** @type {number} */ k) => k / Math.max(1, events.length - 1);
+  return { begin, span, cuts: cuts.map(({ at, ms }) => ({ x: LEFT + (SPAN * at) / span, ms })), xs: times.map((_, k) => LEFT + SPAN * part(k)) };
+}
+
+/** Where each time is drawn. @param {number[]} times milliseconds, in order */
+function withoutIdle(times) {
+  const gaps = times.map((time, k) => time - (times[k - 1] ?? 0)).sort((a, b) => a - b);
+  let busy = 0;
+  const idle = gaps.find((gap) => (busy && gap > IDLE && gap > 4 * busy) || ((busy += gap), false)) ?? Infinity;
+  const drawn = new Map();
+  /** @type {{at: number, ms: number}[]} */
+  const cuts = [];
+  let at = 0;
+  for (const [k, ms] of times.entries()) {
+    const gap = ms - (times[k - 1] ?? 0);
+    at += gap < idle ? gap : busy / 8;
+    if (gap >= idle) cuts.push({ at: at - busy / 16, ms });
+    drawn.set(ms, at);
+  }
+  return { drawn, span: at, cuts };
 }
 
 /** The lanes of a job, in the order of first appearance. @param {LedgerEvent[]} events
@@ -107,10 +128,12 @@ export function histogram(xs, n) {
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400];
 
-/** The marks of a time axis: at most `most`. @param {number} ms its length @param {number} most
+/** The marks of a time axis, at most `most`, up to the first cut, and one at each cut.
+ * @param {{span: number, cuts: {x: number, ms: number}[]}} scale @param {number} most
  * @returns {{x: number, ms: number}[]} */
-export function axis(ms, most) {
-  if (ms <= 0) return [];
-  const step = (STEPS.find((s) => ms / 1000 / s <= most) ?? Math.ceil(ms / 1000 / most)) * 1000;
-  return Array.from({ length: Math.floor(ms / step) + 1 }, (_, k) => ({ x: LEFT + (SPAN * k * step) / ms, ms: k * step }));
+export function axis({ span, cuts }, most) {
+  if (span <= 0) return [];
+  const step = (STEPS.find((s) => span / 1000 / s <= most) ?? Math.ceil(span / 1000 / most)) * 1000;
+  const marks = Array.from({ length: Math.floor(span / step) + 1 }, (_, k) => ({ x: LEFT + (SPAN * k * step) / span, ms: k * step }));
+  return [...marks.filter((mark) => mark.x < (cuts[0]?.x ?? 2) - SPAN / most), ...cuts];
 }

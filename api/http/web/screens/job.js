@@ -3,8 +3,9 @@ import { address } from "../core/api.js";
 import { bytes, count, counted, duration, visible } from "../core/format.js";
 import { h, html, useEffect } from "../core/html.js";
 import { PROVEN, useJob } from "../core/job.js";
+import { useKeys } from "../core/keys.js";
 import { ProofError } from "../core/proof.js";
-import { changed, place, setQuery } from "../core/route.js";
+import { back, changed, place, setQuery } from "../core/route.js";
 import { Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
 import { Menu } from "../parts/menu.js";
 import { show } from "../parts/over.js";
@@ -36,6 +37,7 @@ export function Screen({ id }) {
   const live = useJob(id, attempt);
   const tab = TABS.find((each) => each.id === (place.value.query.get("tab") ?? "replay")) ?? TABS[0];
   useEffect(() => void (document.title = `${visible(id)} · Jobs · Asset Ledger`), [id]);
+  useKeys({ Escape: () => back("/jobs") });
   const { job, replay } = live;
   const events = (live.changes.value, replay.value?.events.length ?? 0);
   const finished = job.value?.status !== "running";

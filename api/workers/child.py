@@ -13,6 +13,7 @@ from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 from typing import Final, Self, TypeVar
 
@@ -22,6 +23,8 @@ MAX_LINE: Final = 64 * 1024
 """Bytes of the longest line that a child writes, unless its caller expects longer ones."""
 
 STDIN: Final = 0
+
+_AUTOGROUP: Final = Path("/proc/self/autogroup")
 
 
 class Child:
@@ -129,8 +132,10 @@ def server_has_died(descriptor: int = STDIN, *, wait: float | None = 0) -> bool:
 
 
 def give_way(*, nice: int) -> None:
-    """In the child: lower its priority."""
+    """In the child: lower its priority. Linux may compare sessions first: sched(7), autogroup."""
     os.nice(nice)
+    with suppress(OSError):
+        _AUTOGROUP.write_text(str(nice // 2), "ascii")
 
 
 def freeze_heap() -> None:

@@ -67,7 +67,8 @@ class MultipartUploads:
         """Begin an upload and return its id. Raises BusyError and the StorageFailedErrors."""
         self._remove_old()
         if sum(each.user_id == user_id for each in self.all()) >= MAX_UPLOADS:
-            raise BusyError(f"{MAX_UPLOADS:,} uploads are unfinished: complete or abort some")
+            reason = f"{MAX_UPLOADS:,} uploads are unfinished: complete or abort some"
+            raise BusyError(reason, "unfinished-uploads")
         upload_id = secrets.token_hex(16)
         members = {"user_id": user_id, "bucket": bucket, "key": key, "fields": fields}
         with storage_errors("the upload was not begun"):

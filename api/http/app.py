@@ -326,6 +326,7 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
         error = LogDamagedError(LOG, error)
     if isinstance(error, LogDamagedError):
         request.counts.log_damage = error
+    request.counts.count_refused(error)
     known = ConnectionError if door is None else (ConnectionError, RefusedError)
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)

@@ -49,7 +49,7 @@ class Protocol(web.RequestHandler):
         """Set up the connection; refuse it if the server has no room for it."""
         super().connection_made(transport)
         if not self.clients.add(self):
-            self._refuse(BusyError(_NO_ROOM))
+            self._refuse(BusyError(_NO_ROOM, "connections"))
         elif self.transport is not None:
             self.transport.set_write_buffer_limits(0)  # else small answers would stay unnoticed
 

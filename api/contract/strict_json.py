@@ -35,13 +35,19 @@ def read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
 
     Raises MalformedBodyError and TooLargeError, which call it `what`.
     """
+    found = read_document(text, what)
+    if not isinstance(found, dict):
+        raise MalformedBodyError(f"{what} must be a JSON object")
+    return found
+
+
+def read_document(text: bytes | bytearray, what: str) -> Any:
+    """Return the JSON value in `text`. Raises likewise."""
     measured = _measured(text, what)
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise MalformedBodyError(f"{what} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise MalformedBodyError(f"{what} must be a JSON object")
     if not _is_plain(found, measured):
         _read_exactly(measured, what)
         if is_deep(found, measured):
@@ -92,9 +98,13 @@ def _without_escapes(text: bytes | bytearray) -> bytes | bytearray:
     return text.replace(rb"\\", b"__").replace(rb"\"", b"__")
 
 
-def _is_plain(found: dict[str, Any], text: bytes | bytearray) -> bool:
-    """Return whether all values are texts and no key is repeated: as many colons as keys."""
-    return text.count(b":") == len(found) and _TEXTS.issuperset(map(type, found.values()))
+def _is_plain(found: Any, text: bytes | bytearray) -> bool:
+    """Return whether it is an object of texts without a repeated key: as many colons as keys."""
+    return (
+        isinstance(found, dict)
+        and text.count(b":") == len(found)
+        and _TEXTS.issuperset(map(type, found.values()))
+    )
 
 
 def _read_exactly(text: bytes | bytearray, what: str) -> None:

@@ -13,7 +13,7 @@ from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.imports import Imports
 from asset_ledger.ledger.commands.jobs import JobCommands
-from asset_ledger.ledger.commands.lineage import Lineage
+from asset_ledger.ledger.commands.lineage import RunReports
 from asset_ledger.ledger.commands.nodes import NodeCommands
 from asset_ledger.ledger.commands.restore import Restore
 from asset_ledger.ledger.commands.skip import Skip
@@ -38,7 +38,7 @@ class Ledger:
     jobs: JobCommands
     nodes: NodeCommands
     imports: Imports
-    lineage: Lineage
+    run_reports: RunReports
     skip: Skip
     replay: AsyncReplay
     slots: Slots
@@ -64,7 +64,7 @@ class Ledger:
             jobs=jobs,
             nodes=NodeCommands(committer, replay),
             imports=imports,
-            lineage=Lineage(jobs, imports, replay, tables),
+            run_reports=RunReports(jobs, imports, replay, tables),
             skip=Skip(committer, replay, tables),
             replay=replay,
             slots=committer.slots,

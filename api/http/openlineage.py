@@ -42,8 +42,8 @@ async def receive_lineage(request: Request) -> web.Response:
         document = read_document(await read_unpacked(request), "the body")
         names = Names(request.backend.feed.log_id, request.user_id)
         reader = ReportReader(names.asset_id, "admin" in request.principal.scopes)
-        call, lineage = request.call(), request.ledger.lineage
-        receipts = [await lineage.record(call, each) for each in reader.reports(document)]
+        call, record = request.call(), request.ledger.run_reports.record
+        receipts = [await record(call, each) for each in reader.reports(document)]
     runs = [{"job_id": r.job_id, "attempt": r.attempt, "status": r.status} for r in receipts]
     position = max((r.position for r in receipts), default=request.projections.position)
     body, behind = orjson.dumps({"runs": runs}), any(r.behind for r in receipts)

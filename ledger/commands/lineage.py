@@ -39,7 +39,7 @@ class ReportReceipt(NamedTuple):
     behind: bool
 
 
-class Lineage:
+class RunReports:
     """Records reports of runs."""
 
     def __init__(

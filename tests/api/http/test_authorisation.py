@@ -90,6 +90,11 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
         "bulk_update": {"ids": [names["id"]], "add_tags": [SECRET]},
         "bulk_restore": {"ids": [names["id"]]},
         "finish_job": {"status": "completed"},
+        "receive_lineage": {
+            "eventTime": "2026-01-01T00:00:00Z",
+            "run": {"runId": "01941f29-7c00-7000-8000-000000000001"},
+            "job": {"namespace": "n", "name": "j"},
+        },
         "create_token": {"user_id": "bob"},
     }
     return bodies.get(entry.handler.__name__, {})

@@ -47,8 +47,11 @@ def add(address: str, user: str, all_users: bool, topics: tuple[str, ...], **opt
     sent |= {name: options[name] for name in _TAGS}
     call = ServerCall("POST", "/api/hooks", sent)
     made = _run(call, lambda hooks, head: hooks.create(sent, user, head), options)
-    text = f"webhook {made['id']} starts after event {made['position']:,}; its secret:"
-    echo(orjson.dumps(made) if options["as_json"] else f"{text}\n{made['secret']}")
+    if options["as_json"]:
+        echo(orjson.dumps(made))
+    else:
+        echo(f"webhook {made['id']} starts after event {made['position']:,}; its secret:")
+        echo(made["secret"])
 
 
 @hook.command("list")

@@ -19,6 +19,8 @@ from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import Engine, FolderEngine
+from asset_ledger.api.hooks.deliveries import Deliveries, Receiver
+from asset_ledger.api.hooks.store import Hooks
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
@@ -70,6 +72,7 @@ class Backend:
     rebuilds: Rebuilds
     tokens: Tokens
     sessions: Sessions
+    hooks: Hooks
     thumbnails: Thumbnails
     collect: Collect
     scrub: Scrub
@@ -131,6 +134,7 @@ async def open_backend(
         tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
+        hooks = Hooks(files.hooks)
         rebuilds = Rebuilds(folder, engine.database, tables, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
@@ -147,8 +151,12 @@ async def open_backend(
             committer, replay, contents, files.content, thumbnails.forget, engine.no_collection
         )
         scrub = Scrub(files, committer, replay, contents, feed)
-        keeps = upkeep and engine.no_collection is None
-        for work in (uploads.watch(), *(_upkeep(settings, collect, scrub) if keeps else ())):
+        works = [uploads.watch()]
+        if upkeep:
+            works.append(_deliver(settings, hooks, feed, replay))
+        if upkeep and engine.no_collection is None:
+            works += _upkeep(settings, collect, scrub)
+        for work in works:
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
@@ -165,6 +173,7 @@ async def open_backend(
             rebuilds=rebuilds,
             tokens=tokens,
             sessions=sessions,
+            hooks=hooks,
             thumbnails=thumbnails,
             collect=collect,
             scrub=scrub,
@@ -196,6 +205,15 @@ def _upkeep(
         yield _collect_again_and_again(collect, settings)
     if settings.scrub_interval != "off":
         yield scrub.run(read_duration(settings.scrub_interval))
+
+
+def _deliver(
+    settings: Settings, hooks: Hooks, feed: LiveFeed, replay: AsyncReplay
+) -> Coroutine[Any, Any, None]:
+    token = settings.lineage_token
+    lineage = Receiver(settings.lineage_url, token.get_secret_value() if token else None)
+    private = settings.hook_addresses == "any"
+    return Deliveries(hooks, feed, replay, lineage, private=private).run()
 
 
 async def _measure_again_and_again(collect: Collect, settings: Settings) -> None:

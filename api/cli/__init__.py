@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "doctor": "asset_ledger.api.cli.doctor:doctor",
     "scrub": "asset_ledger.api.cli.scrub:scrub",
     "gc": "asset_ledger.api.cli.gc:gc",
+    "hook": "asset_ledger.api.cli.hook:hook",
     "key": "asset_ledger.api.cli.key:key",
     "s3-key": "asset_ledger.api.cli.s3_key:s3_key",
     "token": "asset_ledger.api.cli.token:token",

@@ -49,6 +49,7 @@ COMMANDS: Final = {
     "scrub": "asset_ledger.api.cli.scrub:scrub",
     "gc": "asset_ledger.api.cli.gc:gc",
     "key": "asset_ledger.api.cli.key:key",
+    "mcp": "asset_ledger.api.cli.mcp:mcp",
     "s3-key": "asset_ledger.api.cli.s3_key:s3_key",
     "token": "asset_ledger.api.cli.token:token",
 }

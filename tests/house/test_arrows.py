@@ -58,13 +58,14 @@ API = {
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),
     "imports": ("contract", "export", "sdk"),
+    "agents": ("contract", "export", "sdk"),
     "backup": ("contract", "export", "imports"),
     "http": (*SETTINGS, "backend", "export", "sessions", "thumbnails", "uploads", "workers"),
     "s3": (*SETTINGS, "backend", "http", "tokens"),
     "serving": (*SETTINGS, "backend", "http", "s3", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *("http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
+        *("http", "s3", "serving", "sdk", "export", "imports", "backup", "workers", "agents"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

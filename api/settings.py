@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     s3_port: int | None = Field(
         None, ge=0, le=65535, description="the port for S3 clients; none without it"
     )
+    s3_host: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        description="the host name below which S3 buckets are: `<bucket>.<this>`",
+    )
     data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(

@@ -52,6 +52,7 @@ COMMANDS: Final = {
     "gc": "asset_ledger.api.cli.gc:gc",
     "hook": "asset_ledger.api.cli.hook:hook",
     "key": "asset_ledger.api.cli.key:key",
+    "mcp": "asset_ledger.api.cli.mcp:mcp",
     "s3-key": "asset_ledger.api.cli.s3_key:s3_key",
     "token": "asset_ledger.api.cli.token:token",
 }

@@ -27,6 +27,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("host")
 @setting("port")
 @setting("s3_port")
+@setting("s3_host")
 @setting("data_dir")
 @DATABASE
 @setting("auth")

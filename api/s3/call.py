@@ -36,12 +36,22 @@ class Call:
     uploads: MultipartUploads
 
     @cached_property
-    def _path(self) -> tuple[str, str, str]:
-        raw = self.request.raw_path.partition("?")[0]
+    def _path(self) -> tuple[str, str]:
+        """The bucket, in the host name or first in the path, and the key."""
+        raw = self.request.raw_path.partition("?")[0].removeprefix("/")
         try:
-            return unquote(raw.removeprefix("/"), errors="strict").partition("/")
+            path = unquote(raw, errors="strict")
         except UnicodeDecodeError as error:
             raise S3Error("InvalidArgument", "the key is not UTF-8: escape its bytes") from error
+        if bucket := self._bucket_in_host():
+            return bucket, path
+        bucket, _, key = path.partition("/")
+        return bucket, key
+
+    def _bucket_in_host(self) -> str:
+        named = self.request.backend.settings.s3_host
+        host = self.request.headers.get("Host", "").partition(":")[0].lower()
+        return host.removesuffix(f".{named}") if named and host.endswith(f".{named}") else ""
 
     @property
     def bucket(self) -> str:
@@ -50,7 +60,7 @@ class Call:
 
     @property
     def key(self) -> str:
-        return self._path[2]
+        return self._path[1]
 
     @property
     def level(self) -> Level:

@@ -64,6 +64,7 @@ API = {
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),
     "imports": ("contract", "export", "sdk"),
+    "agents": ("contract", "export", "sdk"),
     "backup": ("contract", "export", "imports"),
     "http": (
         *SETTINGS,
@@ -80,7 +81,7 @@ API = {
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
         *("hooks", "http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
-        *("engine", "database_copy"),
+        *("engine", "database_copy", "agents"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

@@ -107,6 +107,7 @@ async def test_with_reduced_motion_space_steps(server: Server, filled: Filled, p
 
 async def test_time_without_events_is_cut(server: Server, filled: Filled, page: Page) -> None:
     """An asset of an old job is changed today: its events of that day keep their room."""
+    asset = {}
     for second in range(0, 40, 4):
         made = f"2026-01-05T12:00:{second:02}Z"
         fields = {"name": "a.txt", "job_id": "old", "node_id": "n", "made_at": made}

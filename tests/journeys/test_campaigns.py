@@ -8,6 +8,8 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,23 +92,35 @@ def kills(folder: Path, cycles: int, seed: str) -> str:
     team = Team(seed, folder / "backups")
     with serving(folder / "data") as server:
         campaign = Campaign(server, team, random.Random(seed))
-        for _ in range(cycles):
-            campaign.cycle()
-        assert server.stop() == 0
-        assert "Traceback" not in server.errors, server.errors
+        with noting(server):
+            for _ in range(cycles):
+                campaign.cycle()
+            assert server.stop() == 0
+            assert "Traceback" not in server.errors
     check_at_the_end(folder / "data", folder)
     return report(campaign, cycles)
 
 
 def cuts(folder: Path, cycles: int, seed: str, *ignored: str) -> str:
     """Cut the power of a server again and again; return what happened."""
-    with disk(folder, *ignored) as lost, serving(lost.folder / "data") as server:
+    with disk(folder, *ignored) as lost, serving(lost.folder) as server:
         campaign = Campaign(server, Team(seed), random.Random(seed), lost)
-        for _ in range(cycles):
-            campaign.cycle()
+        with noting(server):
+            for _ in range(cycles):
+                campaign.cycle()
         check_at_the_end(server.data_dir, folder)
         server.close()
     return report(campaign, cycles)
+
+
+@contextmanager
+def noting(server: Server) -> Iterator[None]:
+    """Add what the server logged to an error of the block."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(server.errors[-8_000:])
+        raise
 
 
 def check_at_the_end(data_dir: Path, folder: Path) -> None:

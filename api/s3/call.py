@@ -37,11 +37,7 @@ class Call:
 
     @cached_property
     def _path(self) -> tuple[str, str, str]:
-        raw = self.request.raw_path.partition("?")[0]
-        try:
-            return unquote(raw.removeprefix("/"), errors="strict").partition("/")
-        except UnicodeDecodeError as error:
-            raise S3Error("InvalidArgument", "the key is not UTF-8: escape its bytes") from error
+        return path_of(self.request.raw_path)
 
     @property
     def bucket(self) -> str:
@@ -112,6 +108,16 @@ class Call:
             asked = upload_request(read_fields(fields), None, self.user_id)
             receipt = await self.request.ledger.create.asset(context(self), *asked)
             return receipt.asset.id
+
+
+def path_of(escaped: str) -> tuple[str, str, str]:
+    """Return the bucket, a slash and the key of an address. Raises S3Error."""
+    try:
+        path = unquote(escaped.partition("?")[0], errors="strict").removeprefix("/")
+        path.encode()  # a header may have other bytes
+    except UnicodeError as error:
+        raise S3Error("InvalidArgument", "the key is not UTF-8: escape its bytes") from error
+    return path.partition("/")
 
 
 def context(call: Call, key: str | None = None) -> CallContext:

@@ -16,7 +16,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +91,7 @@ class Folder:
         left: dict[str, File | Folder | None] = {**self.live}
         for name, states in self._since.items():
             left[name] = dice.choice(states)
-        return {name: node for name, node in left.items() if node and HIDDEN not in name}
+        return {name: node for name, node in left.items() if node}
 
 
 class Volatile(mfusepy.Operations):  # type: ignore[misc]
@@ -105,6 +105,7 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
         self._open: dict[int, File] = {}
         self._seed, self._left = "", -1
         self._is_dead = False
+        self._places: dict[File | Folder, list[tuple[Folder, str]]] = {}
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
         self._check_power()
@@ -187,6 +188,8 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
     def rename(self, old: str, new: str) -> int:
         (source, before), (target, after) = self._parent(old), self._parent(new)
         node = self._node(old)
+        places = self._places.setdefault(node, [(source, before)])
+        places.append((target, after))
         source.put(before, None)
         self._change(target, after, node)
         return 0
@@ -236,7 +239,8 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
         """Count a change, and cut the power at the chosen one."""
         if self._left == 0:
             self._is_dead = True
-            _save(self._root, self._store, random.Random(self._seed))
+            left = _Survivors(random.Random(self._seed), self._places)
+            left.save(self._root, self._store)
         self._left -= 1
 
     def _node(self, path: str) -> File | Folder:
@@ -294,25 +298,50 @@ def _load(source: Path) -> Folder:
     return folder
 
 
-def _save(root: Folder, store: Path, dice: random.Random) -> None:
-    """Replace a folder of the disk by what survived, in one step."""
-    new = store.with_name(f"{store.name}.new")
-    _save_folder(root, new, dice, {})
-    shutil.rmtree(store)
-    new.rename(store)
+class _Survivors:
+    """What is left of a tree of folders. `places`: every name of what was renamed.
 
+    A rename is undone, or done, or leaves both names: it never loses a file, as on every file
+    system with a journal.
+    """
 
-def _save_folder(folder: Folder, path: Path, dice: random.Random, saved: dict[File, bytes]) -> None:
-    """Write what survived of a folder. A file may have survived under two names."""
-    path.mkdir(mode=folder.mode)
-    for name, node in folder.survivor(dice).items():
-        if isinstance(node, Folder):
-            _save_folder(node, path / name, dice, saved)
-        else:
-            if node not in saved:
-                saved[node] = node.survivor(dice)
-            (path / name).write_bytes(saved[node])
-            (path / name).chmod(node.mode)
+    def __init__(
+        self, dice: random.Random, places: Mapping[File | Folder, Sequence[tuple[Folder, str]]]
+    ) -> None:
+        self._dice, self._places = dice, places
+        self._names: dict[Folder, dict[str, File | Folder]] = {}
+        self._bytes: dict[File, bytes] = {}
+
+    def save(self, root: Folder, store: Path) -> None:
+        """Replace a folder of the disk by what survived, in one step."""
+        self._choose(root)
+        for node, places in self._places.items():
+            folder, name = places[-1]
+            is_left = any(self._names.get(f, {}).get(n) is node for f, n in places)
+            if folder.live.get(name) is node and not is_left and folder in self._names:
+                self._names[folder][name] = node
+                self._choose(node)
+        new = store.with_name(f"{store.name}.new")
+        self._save(root, new)
+        shutil.rmtree(store)
+        new.rename(store)
+
+    def _choose(self, node: File | Folder) -> None:
+        if isinstance(node, Folder) and node not in self._names:
+            self._names[node] = node.survivor(self._dice)
+            for each in self._names[node].values():
+                self._choose(each)
+
+    def _save(self, folder: Folder, path: Path) -> None:
+        path.mkdir(mode=folder.mode)
+        for name, node in self._names[folder].items():
+            if isinstance(node, Folder):
+                self._save(node, path / name)
+            elif HIDDEN not in name:
+                if node not in self._bytes:  # it may have survived under two names
+                    self._bytes[node] = node.survivor(self._dice)
+                (path / name).write_bytes(self._bytes[node])
+                (path / name).chmod(node.mode)
 
 
 def main() -> None:

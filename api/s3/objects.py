@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
@@ -19,7 +18,15 @@ from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.content import content_response, send_content
 from asset_ledger.api.http.content_headers import Span, requested_range
 from asset_ledger.api.s3.body import read_document, receive_object
-from asset_ledger.api.s3.call import Call, context, etag_of, parsed, shown_time, xml_answer
+from asset_ledger.api.s3.call import (
+    Call,
+    context,
+    etag_of,
+    parsed,
+    path_of,
+    shown_time,
+    xml_answer,
+)
 from asset_ledger.api.s3.checksums import PREFIX, TYPE, in_base64
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.metadata import fields_of, metadata_headers, metadata_of
@@ -218,12 +225,11 @@ def _copied_fields(call: Call, asset: Mapping[str, Any]) -> dict[str, Any]:
 
 async def copy_source(call: Call) -> tuple[KeyEntry, dict[str, Any]]:
     """Return the object that X-Amz-Copy-Source names, and its document. Raises S3Error."""
-    path = unquote(call.request.headers[_COPY].partition("?")[0]).removeprefix("/")
-    bucket, _, key = path.partition("/")
+    bucket, _, key = path_of(call.request.headers[_COPY]).partition("/")
     parse_key(key)
     entry = await call.find(await call.bucket_folder(bucket), key)
     if entry is None or entry.is_folder or entry.digest is None:
-        raise S3Error("NoSuchKey", f"there is no object {path!r} to copy")
+        raise S3Error("NoSuchKey", f"there is no object {bucket}/{key} to copy")
     found = await call.request.projections.assets.find(call.user_id, entry.id)
     return entry, orjson.loads(found.json)
 

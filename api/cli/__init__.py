@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "replay": "asset_ledger.api.cli.replay:replay",
     "compare": "asset_ledger.api.cli.compare:compare",
     "tail": "asset_ledger.api.cli.tail:tail",
+    "watch": "asset_ledger.api.cli.watch:watch",
     "verify": "asset_ledger.api.cli.verify:verify",
     "audit-bundle": "asset_ledger.api.cli.audit_bundle:audit_bundle",
     "witness": "asset_ledger.api.cli.witness:witness",

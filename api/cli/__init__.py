@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "tail": "asset_ledger.api.cli.tail:tail",
     "prove": "asset_ledger.api.cli.prove:prove",
     "head": "asset_ledger.api.cli.prove:head",
+    "watch": "asset_ledger.api.cli.watch:watch",
     "verify": "asset_ledger.api.cli.verify:verify",
     "audit-bundle": "asset_ledger.api.cli.audit_bundle:audit_bundle",
     "witness": "asset_ledger.api.cli.witness:witness",

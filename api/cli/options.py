@@ -35,14 +35,15 @@ def check_address(context: click.Context, _: click.Parameter, url: str | None) -
         context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
     ):
         return None
-    if url is None or _is_address(url):
+    if url is None or is_address(url):
         return url
     raise click.BadParameter(
         f"{url!r} is not a server's address: write it as http://127.0.0.1:7777"
     )
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
+    """Return whether a text is an http(s) address."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -19,7 +19,7 @@ _OPTIONS: Final = ("algorithm", "mode", "type")
 """Headers that begin with `PREFIX`, and are no checksums."""
 
 
-class Checksum(Protocol):
+class RunningChecksum(Protocol):
     """A checksum that is computed piece by piece, as in hashlib."""
 
     def update(self, data: bytes, /) -> None:
@@ -51,7 +51,7 @@ class _XxHash:
         return bytes(self._hashed.finalize())
 
 
-ALGORITHMS: Final[Mapping[str, Callable[[], Checksum]]] = {
+ALGORITHMS: Final[Mapping[str, Callable[[], RunningChecksum]]] = {
     "crc32": lambda: _Crc(crc32, 4),
     "crc32c": lambda: _Crc(crc32c, 4),
     "crc64nvme": lambda: _Crc(crc64nvme, 8),
@@ -100,7 +100,7 @@ class JoinCheck:
         self._parts, self._number = parts, 0
         self._whole = _started(self._sent)
         self._composite = _started(self._sent)
-        self._part: Mapping[str, Checksum] = {}
+        self._part: Mapping[str, RunningChecksum] = {}
 
     def begin_part(self) -> None:
         """Expect the bytes of the next part."""
@@ -132,5 +132,5 @@ class JoinCheck:
                 raise S3Error("BadDigest", f"the object has another {name}: send it again")
 
 
-def _started(names: Iterable[str]) -> dict[str, Checksum]:
+def _started(names: Iterable[str]) -> dict[str, RunningChecksum]:
     return {name: ALGORITHMS[name]() for name in names}

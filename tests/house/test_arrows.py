@@ -50,11 +50,16 @@ API = {
     "logs": (),
     "tokens": ("contract",),
     "sessions": ("contract", "tokens"),
-    "engine": (),
+    "engine": ("database",),
+    "database": (),
+    "database_copy": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
     "uploads": ("contract",),
-    "backend": (*SETTINGS, "engine", "sessions", "thumbnails", "tokens", "uploads", "workers"),
+    "backend": (
+        *(*SETTINGS, "engine", "database", "sessions", "thumbnails", "tokens"),
+        *("uploads", "workers"),
+    ),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),
     "imports": ("contract", "export", "sdk"),
@@ -65,7 +70,8 @@ API = {
     "serving": (*SETTINGS, "backend", "http", "s3", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *("http", "s3", "serving", "sdk", "export", "imports", "backup", "workers", "agents"),
+        *("http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
+        *("engine", "database_copy", "agents"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

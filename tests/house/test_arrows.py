@@ -50,20 +50,16 @@ API = {
     "logs": (),
     "tokens": ("contract",),
     "sessions": ("contract", "tokens"),
-    "engine": (),
+    "engine": ("database",),
+    "database": (),
+    "database_copy": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
     "uploads": ("contract",),
     "hooks": ("contract", "export"),
     "backend": (
-        *SETTINGS,
-        "engine",
-        "hooks",
-        "sessions",
-        "thumbnails",
-        "tokens",
-        "uploads",
-        "workers",
+        *(*SETTINGS, "engine", "database", "hooks", "sessions", "thumbnails", "tokens"),
+        *("uploads", "workers"),
     ),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),
@@ -84,6 +80,7 @@ API = {
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
         *("hooks", "http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
+        *("engine", "database_copy"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

@@ -24,7 +24,7 @@ from asset_ledger.api.contract.hooks import HookIn, HookList, HookOut, NewHookOu
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
 from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
-from asset_ledger.api.contract.openlineage import ReportsOut, RunEventsIn
+from asset_ledger.api.contract.openlineage import ReportsOut, RunEvents, RunEventsIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
 from asset_ledger.api.contract.proofs import ProofsIn
 from asset_ledger.api.contract.repairs import RepairOut
@@ -260,6 +260,17 @@ _HOOK: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("error", "failing_since", "disabled_at")),
 }
 
+_RUN_ID: Final = "01941f29-7c00-7000-8000-000000000001"
+_RUN_EVENT: Final[Mapping[str, Any]] = {
+    "eventType": "COMPLETE",
+    "eventTime": "2026-01-01T00:00:00Z",
+    "run": {"runId": _RUN_ID},
+    "job": {"namespace": "airflow", "name": "daily.clean"},
+    "inputs": [{"namespace": "s3://lake", "name": "raw/day.csv"}],
+    "outputs": [{"namespace": "s3://lake", "name": "clean/day.parquet"}],
+    "producer": "https://example.com/scheduler",
+}
+
 _PARTS: Final = [
     {"name": "committer", "ok": True, "reason": None, "waiting": 0},
     {"name": "disk", "ok": True, "free_bytes": 53687091200},
@@ -285,25 +296,9 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     BulkRestoredOut: {"restored_asset_ids": [EXAMPLE_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},
-    RunEventsIn: {
-        "eventType": "COMPLETE",
-        "eventTime": "2026-01-01T00:00:00Z",
-        "run": {"runId": "01941f29-7c00-7000-8000-000000000001"},
-        "job": {"namespace": "airflow", "name": "daily.clean"},
-        "inputs": [{"namespace": "s3://lake", "name": "raw/day.csv"}],
-        "outputs": [{"namespace": "s3://lake", "name": "clean/day.parquet"}],
-        "producer": "https://example.com/scheduler",
-        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
-    },
-    ReportsOut: {
-        "runs": [
-            {
-                "job_id": "01941f29-7c00-7000-8000-000000000001",
-                "attempt": 1,
-                "status": "completed",
-            }
-        ]
-    },
+    RunEventsIn: _RUN_EVENT,
+    RunEvents: [_RUN_EVENT],
+    ReportsOut: {"runs": [{"job_id": _RUN_ID, "attempt": 1, "status": "completed"}]},
     NodeStartIn: {"node_id": "node_123"},
     NodeFinishIn: {"node_id": "node_123", "status": "failed", "error": "out of memory"},
     NodeRunOut: _NODE_RUN,

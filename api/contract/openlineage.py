@@ -29,8 +29,9 @@ OWN: Final = "assetLedger_job"
 """The run facet in which a ledger names its job, attempt and node."""
 
 MAX_EVENTS: Final = 256
-MAX_DATASETS: Final = 1_000
-"""The inputs of a run: an event of an asset holds their ids."""
+MAX_INPUTS: Final = 500
+"""An event of an asset holds their ids."""
+MAX_OUTPUTS: Final = 1_000
 
 MAX_BODY: Final = 2**20
 """Bytes of a request, also once it is unpacked."""
@@ -86,6 +87,8 @@ class DatasetIn(_Lenient):
     namespace: Name
     name: Name
     facets: Facets | None = None
+    input_facets: Facets | None = None
+    output_facets: Facets | None = None
 
 
 class ParentIn(_Lenient):
@@ -119,12 +122,16 @@ class RunEventIn(_Lenient):
     event_time: Annotated[str, AfterValidator(_checked_time)]
     run: RunIn
     job: JobIn
-    inputs: Annotated[list[DatasetIn], Field(max_length=MAX_DATASETS)] | None = None
-    outputs: Annotated[list[DatasetIn], Field(max_length=MAX_DATASETS)] | None = None
+    inputs: Annotated[list[DatasetIn], Field(max_length=MAX_INPUTS)] | None = None
+    outputs: Annotated[list[DatasetIn], Field(max_length=MAX_OUTPUTS)] | None = None
 
 
 class RunEventsIn(RootModel[RunEventIn | list[RunEventIn]]):
     """One run event, or at most 256 in an array."""
+
+
+class RunEvents(RootModel[list[RunEventIn]]):
+    """The run events of a job, in their order."""
 
 
 class ReportedOut(AnswerModel):
@@ -186,9 +193,9 @@ class ReportReader:
 
     def _dataset(self, sent: DatasetIn, where: str) -> Dataset:
         own = self.asset_id(sent.namespace, sent.name)
-        facets = {"facets": sent.facets or None, **(sent.model_extra or {})}
-        given = {name: value for name, value in facets.items() if value}
-        dataset = Dataset(sent.namespace, sent.name, given, own)
+        own_facets = (sent.facets, sent.input_facets, sent.output_facets)
+        facets = {name: value for each in own_facets for name, value in (each or {}).items()}
+        dataset = Dataset(sent.namespace, sent.name, facets, own)
         check_text(f"{where}.name", dataset.asset_name, MAX_NAME)
         return dataset
 
@@ -224,14 +231,13 @@ def _error(error: ErrorIn) -> str:
 
 
 def _parameters(event: RunEventIn) -> dict[str, Any]:
-    said = {
+    return {
+        **(event.job.facets or {}),
+        **(event.run.facets or {}),
         "producer": (event.model_extra or {}).get("producer"),
         "namespace": event.job.namespace,
         "name": event.job.name,
-        "run": event.run.facets,
-        "job": event.job.facets,
     }
-    return {name: value for name, value in said.items() if value}
 
 
 def _facet(model: type[T], facets: Facets, name: str, where: str) -> T | None:

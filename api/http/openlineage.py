@@ -10,6 +10,7 @@ from asset_ledger.api.contract.openlineage import (
     MAX_BODY,
     ReportReader,
     ReportsOut,
+    RunEvents,
     RunEventsIn,
 )
 from asset_ledger.api.contract.operations import JSON, operation
@@ -54,10 +55,10 @@ async def receive_lineage(request: Request) -> web.Response:
 @operation(
     "GET",
     "/api/jobs/{job_id}/openlineage",
+    answers=RunEvents,
     errors=[UnknownJobError],
     scope="read",
     parameters=[ATTEMPT],
-    gives=[JSON],
 )
 async def get_job_openlineage(request: Request) -> web.Response:
     """Return a job as an array of OpenLineage run events: an attempt, or a node in it, is a run."""

@@ -6,7 +6,7 @@ step can be repeated, so that a report of which a kill left a part is completed 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.commands.imports import MOST, Import, Imports
@@ -27,6 +27,9 @@ from asset_ledger.ledger.errors import FieldError, JobStateError, UnknownAssetEr
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
+
+MAX_SOURCES: Final = 700
+"""Sources of an asset: with its metadata they have to fit into one event."""
 
 
 class ReportReceipt(NamedTuple):
@@ -62,7 +65,7 @@ class RunReports:
         if framed and attempt is None:
             noted = {**report.parameters, **_noted(report, sources)}
             receipts.append(await self._start(call, report, noted))
-        sources = [*dict.fromkeys([*sources, *known.inputs])]
+        sources = [*dict.fromkeys([*sources, *known.inputs])][:MAX_SOURCES]
         outputs = [] if report.begins else [*report.outputs]
         outputs += known.outputs if report.ending == "completed" else ()
         position, behind = await self._assets(call, report, sources, unknown, outputs)

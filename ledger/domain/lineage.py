@@ -7,7 +7,7 @@ without bytes: `dataset_id` is the id of one that no run wrote, `output_id` of o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 import orjson
@@ -22,6 +22,11 @@ DATASET: Final = "application/x-openlineage-dataset"
 
 KEY: Final = "openlineage"
 """The member of `metadata` and `parameters` that holds what a report says."""
+
+
+MAX_NAMED: Final = 100
+_RESERVED: Final = 10 * 6 * MAX_NAMED + 100
+"""Bytes for the names of what is left out: a character takes six at most."""
 
 
 class Dataset(NamedTuple):
@@ -39,7 +44,7 @@ class Dataset(NamedTuple):
     @property
     def metadata(self) -> dict[str, Json]:
         """Return the metadata of its asset."""
-        return fitting({"namespace": self.namespace, "name": self.name, **self.facets})
+        return fitting({**self.facets, "namespace": self.namespace, "name": self.name})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +87,15 @@ def _id(*parts: str) -> AssetId:
 def fitting(members: Mapping[str, Json]) -> dict[str, Json]:
     """Return the members under `KEY`, as many as metadata may hold: the largest are left out.
 
-    `left_out` then has their names.
+    `left_out` then has their names, the first ten of them.
     """
-    kept: dict[str, Any] = dict(members)
-    sizes = {name: len(orjson.dumps(value)) + len(name) + 4 for name, value in kept.items()}
+    sizes = {name: len(orjson.dumps({name: value})) for name, value in members.items()}
+    kept, total = dict(members), sum(sizes.values())
     left_out: list[str] = []
-    while sum(sizes.values()) + sum(map(len, left_out)) + 4 * len(left_out) > MAX_METADATA - 64:
-        largest = max(sizes, key=sizes.__getitem__)
-        left_out.append(largest[:100])
-        del kept[largest], sizes[largest]
-    return {KEY: {**kept, "left_out": left_out} if left_out else kept}
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if total <= MAX_METADATA - _RESERVED:
+            break
+        left_out.append(name[:MAX_NAMED])
+        total -= sizes[name]
+        del kept[name]
+    return {KEY: {**kept, "left_out": left_out[:10]} if left_out else kept}

@@ -226,8 +226,28 @@ async def test_facets_beyond_the_limit_are_left_out_and_named(api: Api) -> None:
     await received(api, event("COMPLETE", facets=facets, outputs=[dataset("b", **large)]))
 
     metadata = (await assets(api))["s3://lake/b"]["metadata"]["openlineage"]
-    assert (metadata["left_out"], metadata["name"]) == (["facets"], "b")
-    assert (await job(api))["parameters"]["openlineage"]["left_out"] == ["run"]
+    assert (metadata["left_out"], metadata["name"]) == (["sql"], "b")
+    assert metadata["documentation"] == {"description": "what it is"}
+    assert (await job(api))["parameters"]["openlineage"]["left_out"] == ["spark_plan"]
+
+
+async def test_largest_event_is_recorded(api: Api) -> None:
+    sources = [dataset(f"in{number}") for number in range(500)]
+    others = [dataset(f"other{number}") for number in range(500)]
+    large = dataset("b", sql={"query": "x" * 20_000})
+
+    await received(api, event(inputs=sources), event("COMPLETE", inputs=others, outputs=[large]))
+
+    assert len((await assets(api, "?name=s3://lake/b"))["s3://lake/b"]["derived_from"]) == 700
+
+
+async def test_thousands_of_facets_are_left_out(api: Api) -> None:
+    many = {f"facet{number}": "x" * 20 for number in range(9_000)}
+    await received(api, event("COMPLETE", outputs=[dataset("b", **many)]))
+
+    metadata = (await assets(api))["s3://lake/b"]["metadata"]["openlineage"]
+    assert len(metadata["left_out"]) == 10
+    assert 100 < len(metadata) < 1_500
 
 
 async def test_foreign_parameters_of_a_job_do_not_fail_its_end(api: Api) -> None:

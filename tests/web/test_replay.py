@@ -110,11 +110,13 @@ async def test_with_reduced_motion_space_steps(server: Server, filled: Filled, p
 
 async def test_time_without_events_is_cut(server: Server, filled: Filled, page: Page) -> None:
     """An asset of an old job is changed today: its events of that day keep their room."""
-    for second in range(0, 40, 4):
-        made = f"2026-01-05T12:00:{second:02}Z"
-        fields = {"name": "a.txt", "job_id": "old", "node_id": "n", "made_at": made}
-        asset = upload(filled.client, b"%d" % second, "text/plain", fields)
-    filled.client.patch(f"/api/assets/{asset['id']}", json={"tags": ["late"]}).raise_for_status()
+    old = {"name": "a.txt", "job_id": "old", "node_id": "n"}
+    assets = [
+        upload(filled.client, b"x", "text/plain", {**old, "made_at": f"2026-01-05T12:00:{n:02}Z"})
+        for n in range(0, 40, 4)
+    ]
+    late = filled.client.patch(f"/api/assets/{assets[-1]['id']}", json={"tags": ["late"]})
+    late.raise_for_status()
     await page.resize(1440, 900)
     await page.open(f"{server.url}/jobs/old")
     await shown(page, ".axis", "days")

@@ -85,7 +85,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_trouble::test_usage_is_saved_as_csv_that_runs_no_formula",
     ),
     31: ("tests.web.test_trouble::test_a_rebuild_is_watched_to_its_new_generation",),
-    32: ("tests.web.test_live", "the stream is cut and resumed"),
+    32: ("tests.web.test_live::test_a_lost_stream_is_resumed_with_each_event_once",),
     33: ("tests.web.test_live::test_ten_tabs_load_and_all_of_them_see_a_new_event",),
     34: (
         (

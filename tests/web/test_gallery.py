@@ -72,6 +72,36 @@ async def test_a_suggestion_becomes_a_chip_by_enter(
     assert await page.run("location.search") == "?node_id=node-3"
 
 
+async def test_the_beginning_of_a_value_becomes_the_suggested_one_by_enter(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, server.url, "Assets")
+    await type_filter(page, "job:fi")
+    await shown(page, ".suggestions [role=option]", "first")
+    await page.press("Enter")
+
+    await until_true(page, "location.search === '?job_id=first'")
+
+
+async def test_a_selection_stays_after_its_tags_were_changed(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{server.url}/?job_id=first", "Assets")
+    await pick(page, range(2))
+    for tag in ("one", "two"):
+        await click(page, ".selection button", "Tag")
+        await shown(page, "dialog h2", "Tags of 2 assets")
+        await page.insert(tag)
+        await click(page, "dialog .primary", "Save")
+        await shown(page, ".toasts", "Tags of 2 assets changed.")
+        await page.once("!document.querySelector('dialog')", "1")
+        await shown(page, ".selection b", "2 selected")
+        await click(page, ".selection button", "Tag")
+        await shown(page, "dialog .tag", tag)
+        await page.press("Escape")
+        await page.once("!document.querySelector('dialog')", "1")
+
+
 CHIPS: Final[dict[str, dict[str, Any]]] = {
     "?node_id=node-1&job_id=first": {"node_id": "node-1", "job_id": "first"},
     "?tag=chosen": {"tag": "chosen"},

@@ -13,35 +13,56 @@ const SPAN = 0.925; // room for the last picture
 /** The colour of a node by its order of appearance. @param {number} k */
 export const colorOf = (k) => (k < 0 ? "var(--text-3)" : `var(--s${(k % SERIES) + 1})`);
 
-const IDLE = 600_000; // milliseconds that are always drawn whole
+const IDLE = 60_000; // milliseconds that are always drawn whole
 
 /** Place of each event from 0 to 1, the time of the first one, the milliseconds that are drawn, and where
- * time is cut: a gap of more than four times all shorter ones together would leave them a few pixels.
- * @param {LedgerEvent[]} events @param {boolean} byTime */
+ * time is cut: a gap in which nothing ran, of more than four times all other time, would leave the
+ * events a few pixels. @param {LedgerEvent[]} events @param {boolean} byTime */
 export function places(events, byTime) {
   const begin = events.length ? timeOf(events[0]) : 0;
   const times = events.map((event) => Math.max(0, timeOf(event) - begin));
-  const { drawn, span, cuts } = withoutIdle([...new Set(times)].sort((a, b) => a - b));
-  const part = byTime && span ? (/** @type {number} */ k) => /** @type {number} */ (drawn.get(times[k])) / span : (/** @type {number} */ k) => k / Math.max(1, events.length - 1);
+  const { drawn, span, cuts } = withoutIdle(events, times);
+  const part = byTime && span ? (/** @type {number} */ k) => drawn[k] / span : (/** @type {number} */ k) => k / Math.max(1, events.length - 1);
   return { begin, span, cuts: cuts.map(({ at, ms }) => ({ x: LEFT + (SPAN * at) / span, ms })), xs: times.map((_, k) => LEFT + SPAN * part(k)) };
 }
 
-/** Where each time is drawn. @param {number[]} times milliseconds, in order */
-function withoutIdle(times) {
-  const gaps = times.map((time, k) => time - (times[k - 1] ?? 0)).sort((a, b) => a - b);
-  let busy = 0;
-  const idle = gaps.find((gap) => (busy && gap > IDLE && gap > 4 * busy) || ((busy += gap), false)) ?? Infinity;
-  const drawn = new Map();
+/** Where each event is drawn. @param {LedgerEvent[]} events @param {number[]} times milliseconds of each */
+function withoutIdle(events, times) {
+  /** What runs: "job", and the keys of runs of nodes. @type {Set<string>} */
+  const running = new Set();
+  let [busy, before, at] = [0, 0, 0];
+  const gaps = [...times.keys()]
+    .sort((a, b) => times[a] - times[b])
+    .map((k) => {
+      const ms = times[k] - before;
+      const idle = ms > IDLE && !running.size;
+      before = times[k];
+      busy += idle ? 0 : ms;
+      note(running, events[k]);
+      return { k, ms, idle };
+    });
+  for (const gap of gaps.filter((each) => each.idle).sort((a, b) => a.ms - b.ms)) {
+    gap.idle = busy > 0 && gap.ms > 4 * busy;
+    busy += gap.idle ? 0 : gap.ms;
+  }
+  /** @type {number[]} */
+  const drawn = Array(times.length);
   /** @type {{at: number, ms: number}[]} */
   const cuts = [];
-  let at = 0;
-  for (const [k, ms] of times.entries()) {
-    const gap = ms - (times[k - 1] ?? 0);
-    at += gap < idle ? gap : busy / 8;
-    if (gap >= idle) cuts.push({ at: at - busy / 16, ms });
-    drawn.set(ms, at);
+  for (const { k, ms, idle } of gaps) {
+    if (idle) cuts.push({ at: at + busy / 16, ms: times[k] });
+    at += idle ? busy / 8 : ms;
+    drawn[k] = at;
   }
   return { drawn, span: at, cuts };
+}
+
+/** @param {Set<string>} running @param {LedgerEvent} event */
+function note(running, event) {
+  if (event.topic === "job.started") running.add("job");
+  else if (event.topic === "job.finished") running.clear();
+  else if (event.topic === "node.started") running.add(runKey(event));
+  else if (event.topic === "node.finished") running.delete(runKey(event));
 }
 
 /** The lanes of a job, in the order of first appearance. @param {LedgerEvent[]} events

@@ -114,7 +114,8 @@ export const askTags = (assets) => show(TagDialog, { assets });
 
 /** @param {{assets: Asset[], close: () => void}} properties */
 function TagDialog({ assets, close }) {
-  const all = [...new Set(assets.flatMap((asset) => asset.tags))];
+  const { value: now } = useGet("/api/assets", { id: assets.slice(0, 100).map((asset) => asset.id), page_size: 100 });
+  const all = [...new Set(/** @type {Asset[]} */ (now?.assets ?? assets).flatMap((asset) => asset.tags))];
   const [text, setText] = useState("");
   const [removed, setRemoved] = useState(/** @type {string[]} */ ([]));
   const { value } = useGet("/api/assets/values", { field: "tag", prefix: text.split(",").pop()?.trim(), limit: 10 });
@@ -125,7 +126,11 @@ function TagDialog({ assets, close }) {
       .map((tag) => tag.trim())
       .filter(Boolean);
     close();
-    if (add.length || removed.length) attempt(() => update(assets, { add_tags: add, remove_tags: removed }));
+    if (!add.length && !removed.length) return;
+    attempt(async () => {
+      await update(assets, { add_tags: add, remove_tags: removed });
+      toast(`Tags of ${quoted(assets)} changed.`);
+    });
   };
   return h(
     Dialog,

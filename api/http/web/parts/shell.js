@@ -87,7 +87,7 @@ function Foot() {
   return html`<div class="foot">
     <div class="row" title=${bytes(totals.value.bytes)}><span class=${live ? "dot live" : "dot"}></span><span>${state}</span>
       ${head.value > 0 && html`<span class="end num">${count(head.value)} events</span>`}</div>
-    ${seen.value && !fork.value && html`<a class="row" href="/ledger" title=${`${count(seen.value.size)} events, signed`}>${h(Icon, { name: "shield-check", small: true })}<span>Checkpoint verified</span><span class="end num">${ago(seen.value.seen)}</span></a>`}
+    ${seen.value && !fork.value && html`<a class="row" href="/ledger" title=${`${count(seen.value.size)} events, signed`}>${h(Icon, { name: "shield-check", small: true })}<span>Log verified</span><span class="end num">${ago(seen.value.seen)}</span></a>`}
     <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? `${me.auth === "local" ? "Local, user " : ""}${visible(me.name || me.user_id)}` : "Signed out"}</bdi>
       <span class="end">
         ${me && me.auth !== "local" && html`<button class="btn bare small icon" aria-label="Sign out" onClick=${signOut}>${h(Icon, { name: "log-out", small: true })}</button>`}

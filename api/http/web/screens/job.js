@@ -76,6 +76,7 @@ function Head({ job, live, tab, verdict, again, events }) {
       <span><b>${count(events)}</b> events</span><span><b>${count(job.assets)}</b> assets</span>
       <span class="wide"><b>${bytes(job.bytes)}</b></span><span class="wide">positions <b>${count(job.first_position)}</b> to <b>${count(job.last_position)}</b></span>
       ${job.attempts.length > 1 && h(Attempts, { job, attempt: live.attempt })}${h(Proven, { verdict, events, open: bundle })}</div>
+    ${shown.error && html`<a class="wrong cut" href=${changed({ tab: "parameters" })} title=${visible(shown.error)}>${visible(shown.error.split("\n", 1)[0])}</a>`}
     <nav class="tabrow" aria-label="Job">${TABS.map(
       (each) => html`<a key=${each.id} href=${changed({ tab: each.id === "replay" ? null : each.id })} aria-current=${each === tab ? "page" : undefined}>${each.name}
       ${each.n && html`<span class="n num">${count(each.n(live) ?? 0)}</span>`}</a>`,

@@ -27,7 +27,7 @@ export function Screen() {
   const news = useNews(turn);
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
   useEffect(() => void (document.title = "Jobs · Asset Ledger"), []);
-  const pick = (/** @type {string} */ id) => setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked.slice(-1), id]);
+  const pick = (/** @type {string} */ id) => setPicked((before) => (before.includes(id) ? before.filter((each) => each !== id) : [...before.slice(-1), id]));
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
       ${news > 0 && html`<button class="btn primary small fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}

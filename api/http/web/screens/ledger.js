@@ -119,7 +119,7 @@ function Server() {
   const disk = value.parts.find((/** @type {any} */ part) => part.free_bytes !== undefined);
   return html`<section class="box"><h2>${h(Icon, { name: "server" })}Server</h2><p class="big">${value.ready ? "Ready" : "Not ready"}</p>
     <dl class="details">${disk && html`<dt>Disk</dt><dd class="num">${bytes(disk.free_bytes)} free</dd>`}
-      ${value.parts.filter((/** @type {any} */ part) => part !== disk).map((/** @type {any} */ part) => html`<dt class="cut" key=${part.name} title=${part.name}>${part.name.replace("projection ", "")}</dt><dd class="num">${part.ok ? "ok" : html`<span class="bad">${part.reason}</span>`}${part.waiting > 0 && `, ${count(part.waiting)} waiting`}${part.lag > 0 && `, ${count(part.lag)} behind`}</dd>`)}</dl></section>`;
+      ${value.parts.filter((/** @type {any} */ part) => part !== disk).map((/** @type {any} */ part) => html`<dt class="cut" key=${part.name} title=${part.name}>${part.name.replace("projection ", "")}</dt><dd class="num">${part.ok ? "ok" : html`<span class="bad">${part.damaged > 0 && `${count(part.damaged)} damaged: `}${part.reason}</span>`}${part.waiting > 0 && `, ${count(part.waiting)} waiting`}${part.lag > 0 && `, ${count(part.lag)} behind`}</dd>`)}</dl></section>`;
 }
 
 /** What is sent to other programs; nothing without a webhook. */

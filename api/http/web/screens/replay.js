@@ -126,7 +126,7 @@ function Track({ lane, at, x, width, run }) {
   const piles = stacks(lane.made, at - 1, width, small ? 36 : 52);
   const ticks = useMemo(() => thin(lane.marks, width).map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event)}`} style=${{ left: percent(mark.x) }}></i>`), [lane, width]);
   return html`<div class="lane-label" style=${{ "--c": lane.color }}><b class="cut"><bdi>${lane.id === null ? "No node" : visible(lane.id)}</bdi></b>
-      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}${run && run.runs > 0 && h(Runs, { run })}</span></div>
+      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}</span>${run && run.runs > 0 && h(Runs, { run })}</div>
     <div class="track" style=${{ "--c": lane.color }}>
       ${lane.bars.map((bar) => h(RunBar, { key: bar.first, bar, at }))}
       ${piles.map((pile) => h(Pile, { key: pile.marks[0].index, pile, node: lane.id ?? "", at }))}
@@ -142,7 +142,7 @@ function RunBar({ bar: { run, from, to, first, last }, at }) {
 
 /** @param {{run: import("../core/fold.js").NodeSum}} properties */
 function Runs({ run }) {
-  return html` · ${counted(run.runs, "run")}${run.running > 0 && ` ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}`;
+  return html`<span class="num cut">${counted(run.runs, "run")}${run.running > 0 && `, ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}</span>`;
 }
 
 const kindOf = (/** @type {LedgerEvent} */ { topic, late }) => (topic.endsWith("deleted") ? "gone" : late ? "after" : topic.startsWith("node.") ? "ran" : "");

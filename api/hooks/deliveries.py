@@ -7,7 +7,6 @@ failed for three days is disabled, and one whose receiver answers 410 at once.
 import asyncio
 import logging
 import random
-import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -31,7 +30,8 @@ LONGEST_DELAY: Final = 600.0
 GIVE_UP: Final = timedelta(days=3)
 SAVE: Final = 1.0
 """Seconds between two writes of the positions."""
-BATCH: Final = 256
+BATCH: Final = 64
+"""Events to read at a time: up to 4 MB."""
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class _Delivery:
         self, deliveries: Deliveries, hook: Hook, sender: Sender, messages: Messages
     ) -> None:
         self._all, self._hook, self._sender, self._messages = deliveries, hook, sender, messages
-        self._delay = FIRST_DELAY
+        self._filter, self._delay = hook.filter, FIRST_DELAY
 
     async def run(self) -> None:
         """Deliver until the hook is disabled or the server stops."""
@@ -143,13 +143,14 @@ class _Delivery:
             await feed.wait_beyond(hook.position)
             try:
                 await self._deliver_next()
-            except (LedgerError, sqlite3.Error, OSError) as error:
+            except Exception as error:  # else the hook would stand still without a word
+                logger.exception("webhook %s cannot read its next event", hook.id)
                 await self._fail(Outcome(f"an event cannot be read: {error}"))
 
     async def _deliver_next(self) -> None:
         hook = self._hook
         for recorded in await asyncio.to_thread(self._all.feed.read, hook.position, BATCH):
-            if hook.filter.holds(recorded.event):
+            if self._filter.holds(recorded.event):
                 for message in await self._messages(recorded):
                     await self._deliver(message)
             if hook.disabled_at is not None:

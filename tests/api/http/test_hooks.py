@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from asset_ledger.api.hooks import deliveries
+from asset_ledger.api.hooks.messages import webhook_messages
 from asset_ledger.api.settings import Settings
 from tests.api.calling import ALL, caller, serving_with_tokens
 from tests.api.hooks.receiving import Receiver, receiving
@@ -323,3 +324,37 @@ async def test_lineage_row_leaves_with_its_setting(data_dir: Path) -> None:
         async with serving(Settings(data_dir=data_dir)) as api:
             await until(lambda: not api.backend.hooks.all())
         assert isinstance(orjson.loads((data_dir / "hooks.json").read_bytes()), list)
+
+
+async def test_lineage_that_did_not_arrive_is_sent_after_a_restart(data_dir: Path) -> None:
+    async with receiving(lambda _: web.Response(status=503)) as down, receiving() as up:
+        async with serving(lineage(down, data_dir)) as api:
+            await ended_job(api, "j")
+            await until(lambda: len(down.requests) > 1)
+        async with serving(lineage(up, data_dir)):
+            await until(lambda: len(up.accepted) == 4)
+
+
+async def test_event_that_cannot_be_read_is_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [ValueError("out of memory"), ValueError("out of memory")]
+
+    def failing(hook_id: str) -> Any:
+        messages = webhook_messages(hook_id)
+
+        async def once_it_works(recorded: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await messages(recorded)
+
+        return once_it_works
+
+    monkeypatch.setattr(deliveries, "webhook_messages", failing)
+    async with receiving() as receiver:
+        await added(api, receiver.url)
+        await api.created()
+        await until(lambda: receiver.accepted)
+
+    assert receiver.positions == [2]
+    assert api.backend.hooks.all()[0].failed == 2

@@ -148,7 +148,7 @@ class PromptRecorder:
             try:
                 return call(name, _given(fields))
             except NeedsAdminError as refusal:
-                self._report("times", name, f"are those of recording: {refusal}")
+                self._report("times", "", f"are those of recording: {refusal}")
                 self._timed = False
         return call(name, _given({**fields, "made_at": None}))
 

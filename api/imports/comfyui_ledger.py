@@ -29,7 +29,7 @@ class GatewayLedger:
     def job(self, job_id: str) -> Mapping[str, Any] | None:
         """Return a job, None if there is none."""
         with suppress(UnknownJobError):
-            return run(self._gateway.job(job_id))
+            return _call(self._gateway.job(job_id))
         return None
 
     def start(self, job_id: str, fields: Fields) -> None:
@@ -64,7 +64,7 @@ def _call(work: Coroutine[Any, Any, T]) -> T:
         if error.scope != "admin":
             raise
         raise recording.NeedsAdminError(str(error)) from error
-    except (UnauthenticatedError, ForbiddenError, KeyReusedError):
+    except (UnauthenticatedError, ForbiddenError, KeyReusedError, UnknownJobError):
         raise
     except RefusedError as error:
         raise recording.RequestRefusedError(str(error)) from error

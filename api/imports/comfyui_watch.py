@@ -5,7 +5,7 @@ Promise: a prompt is recorded as long as ComfyUI's history has it, over restarts
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final
@@ -138,7 +138,9 @@ async def _is_change(socket: aiohttp.ClientWebSocketResponse) -> bool:
 
 
 def _modified(header: str | None) -> float | None:
-    return None if header is None else parsedate_to_datetime(header).timestamp()
+    with suppress(ValueError):
+        return None if header is None else parsedate_to_datetime(header).timestamp()
+    return None
 
 
 class ComfyWatch:

@@ -220,13 +220,8 @@ def files_of(folders: Any) -> Callable[[OutputFile], Any]:
 
 def report(outcome: str, name: str, text: str) -> None:
     """Log the outcome for a file or a prompt."""
-    LOG.log(
-        logging.WARNING if outcome == "not recorded" else logging.INFO,
-        "%s: %s %s",
-        outcome,
-        name,
-        text,
-    )
+    level = logging.WARNING if outcome in ("not recorded", "times") else logging.INFO
+    LOG.log(level, "%s", " ".join(word for word in (outcome, name, text) if word))
 
 
 def start(execution: Any, folders: Any) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import mimetypes
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -84,7 +84,7 @@ class Prompt:
             last = next((name for name in messages if name in ENDS), None)
             ended = messages[last] if last else {}
             return cls(
-                job_id=prompt_id,
+                job_id=_text(prompt_id),
                 workflow_id=_workflow_id(graph, extra or {}),
                 graph=graph,
                 status=ENDS[last] if last else _status(status),
@@ -175,15 +175,34 @@ def digest_of(content: IO[bytes]) -> str:
 
 def _workflow_id(graph: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
     """Return the id of the workflow in the editor, else a digest of the nodes and their links."""
-    workflow = (extra.get("extra_pnginfo") or {}).get("workflow") or {}
-    if isinstance(workflow.get("id"), str) and workflow["id"]:
-        return str(workflow["id"])
+    given = _within(extra, "extra_pnginfo", "workflow", "id")
+    if isinstance(given, str) and given:
+        return _text(given)
     links = {
-        node_id: [node["class_type"], {n: v for n, v in node["inputs"].items() if _is_link(v)}]
+        node_id: [
+            node.get("class_type"),
+            {name: value for name, value in _mapping(node.get("inputs")) if _is_link(value)},
+        ]
         for node_id, node in graph.items()
     }
     structure = json.dumps(links, sort_keys=True).encode()
     return f"graph-{hashlib.sha256(structure).hexdigest()[:32]}"
+
+
+def _within(value: Any, *names: str) -> Any:
+    """Return the value at a path of names, None where there is none."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _mapping(value: Any) -> Iterable[tuple[str, Any]]:
+    return value.items() if isinstance(value, Mapping) else ()
+
+
+def _text(value: Any) -> str:
+    """Return a text that UTF-8 can encode."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _is_link(value: Any) -> bool:
@@ -201,8 +220,7 @@ def _error(message: Mapping[str, Any]) -> str:
         f"{message.get('exception_type')}: {message.get('exception_message')}\n"
         f"{''.join(map(str, traceback))}"
     )
-    plain = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-    return plain.strip()[:MOST_ERROR]
+    return _text(text.replace("\0", "\N{REPLACEMENT CHARACTER}")).strip()[:MOST_ERROR]
 
 
 def _seconds(message: Mapping[str, Any] | None) -> float | None:
@@ -211,33 +229,35 @@ def _seconds(message: Mapping[str, Any] | None) -> float | None:
 
 
 def _time(seconds: float | None) -> str | None:
-    if seconds is None:
+    try:
+        when = None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999
         return None
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+    return None if when is None else when.isoformat(timespec="milliseconds")
 
 
 def _outputs(
     entry: Mapping[str, Any], graph: Mapping[str, Any], messages: Mapping[str, Any]
 ) -> Iterator[OutputFile]:
-    cached = (messages.get("execution_cached") or {}).get("nodes") or ()
+    cached = _within(messages, "execution_cached", "nodes") or ()
     counts = Counter[str]()
     for node, shown in (entry.get("outputs") or {}).items():
         # A node that another one made while it ran has no place in the graph.
         node_id = node if node in graph else _display_node(entry, node)
-        class_type = str((graph.get(node_id) or {}).get("class_type", ""))
+        class_type = _text(_within(graph, node_id, "class_type"))
         for file in _files(shown):
-            place = counts[node_id], str(file["filename"]), str(file.get("subfolder") or "")
-            yield OutputFile(node_id, class_type, *place, str(file["type"]), node in cached)
+            place = counts[node_id], _text(file["filename"]), _text(file.get("subfolder") or "")
+            yield OutputFile(_text(node_id), class_type, *place, str(file["type"]), node in cached)
             counts[node_id] += 1
 
 
 def _display_node(entry: Mapping[str, Any], node: str) -> str:
-    return str(((entry.get("meta") or {}).get(node) or {}).get("display_node") or node)
+    return str(_within(entry, "meta", node, "display_node") or node)
 
 
 def _files(shown: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the files that a node shows; not its texts, nor the files that it was given."""
-    for values in shown.values() if isinstance(shown, Mapping) else ():
+    for _, values in _mapping(shown):
         for value in values if isinstance(values, list | tuple) else ():
             if not (isinstance(value, Mapping) and value.get("filename")):
                 continue

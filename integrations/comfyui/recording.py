@@ -76,10 +76,10 @@ class PromptRecorder:
 
         Raises LedgerUnreachableError; a later call continues.
         """
-        attempt = self._attempt(prompt)
-        if attempt is None:
-            return False
         try:
+            attempt = self._attempt(prompt)
+            if attempt is None:
+                return False
             self._with_time(self._ledger.start, prompt.job_id, {**prompt.start(), **attempt})
             self._record_files(prompt, attempt)
             self._with_time(self._ledger.finish, prompt.job_id, {**prompt.end(), **attempt})
@@ -148,7 +148,7 @@ class PromptRecorder:
             try:
                 return call(name, _given(fields))
             except NeedsAdminError as refusal:
-                self._report("times", name, f"are those of recording: {refusal}")
+                self._report("times", "", f"are those of recording: {refusal}")
                 self._timed = False
         return call(name, _given({**fields, "made_at": None}))
 

@@ -61,6 +61,11 @@ class RecordedComfyUI:
         """Return the id of a recorded prompt."""
         return str(self._answers["prompts"][name]["id"])
 
+    def started(self, name: str) -> float:
+        """Return when a recorded prompt started, in seconds since 1970."""
+        messages = dict(self._answers["prompts"][name]["entry"]["status"]["messages"])
+        return float(messages["execution_start"]["timestamp"]) / 1_000
+
     def finish(self, *names: str, **changes: Any) -> None:
         """End recorded prompts: add their entries to the history, and tell clients of the queue."""
         for name in names:

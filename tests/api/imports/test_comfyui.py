@@ -208,7 +208,7 @@ def test_long_history_is_read_page_by_page(comfyui: RecordedComfyUI, data_dir: P
 
 
 @pytest.mark.parametrize(
-    "entry", [{}, {"prompt": []}, {"prompt": [0, "x", {"1": {}}, {}, []]}, {"prompt": None}]
+    "entry", [{}, {"prompt": []}, {"prompt": [0, "x", [], {}, []]}, {"prompt": None}]
 )
 def test_entry_of_another_form_is_reported(
     entry: dict[str, Any], comfyui: RecordedComfyUI, data_dir: Path
@@ -220,6 +220,41 @@ def test_entry_of_another_form_is_reported(
 
     assert result.stderr.startswith("not recorded: odd: ComfyUI's history has it in another form")
     assert counts(result) == "1 prompts, 0 files recorded"
+
+
+@pytest.mark.parametrize("prompt_id", ["a\nb", "x" * 2_000, "a/b?c#d", "..", "é \ud800"])
+def test_odd_id_is_a_job_or_reported(
+    prompt_id: str, comfyui: RecordedComfyUI, data_dir: Path
+) -> None:
+    comfyui.history[prompt_id] = entry_of("saved")
+    comfyui.finish("failed")
+
+    result = watch(comfyui, data_dir, code=1 if "\n" in prompt_id or len(prompt_id) > 9 else 0)
+
+    assert ("not recorded: " in result.stderr) is (result.exit_code == 1)
+    assert counts(result).startswith("2 prompts, ")
+    assert job(data_dir, comfyui.id_of("failed")).status == "failed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": None},
+        {"status": {"messages": [["execution_start", {"timestamp": 1e30}]]}},
+        {"outputs": {"2": None, "3": {"text": ["x", 1], "images": "no"}, "4": ["x"]}},
+        {"prompt": [0, "x", {"2": {"inputs": None}}, {"extra_pnginfo": ["odd"]}, []]},
+        {"outputs": {"2": {"images": [{"filename": "a\ud800", "type": "output"}]}}},
+    ],
+)
+def test_odd_entry_is_recorded_as_far_as_it_goes(
+    changes: dict[str, Any], comfyui: RecordedComfyUI, data_dir: Path
+) -> None:
+    comfyui.finish("saved", **changes)
+
+    result = watch(comfyui, data_dir, code=1 if "filename" in str(changes) else 0)
+
+    assert counts(result).startswith("1 prompts, ")
+    assert job(data_dir, comfyui.id_of("saved")).finished_at is not None
 
 
 def test_workflow_of_a_graph_without_an_id_depends_on_its_links_alone() -> None:

@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import io
 import os
 from typing import Any
 
 import httpx
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -103,6 +105,16 @@ async def test_unknown_checksum_is_refused(s3: S3) -> None:
 
     assert (refused.status_code, b"NotImplemented" in refused.content) == (501, True)
     assert await s3.keys() == []
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32C", "CRC64NVME"])
+async def test_transfer_in_parts_with_checksums_is_one_object(s3: S3, algorithm: str) -> None:
+    body, in_parts = os.urandom(11 << 20), TransferConfig(multipart_threshold=5 << 20)
+    more = {"ExtraArgs": {"ChecksumAlgorithm": algorithm}, "Config": in_parts}
+
+    await s3.run(s3.client.upload_fileobj, Fileobj=io.BytesIO(body), **TARGET, **more)
+
+    assert await s3.get("big") == body
 
 
 PARTS = (os.urandom(70_000), b"second", b"")

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
@@ -33,6 +33,7 @@ from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.objects import open_contents
 from asset_ledger.ledger.domain.ledger import SYSTEM
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
@@ -48,7 +49,12 @@ from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
+from asset_ledger.ledger.storage.object_store import ObjectStore
+from asset_ledger.ledger.storage.readers import AsyncReaders
 from asset_ledger.projections.serving import Projections
+
+SWEEP: Final = 6 * 3_600.0
+"""Seconds between two looks for objects of unrecorded uploads."""
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +97,7 @@ async def open_backend(
     """
     folder, codec = settings.data_dir, Codec()
     files = DataFolder(folder)
+    store = ObjectStore(settings.content_url) if settings.content_url is not None else None
     worker = worker or ThreadWorker(partial(open_group_commit, folder, progress))
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
@@ -100,11 +107,14 @@ async def open_backend(
         )
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
-        contents = CheckedContents(await open_local_contents(files.content.root))
-        stack.push_async_callback(contents.close)
         log = SqliteLogReader(files.log)
         stack.callback(log.close)
-        feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
+        log_id = read_identity(log, codec).log_id
+        local = await open_local_contents(files.content.root)
+        rows = AsyncReaders(files.log, of_tables=False)
+        contents = CheckedContents(await open_contents(store, log_id, rows, local))
+        stack.push_async_callback(contents.close)
+        feed = LiveFeed(log, codec, log_id)
         stack.callback(feed.end)  # else subscribers in this process would wait for ever
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
@@ -140,7 +150,10 @@ async def open_backend(
         stack.push_async_callback(thumbnails.close)
         collect = Collect(committer, replay, contents, files.content, thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
-        for work in (uploads.watch(), *(_upkeep(settings, collect, scrub) if upkeep else ())):
+        for work in (
+            uploads.watch(),
+            *(_upkeep(settings, collect, scrub, contents) if upkeep else ()),
+        ):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
@@ -164,10 +177,11 @@ async def open_backend(
 
 
 def _upkeep(
-    settings: Settings, collect: Collect, scrub: Scrub
+    settings: Settings, collect: Collect, scrub: Scrub, contents: CheckedContents
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield what a server does by itself, until it is cancelled."""
     yield _measure_again_and_again(collect, settings)
+    yield _sweep_again_and_again(contents)
     if settings.gc_interval != "off":
         yield _collect_again_and_again(collect, settings)
     if settings.scrub_interval != "off":
@@ -185,6 +199,17 @@ async def _measure_again_and_again(collect: Collect, settings: Settings) -> None
         except (LedgerError, OSError, sqlite3.Error) as error:
             logger.warning("what is stored was not measured: %s", error)
         pause = max(3_600.0, 100 * (time.monotonic() - began))
+
+
+async def _sweep_again_and_again(contents: CheckedContents) -> None:
+    """Remove what unrecorded uploads left in an object store. At the start, this is its check."""
+    while True:
+        try:
+            if swept := await contents.sweep():
+                logger.info("removed %d objects of unrecorded uploads", swept)
+        except (LedgerError, OSError, sqlite3.Error) as error:
+            logger.warning("what uploads left in the content store was not removed: %s", error)
+        await asyncio.sleep(SWEEP)
 
 
 async def _collect_again_and_again(collect: Collect, settings: Settings) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from asset_ledger.ledger.content.places import key_of
+from asset_ledger.ledger.content.places import DELETE_OBJECT, key_of
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import VersionConflictError
 from asset_ledger.ledger.ids import Digest
@@ -16,7 +16,7 @@ from asset_ledger.ledger.log.event_log import Command
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM collected)"
 _INSERT: Final = "INSERT OR REPLACE INTO collected VALUES (?, ?, ?)"
 _DELETE: Final = "DELETE FROM collected WHERE digest = ?"
-_DELETE_PLACE: Final = "DELETE FROM contents WHERE digest = ?"
+_DELETE_PLACES: Final = ("DELETE FROM contents WHERE digest = ?", DELETE_OBJECT)
 _NEEDED: Final = """SELECT DISTINCT json_extract(CAST(n.state AS TEXT), '$.digest')
     FROM stored_events e JOIN stored_events n ON n.originator_id = e.originator_id
         AND n.topic IN ('asset.created', 'asset.content_replaced')
@@ -37,7 +37,8 @@ def keep_collected(db: sqlite3.Connection, changes: Mapping[bytes, tuple[int, st
 
 def drop_places(db: sqlite3.Connection, digests: Sequence[Digest]) -> None:
     """Delete the places of collected contents. The caller owns the transaction."""
-    db.executemany(_DELETE_PLACE, [(key_of(digest),) for digest in digests])
+    for sql in _DELETE_PLACES:
+        db.executemany(sql, [(key_of(digest),) for digest in digests])
 
 
 def check_unneeded(db: sqlite3.Connection, command: Command) -> None:

@@ -28,6 +28,8 @@ _TABLES: Final = (
 )
 _PACKED: Final = """INSERT INTO present
     SELECT 'sha256:' || lower(hex(digest)), size, pack FROM log.contents"""
+_OBJECTS: Final = """INSERT INTO present
+    SELECT 'sha256:' || lower(hex(digest)), size, NULL FROM log.objects"""
 _LARGE: Final = "INSERT INTO present VALUES (?, ?, NULL) ON CONFLICT DO NOTHING"
 _HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM log.stored_events"
 _UNKNOWN: Final = "SELECT rowid, topic FROM log.stored_events WHERE topic NOT IN ({}) LIMIT 1"
@@ -90,7 +92,7 @@ class Retention(NamedTuple):
 class Collectable(NamedTuple):
     """A content that can be collected: why, and since when (None: no event names it).
 
-    `pack`: the number of the pack that has it; None if it has a file of its own.
+    `pack`: the number of the pack that has it; None if it has a file or an object of its own.
     """
 
     digest: Digest
@@ -144,6 +146,7 @@ def plan_collection(
             db.execute(table)
         # Contents first: the event of each is then below the head, or its upload is under way.
         db.execute(_PACKED)
+        db.execute(_OBJECTS)
         db.executemany(_LARGE, _objects(files))
         (head,) = db.execute(_HEAD).fetchone()
         topics = sorted({kind.TOPIC for kind in EVENTS})

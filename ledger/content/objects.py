@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import orjson
 
 from asset_ledger.ledger.content.local import LocalContents
-from asset_ledger.ledger.content.places import key_of
+from asset_ledger.ledger.content.places import FIND_OBJECT, key_of
 from asset_ledger.ledger.content.reading import PIECE
 from asset_ledger.ledger.content.staging import Spilled
 from asset_ledger.ledger.content.store import (
@@ -35,13 +35,10 @@ from asset_ledger.ledger.content.store import (
 )
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
-from asset_ledger.ledger.storage.object_store import ObjectStore, ObjectWriter
+from asset_ledger.ledger.storage.object_store import PREFIX, ObjectStore, ObjectWriter, split_url
 
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM objects)"
 _KNOWN: Final = "SELECT o.url FROM json_each(?) j CROSS JOIN objects o ON o.url = j.value"
-_FIND: Final = "SELECT url FROM objects WHERE digest = ?"
-PREFIX: Final = "objects"
-"""The first part of the names of objects. `split` needs it."""
 
 BATCH: Final = 512 << 10
 """Bytes that are hashed and sent to the store together."""
@@ -306,19 +303,13 @@ class ObjectContents:
 
     async def _find(self, digest: Digest) -> _Found | None:
         """Return where a content is now. Raises DataFolderError for the URL of no store."""
-        rows = await self._rows.rows(_FIND, (key_of(digest),))
+        rows = await self._rows.rows(FIND_OBJECT, (key_of(digest),))
         if not rows:
             return None
-        url, name = split(rows[0][0])
+        url, name = split_url(rows[0][0])
         if url not in self._stores:  # it was stored before the setting was changed
             self._stores[url] = ObjectStore(url)
         return _Found(self._stores[url], name)
-
-
-def split(url: str) -> tuple[str, str]:
-    """Return the URL of a store, and the name of an object in it."""
-    base, prefix, rest = url.rpartition(f"/{PREFIX}/")
-    return base, prefix[1:] + rest
 
 
 async def _cancelled(task: "asyncio.Task[Any]") -> None:

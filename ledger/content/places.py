@@ -24,6 +24,7 @@ OBJECTS_TABLE: Final = """CREATE TABLE IF NOT EXISTS objects (
 # The newest object is taken: its bytes were complete a moment ago, and the former may be damaged.
 INSERT_OBJECT: Final = """INSERT INTO objects VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE
     SET url = excluded.url, size = excluded.size"""
+FIND_OBJECT: Final = "SELECT url FROM objects WHERE digest = ?"
 DELETE_OBJECT: Final = "DELETE FROM objects WHERE digest = ?"
 
 COLLECTED_TABLE: Final = """CREATE TABLE IF NOT EXISTS collected (

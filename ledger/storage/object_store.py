@@ -5,6 +5,7 @@ Promise: every request ends within its deadline, with StoreUnavailableError if t
 """
 
 import asyncio
+import errno
 import logging
 import os
 import re
@@ -30,6 +31,13 @@ PART: Final = 8 << 20
 
 DEADLINE: Final = 30.0
 """Seconds that one request may take, with its retries. Sending a part may take three times that."""
+
+PATIENCE: Final = 600.0
+"""The same for commands."""
+
+PREFIX: Final = "objects"
+"""The first part of the names of objects."""
+PIECE: Final = 1 << 20
 
 RETRIES: Final = 3
 _S3: Final = ("s3", "s3a")
@@ -74,6 +82,39 @@ def reason_of(error: Exception) -> str:
     """Return what a store answered, in one line."""
     found = _MESSAGE.search(str(error))
     return found[1] if found else str(error).partition("\n")[0]
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Return the URL of a store, and the name of an object in it."""
+    base, prefix, rest = url.rpartition(f"/{PREFIX}/")
+    return base, prefix[1:] + rest
+
+
+class ObjectReader:
+    """Reads objects by their URLs, for threads and commands, which are in no hurry."""
+
+    def __init__(self, deadline: float = PATIENCE) -> None:
+        self._stores, self._deadline = dict[str, store.ObjectStore](), deadline
+
+    def size(self, url: str) -> int:
+        """Return the bytes of an object. Raises FileNotFoundError and OSError."""
+        opened, name = self._find(url)
+        with _as_oserror():
+            return int(obstore.head(opened, name)["size"])
+
+    def pieces(self, url: str) -> Iterator[bytes]:
+        """Yield an object in pieces of about 1 MiB. Raises FileNotFoundError and OSError."""
+        opened, name = self._find(url)
+        with _as_oserror():
+            for piece in obstore.get(opened, name).stream(min_chunk_size=PIECE):
+                yield bytes(piece)
+
+    def _find(self, url: str) -> tuple[store.ObjectStore, str]:
+        base, name = split_url(url)
+        if base not in self._stores:
+            with _as_oserror():
+                self._stores[base] = open_store(base, self._deadline)
+        return self._stores[base], name
 
 
 class ObjectStore:
@@ -194,6 +235,16 @@ class ObjectWriter:
 
 class _AbortError(Exception):
     """Makes obstore abort an upload."""
+
+
+@contextmanager
+def _as_oserror() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise
+    except (BaseError, ValueError, DataFolderError) as error:
+        raise OSError(errno.EIO, f"the store failed: {reason_of(error)}") from error
 
 
 def _folder_at(url: str) -> Path:

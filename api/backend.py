@@ -147,16 +147,12 @@ async def open_backend(
             **({} if settings.auth == "local" else {"per_user": 1}),
         )
         stack.push_async_callback(thumbnails.close)
-        collect = Collect(
-            committer, replay, contents, files.content, thumbnails.forget, engine.no_collection
-        )
+        collect = Collect(committer, replay, contents, engine.stored(), thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
-        keeps = upkeep and engine.no_collection is None
-        own_work = _upkeep(settings, collect, scrub) if keeps else ()
-        for work in (
-            *(uploads.watch(), *own_work),
-            *([_sweep_again_and_again(contents)] if upkeep else ()),
-        ):
+        kept = (
+            _upkeep(settings, collect, contents, scrub if engine.scrubs else None) if upkeep else ()
+        )
+        for work in (uploads.watch(), *kept):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
@@ -180,13 +176,14 @@ async def open_backend(
 
 
 def _upkeep(
-    settings: Settings, collect: Collect, scrub: Scrub
+    settings: Settings, collect: Collect, contents: CheckedContents, scrub: Scrub | None
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield what a server does by itself, until it is cancelled."""
     yield _measure_again_and_again(collect, settings)
+    yield _sweep_again_and_again(contents)
     if settings.gc_interval != "off":
         yield _collect_again_and_again(collect, settings)
-    if settings.scrub_interval != "off":
+    if scrub is not None and settings.scrub_interval != "off":
         yield scrub.run(read_duration(settings.scrub_interval))
 
 

@@ -7,10 +7,11 @@ sessions and thumbnails. A lock of the committer keeps other servers from the da
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Final
 
 from uuid_utils import uuid4
 
+from asset_ledger.ledger.commands.collection_plan import Stored
+from asset_ledger.ledger.commands.database_plan import DatabaseStored
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
@@ -33,13 +34,11 @@ from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
 
-NO_COLLECTION: Final = "the contents of a ledger in PostgreSQL are not collected"
-
 
 class DatabaseEngine:
     """The engine of a database. See `engine.Engine` for the methods."""
 
-    no_collection: str | None = NO_COLLECTION
+    scrubs = False  # the platform checks its disks, and each read compares a content's digest
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url, self._folder, self._files = url, folder, DataFolder(folder)
@@ -77,3 +76,7 @@ class DatabaseEngine:
         small = DatabaseContents(self._url)
         local = await open_local_contents(self._files.content.root, small)
         return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
+
+    def stored(self) -> Stored:
+        """Return what a collection is planned from."""
+        return DatabaseStored(self._url, self._files.content)

@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
+from asset_ledger.ledger.commands.collection_plan import FolderStored, Stored
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.objects import open_contents
@@ -41,8 +42,8 @@ from asset_ledger.projections.runtime.table_files import TableFiles
 class Engine(Protocol):
     """Opens the parts of one ledger."""
 
-    no_collection: str | None
-    """Why contents cannot be collected; None if they can."""
+    scrubs: bool
+    """Whether a server reads its ledger again and again, to find damage on the disk."""
     anchor: Path
     """The file whose absence means that the folder was moved away."""
     database: str | None
@@ -65,6 +66,9 @@ class Engine(Protocol):
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones, which go to the store if given."""
 
+    def stored(self) -> Stored:
+        """Return what a collection is planned from."""
+
 
 def engine_of(folder: Path, database: str | None) -> Engine:
     """Return the engine of a data folder, or of a database with this folder for the rest.
@@ -85,7 +89,7 @@ def engine_of(folder: Path, database: str | None) -> Engine:
 class FolderEngine:
     """The engine of a data folder. See `Engine` for the methods."""
 
-    no_collection: str | None = None
+    scrubs = True
     database: str | None = None
 
     def __init__(self, folder: Path) -> None:
@@ -115,6 +119,10 @@ class FolderEngine:
         local = await open_local_contents(self._files.content.root)
         rows = AsyncSqliteReaders(self._files.log, of_tables=False)
         return await open_contents(store, log_id, rows, local)
+
+    def stored(self) -> Stored:
+        """Return what a collection is planned from."""
+        return FolderStored(self._files.content)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import io
 import os
 import time
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,24 @@ from PIL import Image
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.content.store import SMALL
+from tests.api import running
 from tests.api.http.test_uploads import append, created
 from tests.api.running import Api, serving
+from tests.postgres import Databases
 
 LARGE = b"large" * SMALL
+
+
+@pytest.fixture(autouse=True, params=["folder", pytest.param("database", marks=pytest.mark.slow)])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the log in a data folder, or in PostgreSQL."""
+    if request.param == "folder":
+        yield
+        return
+    databases = Databases(request.getfixturevalue("postgres"))
+    monkeypatch.setattr(running, "engine_for", databases.engine_for)
+    yield
+    databases.drop()
 
 
 @pytest.fixture
@@ -31,8 +45,8 @@ def settings(data_dir: Path, store: Path) -> Settings:
 
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[Api]:
-    async with serving(settings) as running:
-        yield running
+    async with serving(settings) as opened:
+        yield opened
 
 
 def objects(folder: Path) -> list[Path]:

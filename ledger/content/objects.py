@@ -11,6 +11,7 @@ in a local store.
 import asyncio
 import hashlib
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from asset_ledger.ledger.content.store import (
     Staged,
     StoredObject,
 )
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.errors import StorageFailedError, TooLargeError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.storage.object_store import PREFIX, ObjectStore, ObjectWriter, split_url
 
@@ -46,7 +47,9 @@ RANGE: Final = 4 << 20
 """Bytes of one request to the store. One is read ahead."""
 
 ORPHANED: Final = timedelta(days=1)
-"""The age at which an object without a row is removed. Its upload was recorded long before."""
+"""The age at which an object without a row is removed. S3 counts from the begin of its upload."""
+LONGEST: Final = timedelta(hours=12)
+"""How long an upload may take, so that none is removed before it is recorded."""
 
 
 class ObjectRows(Protocol):
@@ -69,8 +72,10 @@ class ObjectStaged(Staged):
 class ObjectStage:
     """A `content.store.Stage` that sends a large content to an object store as it arrives."""
 
-    def __init__(self, store: ObjectStore, name: str) -> None:
-        self._store, self._name = store, name
+    def __init__(self, store: ObjectStore, name: str, ending: set[asyncio.Task[None]]) -> None:
+        """`ending` gets the tasks that drop what was sent, which may outlive the caller."""
+        self._store, self._name, self._ending = store, name, ending
+        self._began = time.monotonic()
         self._gathered: list[bytes] = []
         self._size = self._waiting = 0
         self._head = b""
@@ -97,7 +102,9 @@ class ObjectStage:
         return ObjectStaged(digest, self._size, self._head, stored=stored, stage=self)
 
     async def publish(self) -> None:
-        """Make the object, once. Raises StoreUnavailableError."""
+        """Make the object, once. Raises StoreUnavailableError, TooLargeError after 12 hours."""
+        if time.monotonic() - self._began > LONGEST.total_seconds():
+            raise TooLargeError(f"the upload took more than {LONGEST}: send it as a resumable one")
         if self._writer is None:
             raise StorageFailedError("the upload failed before; send the content again")
         if self._closing is None:
@@ -110,7 +117,9 @@ class ObjectStage:
         self._gathered = []
         if (writer := self._writer) is not None:
             self._writer = None
-            await asyncio.shield(asyncio.create_task(self._end(writer)))
+            task = asyncio.create_task(self._end(writer))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def _send(self) -> None:
         batch, self._gathered, self._waiting = self._gathered, [], 0
@@ -213,6 +222,7 @@ class ObjectContents:
         self._store, self._prefix = store, f"{PREFIX}/{log_id}"
         self._rows, self._local = rows, local
         self._stores = {store.url: store} if store is not None else {}
+        self._ending = set[asyncio.Task[None]]()
 
     @property
     def failure(self) -> StorageFailedError | None:
@@ -223,7 +233,8 @@ class ObjectContents:
         """Begin to receive a content."""
         if self._store is None:
             return self._local.stage()
-        return ObjectStage(self._store, f"{self._prefix}/{secrets.token_hex(16)}")
+        name = f"{self._prefix}/{secrets.token_hex(16)}"
+        return ObjectStage(self._store, name, self._ending)
 
     def local_stage(self) -> Stage:
         """Begin to receive bytes that stay in the data folder, such as a part of a content."""
@@ -297,7 +308,8 @@ class ObjectContents:
         self._local.forget_packs()
 
     async def close(self) -> None:
-        """Close files, connections and threads."""
+        """Drop what unfinished uploads sent. Close files, connections and threads."""
+        await asyncio.gather(*self._ending)
         await self._rows.close()
         await self._local.close()
 

@@ -5,6 +5,7 @@ import os
 import time
 import zipfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,17 @@ async def test_refused_and_repeated_uploads_leave_one_object_after_a_day(
 
     assert [path.read_bytes() for path in objects(store)] == [LARGE]
     assert (await content(api, first)).body == LARGE
+
+
+async def test_upload_of_more_than_half_a_day_is_refused_before_it_is_an_object(
+    api: Api, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asset_ledger.ledger.content.objects.LONGEST", timedelta(0))
+
+    refused = await api.upload(LARGE)
+
+    assert (refused.status, refused.slug) == (413, "too-large"), refused.body
+    assert objects(store) == []
 
 
 async def test_uploads_that_are_younger_than_a_day_are_left_alone(api: Api, store: Path) -> None:

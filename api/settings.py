@@ -37,6 +37,10 @@ class Settings(BaseSettings):
         description="the host name below which S3 buckets are: `<bucket>.<this>`",
     )
     data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
+    content_url: str | None = Field(
+        None,
+        description="where large contents go: s3://, gs://, az://, or a folder; else `data_dir`",
+    )
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
         None, description="the key that verifies JWTs: a secret (HS256), or a public key in PEM"

@@ -29,6 +29,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("s3_port")
 @setting("s3_host")
 @setting("data_dir")
+@setting("content_url")
 @DATABASE
 @setting("auth")
 @setting("jwt_key")

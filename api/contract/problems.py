@@ -50,6 +50,7 @@ from asset_ledger.ledger.errors import (
     ProjectionBehindError,
     RefusedError,
     StorageFailedError,
+    StoreUnavailableError,
     TablesDamagedError,
     TooLargeError,
     UnavailableError,
@@ -115,6 +116,7 @@ PROBLEMS: Final[Mapping[type[LedgerError], Problem]] = {
     ContentDamagedError: Problem(503, "content-damaged", "The bytes of this content are damaged"),
     TablesDamagedError: Problem(503, "tables-damaged", "The tables are damaged: rebuild them"),
     StorageFailedError: Problem(503, "storage-failed", "The storage failed", 5),
+    StoreUnavailableError: Problem(503, "store-unavailable", "The store of contents failed", 5),
     ProjectionBehindError: Problem(503, "projection-behind", "The tables are behind the log", 1),
     DiskFullError: Problem(507, "disk-full", "The disk is full"),
 }

@@ -294,9 +294,10 @@ async def _existing(call: Call) -> KeyEntry:
 
 
 @asynccontextmanager
-async def lend_stage(call: Call) -> AsyncIterator[Stage]:
-    """Lend a stage, and discard what was not recorded."""
-    stage = call.request.ledger.stage()
+async def lend_stage(call: Call, *, local: bool = False) -> AsyncIterator[Stage]:
+    """Lend a stage, and discard what was not recorded. `local`: for a part, which is a file."""
+    contents = call.request.ledger.contents
+    stage = contents.local_stage() if local else contents.stage()
     try:
         yield stage
     finally:

@@ -38,7 +38,7 @@ _KEEP_DELETED: Final = """INSERT INTO deleted VALUES (?, ?)
 
 
 class DatabaseStored:
-    """What a database stores, and large contents in a folder. See `Stored` for the methods."""
+    """What a database stores, and large contents in a folder. See `PlanSource` for the methods."""
 
     attached: Mapping[str, Path] = {}
 

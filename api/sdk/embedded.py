@@ -279,15 +279,28 @@ class EmbeddedGateway:
                 yield _read(orjson.dumps(event_out(event)))
             await backend.feed.wait_beyond(position)
 
-    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+    def job_history(
+        self, job_id: str, attempt: int | None = None, after: int = 0
+    ) -> AsyncGenerator[Document]:
         """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
-        return self._history(partial(Replay.job, attempt=attempt), job_id)
+        return self._history(partial(Replay.job, attempt=attempt), job_id, after)
+
+    async def job_proof(self, job_id: str) -> Document:
+        """Return the proof of every event of a job. Raises UnknownJobError."""
+        proofs = (await self._folder.backend()).proofs
+        signed = await proofs.checkpoint()
+        prove = partial(proofs.job, self._user_id, job_id, signed)
+        events, page = [], await prove(0, MAX_PAGE)
+        while page:
+            events += page
+            page = await prove(page[-1].position, MAX_PAGE)
+        return proof_object(signed, events)
 
     async def _history(
-        self, read: Callable[..., Sequence[Recorded]], name: AssetId | str
+        self, read: Callable[..., Sequence[Recorded]], name: AssetId | str, after: int = 0
     ) -> AsyncGenerator[Document]:
-        """Yield all events of a history: `read(replay, user, name, after, limit)` is its page."""
-        after, replay = 0, (await self._ledger()).replay
+        """Yield the events of a history: `read(replay, user, name, after, limit)` is its page."""
+        replay = (await self._ledger()).replay
         while events := await replay(read, self._user_id, name, after, MAX_PAGE):
             for event in events:
                 yield _read(orjson.dumps(event_out(event)))

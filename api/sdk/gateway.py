@@ -153,5 +153,13 @@ class Gateway(Protocol):
         Raises ParameterError; UnavailableError if a server stays unreachable.
         """
 
-    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
-        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
+    def job_history(
+        self, job_id: str, attempt: int | None = None, after: int = 0
+    ) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order, after a position.
+
+        Raises UnknownJobError.
+        """
+
+    async def job_proof(self, job_id: str) -> Document:
+        """Return the proof of every event of a job. Raises UnknownJobError."""

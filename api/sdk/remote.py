@@ -183,9 +183,16 @@ class RemoteGateway:
         """Yield events as they are recorded, for ever, over restarts of the server."""
         return follow(self._client, query)
 
-    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+    def job_history(
+        self, job_id: str, attempt: int | None = None, after: int = 0
+    ) -> AsyncGenerator[Document]:
         """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
-        return self._events(f"{_job(job_id)}/history", query_of({"attempt": attempt}))
+        query = query_of({"attempt": attempt, "after": after})
+        return self._events(f"{_job(job_id)}/history", query)
+
+    async def job_proof(self, job_id: str) -> Document:
+        """Return the proof of every event of a job. Raises UnknownJobError."""
+        return await self._client.request("GET", f"{_job(job_id)}/proof")
 
     async def _write(
         self,

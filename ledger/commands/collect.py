@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 from asset_ledger.ledger.commands.collection_plan import (
     Collectable,
     CollectionPlan,
+    PlanSource,
     Retention,
     StateSize,
-    PlanSource,
     plan_collection,
 )
 from asset_ledger.ledger.commit.committer import Committer

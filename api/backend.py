@@ -18,7 +18,7 @@ from typing import Any
 from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
-from asset_ledger.api.engine import open_group_commit
+from asset_ledger.api.engine import Engine, FolderEngine
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
@@ -32,12 +32,10 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
-from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.domain.ledger import SYSTEM
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
-from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -45,7 +43,7 @@ from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.reading.subscriptions import Subscriptions
 from asset_ledger.ledger.service import Ledger
-from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.projections.serving import Projections
@@ -80,36 +78,41 @@ async def open_backend(
     settings: Settings,
     progress: Progress | None = None,
     worker: Worker | None = None,
+    engine: Engine | None = None,
     *,
     upkeep: bool = False,
 ) -> AsyncIterator[Backend]:
     """Open the data folder of these settings. `progress` is called while tables catch up.
 
-    Commits run in `worker`, or in a thread of this process. `upkeep`, of a server: collect and
-    scrub at the intervals of the settings, and measure what is stored. Raises DataFolderError if
-    another process has the folder, or if its files cannot be used.
+    Commits run in `worker`, or in a thread of this process. `engine`: by default that of the
+    folder. `upkeep`, of a server: collect and scrub at the intervals of the settings, and measure
+    what is stored. Raises DataFolderError if another process has the folder, or if its files cannot
+    be used.
     """
     folder, codec = settings.data_dir, Codec()
     files = DataFolder(folder)
-    worker = worker or ThreadWorker(partial(open_group_commit, folder, progress))
+    engine = engine or FolderEngine(folder)
+    worker = worker or ThreadWorker(partial(engine.open, progress))
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(folder))
-        check_log(folder)
+        engine.check()
         committer = Committer(
             worker, settings.queue_size, settings.committer_silence, settings.writes_per_user
         )
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
-        contents = CheckedContents(await open_local_contents(files.content.root))
+        contents = CheckedContents(await engine.open_contents())
         stack.push_async_callback(contents.close)
-        log = SqliteLogReader(files.log)
+        log = engine.reader()
         stack.callback(log.close)
         feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
         stack.callback(feed.end)  # else subscribers in this process would wait for ever
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
+        tables = engine.tables()
+        stack.callback(tables.close)
         silence = timedelta(seconds=settings.job_silence)
-        projections = await Projections.open(folder, opened.tables, feed, progress, silence)
+        projections = await Projections.open(tables, opened.tables, feed, progress, silence)
         stack.push_async_callback(projections.close)
         committer.attach(feed, replay, projections)
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
@@ -126,7 +129,7 @@ async def open_backend(
         tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
-        rebuilds = Rebuilds(folder, projections, feed, committer)
+        rebuilds = Rebuilds(folder, engine.database, tables, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
             rebuilds.start()  # fills the columns that a migration has added
@@ -138,15 +141,18 @@ async def open_backend(
             **({} if settings.auth == "local" else {"per_user": 1}),
         )
         stack.push_async_callback(thumbnails.close)
-        collect = Collect(committer, replay, contents, files.content, thumbnails.forget)
+        collect = Collect(
+            committer, replay, contents, files.content, thumbnails.forget, engine.no_collection
+        )
         scrub = Scrub(files, committer, replay, contents, feed)
-        for work in (uploads.watch(), *(_upkeep(settings, collect, scrub) if upkeep else ())):
+        keeps = upkeep and engine.no_collection is None
+        for work in (uploads.watch(), *(_upkeep(settings, collect, scrub) if keeps else ())):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
             settings=settings,
             lock=lock,
-            log_file=NamedFile(files.log),
+            log_file=NamedFile(engine.anchor),
             committer=committer,
             ledger=ledger,
             uploads=uploads,

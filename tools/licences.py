@@ -23,9 +23,11 @@ ALLOWED: Final = frozenset(
 """SPDX names. MPL-2.0 covers its own files only, OFL-1.1 fonts."""
 
 EXCEPTIONS: Final[Mapping[str, str]] = {
+    "psycopg": "LGPL-3.0-only",  # the extra `postgresql`, unmodified: decision 39
+    "psycopg-binary": "LGPL-3.0-only",
     "pymerkle": "GPL-3.0-or-later",  # an oracle for tests, never imported by the product
 }
-"""Packages of the tests alone with another licence."""
+"""Packages of an extra, or of the tests alone, with another licence."""
 
 _CLASSIFIERS: Final[Mapping[str, str]] = {
     "Apache Software License": "Apache-2.0",

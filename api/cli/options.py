@@ -57,6 +57,18 @@ DATA_DIR: Final = click.option(
     envvar="ASSET_LEDGER_DATA_DIR",
     help="The data folder (default: ./data).",
 )
+UNRELEASED: Final = "UNRELEASED_POSTGRESQL"
+"""The variable of the environment that lets tests use a database."""
+
+
+def check_released(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    """Return the address of a database. Raises UsageError: no release uses one yet."""
+    if url is not None and UNRELEASED not in os.environ:
+        raise click.UsageError("--database-url: this release keeps the ledger in its data folder")
+    return url
+
+
+DATABASE: Final = click.option("--database-url", callback=check_released, hidden=True)
 URL: Final = click.option(
     "--url",
     callback=check_address,

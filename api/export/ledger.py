@@ -36,7 +36,8 @@ from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import keys_upto
 from asset_ledger.ledger.log.opening import read_identity
-from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
+from asset_ledger.ledger.log.reader import PAGE
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
 from asset_ledger.ledger.progress import Progress

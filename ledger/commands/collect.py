@@ -28,7 +28,7 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.sparse import sparse_packs
 from asset_ledger.ledger.domain.ledger import ContentCollected
-from asset_ledger.ledger.errors import VersionConflictError
+from asset_ledger.ledger.errors import StorageFailedError, VersionConflictError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -62,8 +62,13 @@ class Collect:
         contents: CheckedContents,
         files: ContentFolder,
         forget: Callable[[Sequence[Digest]], None],
+        refusal: str | None = None,
     ) -> None:
-        """`forget` removes what was derived from contents, such as thumbnails; it may block."""
+        """`forget` removes what was derived from contents, such as thumbnails; it may block.
+
+        `refusal`: why nothing can be collected.
+        """
+        self._refusal = refusal
         self._committer, self._replay, self._contents = committer, replay, contents
         self._files, self._forget = files, forget
         self._lock = asyncio.Lock()
@@ -74,6 +79,8 @@ class Collect:
         self, retention: Retention, purged: frozenset[AssetId] | None = None
     ) -> CollectionPlan:
         """Return what would be collected now; of deleted assets alone, if `purged` names any."""
+        if self._refusal is not None:
+            raise StorageFailedError(self._refusal)
         now = datetime.now(UTC)
         plan = await asyncio.to_thread(plan_collection, self._files, retention, now, purged)
         if purged is None:

@@ -153,7 +153,6 @@ class EventLog(LogReader, Protocol):
     - `recorded_at` MUST NOT be before that of the previous event. `clock` MUST be the time of the
       machine if that is more than `MAX_CLOCK_LAG` behind `recorded_at`, else None. `job_seq` MUST
       be 1, 2, 3 ... in each job of each user.
-    - The places of contents are stored also if every command is refused.
     - Stored events MUST refuse UPDATE, DELETE and REPLACE.
     """
 
@@ -161,10 +160,26 @@ class EventLog(LogReader, Protocol):
     def failure(self) -> StorageFailedError | None:
         """The error that prevents all appends until a restart, or None."""
 
+    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        """Record or refuse each command. One thread at a time may call it."""
+
+    def keep_checkpoint(self, size: int, note: str) -> str:
+        """Store a signed checkpoint unless one of its size is stored. Return the stored one.
+
+        Only the thread that calls `append` may call it. Raises StorageFailedError.
+        """
+
+
+class PackingLog(EventLog, Protocol):
+    """An EventLog that has the places of small contents in pack files.
+
+    The places are stored also if every command is refused.
+    """
+
     def append(
         self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place] = ()
     ) -> list[Outcome]:
-        """Record or refuse each command. One thread at a time may call it.
+        """Record or refuse each command.
 
         `places`: where the new small contents of these commands are durable already.
         """
@@ -180,9 +195,3 @@ class EventLog(LogReader, Protocol):
 
     def has_places(self, pack: int) -> bool:
         """Return whether a content has its place in a pack. Raises StorageFailedError."""
-
-    def keep_checkpoint(self, size: int, note: str) -> str:
-        """Store a signed checkpoint unless one of its size is stored. Return the stored one.
-
-        Only the thread that calls `append` may call it. Raises StorageFailedError.
-        """

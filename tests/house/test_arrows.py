@@ -50,11 +50,16 @@ API = {
     "logs": (),
     "tokens": ("contract",),
     "sessions": ("contract", "tokens"),
-    "engine": (),
+    "engine": ("database",),
+    "database": (),
+    "database_copy": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
     "uploads": ("contract",),
-    "backend": (*SETTINGS, "engine", "sessions", "thumbnails", "tokens", "uploads", "workers"),
+    "backend": (
+        *(*SETTINGS, "engine", "database", "sessions", "thumbnails", "tokens"),
+        *("uploads", "workers"),
+    ),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),
     "imports": ("contract", "export", "sdk"),
@@ -65,6 +70,7 @@ API = {
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
         *("http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
+        *("engine", "database_copy"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

@@ -354,7 +354,9 @@ async def test_a_read_only_folder_is_refused_with_a_remedy(folder: Path) -> None
 
 
 def test_every_setting_is_a_flag_of_serve() -> None:
-    assert [option.name for option in serve.params] == ["config", *Settings.model_fields]
+    shown = [option.name for option in serve.params if not getattr(option, "hidden", False)]
+
+    assert shown == ["config", *Settings.model_fields]
 
 
 def test_every_command_of_the_table_is_in_the_help() -> None:

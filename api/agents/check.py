@@ -36,7 +36,7 @@ async def verify(access: Access, given: VerifyArguments) -> str:
     if (given.job_id is None) == (given.asset_id is None):
         raise RefusedError("name either a job_id or an asset_id")
     if given.job_id is None:
-        return await _report(access, await access.gateway.asset_proof(str(given.asset_id)))
+        return await _report(access, await access.gateway.prove([str(given.asset_id)]))
     found = await access.gateway.job(given.job_id)
     if found["assets"] > MAX_ASSETS:
         raise RefusedError(

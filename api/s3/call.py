@@ -38,11 +38,7 @@ class Call:
     @cached_property
     def _path(self) -> tuple[str, str]:
         """The bucket, in the host name or first in the path, and the key."""
-        raw = self.request.raw_path.partition("?")[0].removeprefix("/")
-        try:
-            path = unquote(raw, errors="strict")
-        except UnicodeDecodeError as error:
-            raise S3Error("InvalidArgument", "the key is not UTF-8: escape its bytes") from error
+        path = path_of(self.request.raw_path)
         if bucket := self._bucket_in_host():
             return bucket, path
         bucket, _, key = path.partition("/")
@@ -122,6 +118,16 @@ class Call:
             asked = upload_request(read_fields(fields), None, self.user_id)
             receipt = await self.request.ledger.create.asset(context(self), *asked)
             return receipt.asset.id
+
+
+def path_of(escaped: str) -> str:
+    """Return the path of an address, without its first slash. Raises S3Error."""
+    try:
+        path = unquote(escaped.partition("?")[0], errors="strict").removeprefix("/")
+        path.encode()  # a header may have other bytes
+    except UnicodeError as error:
+        raise S3Error("InvalidArgument", "the key is not UTF-8: escape its bytes") from error
+    return path
 
 
 def context(call: Call, key: str | None = None) -> CallContext:

@@ -63,7 +63,7 @@ async def upload_part(call: Call) -> web.StreamResponse:
     upload, request = await _upload(call), call.request
     checksums: Mapping[str, str] = {}
     with request.slot():
-        async with lend_stage(call) as stage:
+        async with lend_stage(call, local=True) as stage:
             is_copy = "X-Amz-Copy-Source" in request.headers
             if is_copy:
                 staged = await _copied(call, stage)

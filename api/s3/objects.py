@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
@@ -19,7 +18,15 @@ from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.content import content_response, send_content
 from asset_ledger.api.http.content_headers import Span, requested_range
 from asset_ledger.api.s3.body import read_document, receive_object
-from asset_ledger.api.s3.call import Call, context, etag_of, parsed, shown_time, xml_answer
+from asset_ledger.api.s3.call import (
+    Call,
+    context,
+    etag_of,
+    parsed,
+    path_of,
+    shown_time,
+    xml_answer,
+)
 from asset_ledger.api.s3.checksums import PREFIX, TYPE, in_base64
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.metadata import fields_of, metadata_headers, metadata_of
@@ -57,7 +64,7 @@ async def get_object(call: Call) -> web.StreamResponse:
     span = requested_range(request.headers.get("Range"), entry.size)
     response = content_response(asset, span)
     response.headers.update(headers | metadata_headers(asset["metadata"]))
-    response.headers.update(_overrides(call) | _NEVER_RUN | _checksum(call, entry.digest))
+    response.headers.update(_overrides(call) | _checksum(call, entry.digest) | _NEVER_RUN)
     content = await request.ledger.open_content(Digest(entry.digest), entry.size)
     try:
         await send_content(request, response, content, span or Span(0, entry.size))
@@ -218,12 +225,11 @@ def _copied_fields(call: Call, asset: Mapping[str, Any]) -> dict[str, Any]:
 
 async def copy_source(call: Call) -> tuple[KeyEntry, dict[str, Any]]:
     """Return the object that X-Amz-Copy-Source names, and its document. Raises S3Error."""
-    path = unquote(call.request.headers[_COPY].partition("?")[0]).removeprefix("/")
-    bucket, _, key = path.partition("/")
+    bucket, _, key = path_of(call.request.headers[_COPY]).partition("/")
     parse_key(key)
     entry = await call.find(await call.bucket_folder(bucket), key)
     if entry is None or entry.is_folder or entry.digest is None:
-        raise S3Error("NoSuchKey", f"there is no object {path!r} to copy")
+        raise S3Error("NoSuchKey", f"there is no object {bucket}/{key} to copy")
     found = await call.request.projections.assets.find(call.user_id, entry.id)
     return entry, orjson.loads(found.json)
 
@@ -288,9 +294,10 @@ async def _existing(call: Call) -> KeyEntry:
 
 
 @asynccontextmanager
-async def lend_stage(call: Call) -> AsyncIterator[Stage]:
-    """Lend a stage, and discard what was not recorded."""
-    stage = call.request.ledger.stage()
+async def lend_stage(call: Call, *, local: bool = False) -> AsyncIterator[Stage]:
+    """Lend a stage, and discard what was not recorded. `local`: for a part, which is a file."""
+    contents = call.request.ledger.contents
+    stage = contents.local_stage() if local else contents.stage()
     try:
         yield stage
     finally:

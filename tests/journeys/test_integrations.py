@@ -10,8 +10,6 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from asset_ledger.api.cli import COMMANDS
-from asset_ledger.api.http.app import OPERATIONS
 from tests.house.console import document, with_port
 from tests.journeys.client import talking
 from tests.journeys.server import PATIENCE, Server, serving
@@ -44,13 +42,6 @@ PRINTED = {
 
 NOT_RUN = {"NodeTool", "ComfyUI", "Prometheus and Grafana"}
 """Sections without a block that can be run here."""
-
-PATHS = {path for operation in OPERATIONS for path in operation.paths}
-ABSENT = {
-    *(() if "/api/v1/lineage" in PATHS else ("OpenLineage",)),
-    *(() if "hook" in COMMANDS else ("Webhooks",)),
-}
-"""Sections about what this build does not have."""
 
 
 def titled(section: str) -> str:
@@ -105,7 +96,7 @@ def test_blocks_of_the_page_record_and_print_what_they_say(tmp_path: Path) -> No
     with serving(tmp_path / "data", "--s3-port", str(s3_port)) as server:
         for section in SECTIONS:
             title = titled(section)
-            if title in NOT_RUN | ABSENT:
+            if title in NOT_RUN:
                 continue
             printed = run_blocks(section, server, s3_port)
             assert PRINTED.get(title, "") in printed

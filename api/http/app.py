@@ -42,11 +42,13 @@ from asset_ledger.api.http import (
     folders,
     health,
     history,
+    hooks,
     imports,
     jobs,
     lineage,
     log,
     nodes,
+    openlineage,
     projections,
     proofs,
     repairs,
@@ -93,6 +95,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         history,
         timeline,
         bundle,
+        openlineage,
         lineage,
         events,
         proofs,
@@ -108,6 +111,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         repairs,
         session,
         tokens,
+        hooks,
         health,
         description,
         console,
@@ -330,6 +334,7 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
         error = StorageFailedError(f"the disk failed ({reason}): try again, or check it")
     if isinstance(error, LogDamagedError):
         request.counts.log_damage = error
+    request.counts.count_refused(error)
     known = ConnectionError if door is None else (ConnectionError, RefusedError)
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)

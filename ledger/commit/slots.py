@@ -1,6 +1,6 @@
 """Slots of the bounded write queue: a write takes one before its body is read."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +13,7 @@ class Slots:
     def __init__(self, size: int, per_user: int | None = None) -> None:
         self._size = self._free = size
         self._per_user = size if per_user is None else per_user
-        self._held: Counter[str] = Counter()
+        self._held = defaultdict[str, int](int)
 
     @property
     def taken(self) -> int:
@@ -24,11 +24,12 @@ class Slots:
     def take(self, user: str = "") -> Iterator[None]:
         """Hold a slot until the block ends. Raises BusyError if all, or the user's, are taken."""
         if not self._free:
-            raise BusyError("too many writes are waiting; try again in a second")
+            raise BusyError("too many writes are waiting; try again in a second", "writes")
         if self._held[user] >= self._per_user:
             raise BusyError(
                 f"{self._per_user:,} writes of this user are waiting, which is one user's share;"
-                " try again in a second"
+                " try again in a second",
+                "writes-of-a-user",
             )
         self._free -= 1
         self._held[user] += 1

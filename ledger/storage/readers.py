@@ -5,7 +5,9 @@ Promise: readers never wait for the writer, and a `swap` does not disturb reads 
 
 import asyncio
 import logging
+import os
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
@@ -13,19 +15,21 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from queue import Empty, LifoQueue
+from threading import get_native_id
 from typing import Any, Final
 
 import aiosqlite
 
 from asset_ledger.ledger.errors import LogDamagedError, TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
+from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
 from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
 
 logger = logging.getLogger(__name__)
 
 
-class Readers:
+class SqliteReaders:
     """Read-only connections for threads: `connection` lends one to the calling thread."""
 
     def __init__(self, path: Path) -> None:
@@ -77,15 +81,14 @@ SLOW: Final = 4
 """Connections for slow statements; one user has at most half of them."""
 REST: Final = 10.0
 """Seconds after a slow statement in which all of its user's statements begin as slow ones."""
+NICE: Final = 10
+"""How much lower the priority of threads for slow statements is, for the event loop's sake."""
 MAX_RESTING: Final = 1_000
 SNAPSHOTS: Final = 2
 """Read transactions that can be open at the same time; one user has at most one."""
 
 
-Damage = TablesDamagedError | LogDamagedError
-
-
-class AsyncReaders:
+class AsyncSqliteReaders:
     """Read-only connections for the event loop: aiosqlite's, each with a thread, and one on the
     loop itself for brief statements. Each is opened by the first statement that needs it.
 
@@ -114,7 +117,7 @@ class AsyncReaders:
         """The error of the first statement that found the file damaged; None if none did."""
         return self._pool.damage
 
-    def snapshot(self) -> AbstractAsyncContextManager[aiosqlite.Connection]:
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """Lend a connection inside a read transaction: its statements see the same rows."""
         return self._pool.snapshot()
 
@@ -130,7 +133,7 @@ class AsyncReaders:
         """
         return self._pool.brief_rows(sql, parameters) if brief else self._pool.rows(sql, parameters)
 
-    def swap(self, other: "AsyncReaders") -> None:
+    def swap(self, other: "AsyncSqliteReaders") -> None:
         """Exchange files with other readers.
 
         Reads under way continue on their old file: `drain` the other readers before closing them.
@@ -157,6 +160,13 @@ def _open_small(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _open_slow(path: Path) -> sqlite3.Connection:
+    """Open a connection, and lower the priority of the calling thread for good."""
+    if sys.platform == "linux":  # elsewhere a thread has none of its own
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICE)
+    return _open_small(path)
+
+
 class _Connection(aiosqlite.Connection):
     """A connection that reports when its thread has stopped, even if it was never open."""
 
@@ -165,6 +175,9 @@ class _Connection(aiosqlite.Connection):
     def stop(self) -> asyncio.Future[object] | None:
         self.stopped = super().stop()
         return self.stopped
+
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return list(await self.execute_fetchall(sql, parameters))
 
     def interrupt_now(self) -> None:
         """Have the statement that runs, if any, raise SQLITE_INTERRUPT in its thread."""
@@ -176,8 +189,8 @@ class _Reader:
     """A connection with a thread, opened by its first caller; `waiting` counts the callers of
     `quick`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, opened: Callable[[Path], sqlite3.Connection]) -> None:
+        self._path, self._opened = path, opened
         self._lock = asyncio.Lock()
         self._db: _Connection | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -194,7 +207,7 @@ class _Reader:
             db = await self.connection()
             if self._late is None:  # the connection was opened just now
                 self._time_the_next()
-            return list(await db.execute_fetchall(sql, parameters))
+            return await db.rows(sql, parameters)
         finally:
             self.waiting -= 1
             self._time_the_next()
@@ -202,9 +215,9 @@ class _Reader:
     async def slow(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         """Return all rows. If the caller is cancelled, end only when the thread has."""
         db = await self.connection()
-        read = asyncio.ensure_future(db.execute_fetchall(sql, parameters))
+        read = asyncio.ensure_future(db.rows(sql, parameters))
         try:
-            return list(await asyncio.shield(read))
+            return await asyncio.shield(read)
         except asyncio.CancelledError:
             db.interrupt_now()
             await asyncio.gather(read, return_exceptions=True)
@@ -227,7 +240,7 @@ class _Reader:
             return self._db
 
     async def _open(self) -> _Connection:
-        db = _Connection(partial(_open_small, self._path), iter_chunk_size=1)
+        db = _Connection(partial(self._opened, self._path), iter_chunk_size=1)
         try:
             await db
             return db
@@ -254,9 +267,9 @@ class _Pool:
     ) -> None:
         self._path, self._brief, self._damaged = path, brief, damaged
         self.damage: Damage | None = None
-        self._shared = [_Reader(path) for _ in range(size)]
-        self._slow = [_Reader(path) for _ in range(SLOW)]
-        self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
+        self._shared = [_Reader(path, _open_small) for _ in range(size)]
+        self._slow = [_Reader(path, _open_slow) for _ in range(SLOW)]
+        self._exclusive = [_Reader(path, _open_slow) for _ in range(SNAPSHOTS)]
         self._all = (*self._shared, *self._slow, *self._exclusive)
         self._slow_turns, self._turns = Turns(SLOW, SLOW // 2), Turns(SNAPSHOTS, 1)
         self._rests_until: dict[str | None, float] = {}
@@ -264,7 +277,7 @@ class _Pool:
         self._finished = asyncio.Event()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
         with self._naming_damage():
             async with self._lend(self._exclusive, self._turns) as reader:
                 db = await reader.connection()

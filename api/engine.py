@@ -1,28 +1,128 @@
-"""The storage engine: contents, log and tables of a data folder, opened for writing by one worker.
+"""The storage engine: contents, log and tables, opened for writing by one worker, and for reading.
 
-The same function opens them in a thread (embedded, tests) and in the committer process of a server.
+The worker is a thread (embedded, tests), or the committer process of a server. `FolderEngine` is
+the engine of a data folder; `api.database` has that of PostgreSQL.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
+from asset_ledger.ledger.commands.collection_plan import FolderStored, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
+from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.objects import open_contents
 from asset_ledger.ledger.content.packs import Packs
+from asset_ledger.ledger.content.store import ContentStore
+from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.inspection import refusal_of_writes
 from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.data_folder import DataFolder
+from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
+from asset_ledger.ledger.storage.object_store import ObjectStore
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
+from asset_ledger.projections.runtime.store import TableStore
+from asset_ledger.projections.runtime.table_files import TableFiles
+
+
+class Engine(Protocol):
+    """Opens the parts of one ledger."""
+
+    scrubs: bool
+    """Whether a server reads its ledger again and again, to find damage on the disk."""
+    anchor: Path
+    """The file whose absence means that the folder was moved away."""
+    database: str | None
+    """The address of the database, for other processes; None without one."""
+
+    def check(self) -> None:
+        """Raise DataFolderError if the log cannot be the one of this folder."""
+
+    def open(
+        self, progress: Progress | None, *, reopen: bool = False
+    ) -> AbstractContextManager[GroupCommit]:
+        """Open everything to write, for one worker; see `open_group_commit`."""
+
+    def reader(self) -> SqlLogReader:
+        """Return a reader of the log."""
+
+    def tables(self) -> TableStore:
+        """Return the generations of tables."""
+
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
+        """Open the contents to read, and to receive large ones, which go to the store if given."""
+
+    def stored(self) -> PlanSource:
+        """Return what a collection is planned from."""
+
+
+def engine_of(folder: Path, database: str | None) -> Engine:
+    """Return the engine of a data folder, or of a database with this folder for the rest.
+
+    Raises DataFolderError if the extra `postgresql` is not installed.
+    """
+    if database is None:
+        return FolderEngine(folder)
+    if find_spec("psycopg") is None:
+        raise DataFolderError(
+            "a database needs the package psycopg: install asset-ledger[postgresql]"
+        )
+    from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+
+    return DatabaseEngine(database, folder)
+
+
+class FolderEngine:
+    """The engine of a data folder. See `Engine` for the methods."""
+
+    scrubs = True
+    database: str | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._files = folder, DataFolder(folder)
+        self.anchor = self._files.log
+
+    def check(self) -> None:
+        """Raise DataFolderError if the log cannot be the one of this folder."""
+        check_log(self._folder)
+
+    def open(
+        self, progress: Progress | None, *, reopen: bool = False
+    ) -> AbstractContextManager[GroupCommit]:
+        """Open everything to write, for one worker."""
+        return open_group_commit(self._folder, progress, reopen=reopen)
+
+    def reader(self) -> SqlLogReader:
+        """Return a reader of the log."""
+        return SqliteLogReader(self._files.log)
+
+    def tables(self) -> TableStore:
+        """Return the generations of tables."""
+        return TableFiles(self._folder)
+
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
+        """Open the contents to read, and to receive large ones."""
+        local = await open_local_contents(self._files.content.root)
+        rows = AsyncSqliteReaders(self._files.log, of_tables=False)
+        return await open_contents(store, log_id, rows, local)
+
+    def stored(self) -> PlanSource:
+        """Return what a collection is planned from."""
+        return FolderStored(self._files.content)
 
 
 @contextmanager
@@ -39,7 +139,7 @@ def open_group_commit(
     `reopen`: a running server opens them again; the lock and the files of a rebuild are left alone.
     Waits for a previous worker that still commits its last group. Raises DataFolderError.
     """
-    files, codec = DataFolder(folder), Codec()
+    files, store, codec = DataFolder(folder), TableFiles(folder), Codec()
     with ExitStack() as stack:
         if reopen:
             NamedFile(files.log)  # a new log must not follow a folder that was moved away
@@ -52,6 +152,6 @@ def open_group_commit(
             log.refuse_writes(refusal)
         feed = Feed(log, codec, opened.log_id)
         with nullcontext() if reopen else hold_build_lock(folder):
-            runner = start(folder, feed, progress, keep_others=reopen)
-        tables = stack.enter_context(closing(LiveTables(folder, runner)))
+            runner = start(store, feed, progress, keep_others=reopen)
+        tables = stack.enter_context(closing(LiveTables(store, runner)))
         yield GroupCommit(log, packs, tables)

@@ -21,9 +21,9 @@ from asset_ledger.ledger.storage.sqlite import read_only
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.rebuild.build import build
 from asset_ledger.projections.runtime.bulk import fill_new
-from asset_ledger.projections.runtime.database import Database, path_of
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.table_files import SqliteDatabase, TableFiles, path_of
 from asset_ledger.projections.tables.assets import Assets
 from benchmarks.machine import BenchmarkError
 
@@ -128,11 +128,11 @@ SINGLE: Final = 5_000
 
 def generation(log: Path, folder: Path) -> Callable[[], int]:
     """The product: all tables and their digest, as `asset-ledger rebuild` makes them."""
-    return lambda: build(folder, 1, feed_of(log)).position
+    return lambda: build(TableFiles(folder), 1, feed_of(log)).position
 
 
-def migrated(folder: Path, projections: Sequence[Projection]) -> Database:
-    database = Database(folder, 1, projections)
+def migrated(folder: Path, projections: Sequence[Projection]) -> SqliteDatabase:
+    database = SqliteDatabase(folder, 1, projections)
     migrate(database)
     return database
 

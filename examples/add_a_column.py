@@ -9,7 +9,6 @@ Promise: the example works on its own ledger in a temporary folder.
 """
 
 import asyncio
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,15 +27,15 @@ from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.projection import Statement
 from asset_ledger.projections.queries import asset_query
 from asset_ledger.projections.rebuild import comparison
-from asset_ledger.projections.runtime.database import Database, path_of
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import start
+from asset_ledger.projections.runtime.table_files import SqliteDatabase, TableFiles
 from asset_ledger.projections.tables.assets import Assets
 from asset_ledger.projections.tables.jobs import Jobs
 from asset_ledger.projections.tables.lineage import Lineage
@@ -84,7 +83,7 @@ CODEC = Codec(EventMapper(tuple(KINDS.get(kind, kind) for kind in EVENTS)))
 MIGRATION = "20300101_000000_add_frame_rate_to_assets"
 
 
-def add_frame_rate(db: sqlite3.Connection) -> None:
+def add_frame_rate(db: SqlConnection) -> None:
     """3. The migration: the column, and an index for its filter."""
     db.execute("ALTER TABLE assets ADD COLUMN frame_rate REAL")
     db.execute(
@@ -134,13 +133,13 @@ async def record_with_this_release(folder: Path) -> None:
 
 def rebuild_with_the_next(folder: Path, feed: Feed) -> comparison.GenerationComparison:
     """6. Rebuild generation 2 from the log. 7. Compare it with generation 1 before the switch."""
-    with closing(Database(folder, 2, PROJECTIONS)) as database:
+    with closing(SqliteDatabase(folder, 2, PROJECTIONS)) as database:
         migrate(database)
         runner = Runner(database, feed)
         runner.catch_up()
         compared = comparison.GenerationComparison(before=1, after=2)
         reach = runner.position.__eq__  # the runner has caught up
-        compared.files.append(comparison.compare_file(path_of(folder, 1), runner, reach))
+        compared.files.append(comparison.compare_part(TableFiles(folder), 1, runner, reach))
         database.declare("ready")
     return compared
 
@@ -158,14 +157,14 @@ def record_with_the_next(folder: Path, log: SqliteLog, feed: Feed) -> None:
         private={"name": "d.mp4"},
     )
     log.append([Command([event])], lambda _: None)
-    start(folder, feed, projections=PROJECTIONS).close()
+    start(TableFiles(folder), feed, projections=PROJECTIONS).close()
 
 
 def names_from(folder: Path, frame_rate: str) -> list[str]:
     """Return the names that a list with `?frame_rate_min=...` selects."""
     condition, parameters = frame_rate_min("1", frame_rate).sql()
     sql = f"SELECT name FROM assets WHERE user_id = ? AND {condition} ORDER BY seq"
-    with closing(open_reader(path_of(folder, 2))) as db:
+    with TableFiles(folder).reading(2) as db:
         return [name for (name,) in db.execute(sql, ("1", *parameters))]
 
 

@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Final, Self
 
 from asset_ledger.ledger.commit.requests import TablesState
-from asset_ledger.ledger.errors import GenerationError
+from asset_ledger.ledger.errors import GenerationError, UnknownAssetError
+from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.ledger.storage.readers import AsyncReaders, Damage
+from asset_ledger.ledger.storage.database import AsyncReaders, Damage
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
 from asset_ledger.projections.queries.compare import CompareQueries
@@ -27,16 +27,21 @@ from asset_ledger.projections.queries.keys import KeyQueries
 from asset_ledger.projections.queries.lineage import LineageQueries
 from asset_ledger.projections.queries.nodes import NodeQueries
 from asset_ledger.projections.queries.search import SearchQueries
+from asset_ledger.projections.queries.text_index import TEXT_INDEXES
 from asset_ledger.projections.queries.timeline import TimelineQueries
 from asset_ledger.projections.queries.usage import UsageQueries
 from asset_ledger.projections.queries.values import ValueQueries
 from asset_ledger.projections.queries.worded import WordedQueries
-from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.generation import Generation, start_followers
 from asset_ledger.projections.runtime.generation_files import GenerationFiles
+from asset_ledger.projections.runtime.previous_generation import (
+    PreviousGeneration,
+    find_previous,
+)
 from asset_ledger.projections.runtime.registry import PROJECTIONS, TABLES
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.status import Status
+from asset_ledger.projections.runtime.store import TableStore
 
 PATIENCE: Final = 1.0
 """Seconds that a caller waits for the tables before it gets ProjectionBehindError."""
@@ -60,12 +65,11 @@ class _OpenGeneration:
     readers: dict[str, AsyncReaders]
 
     @classmethod
-    def of(cls, folder: Path, following: Generation) -> Self:
+    def of(cls, store: TableStore, following: Generation) -> Self:
         """Open readers and read the schemas of the files. Blocks."""
-        paths = {name: runner.database.path for name, runner in following.own.items()}
-        paths[TABLES] = path_of(folder, following.number)
-        readers = {name: AsyncReaders(path) for name, path in paths.items()}
-        return cls(GenerationFiles(folder, following), following, readers)
+        readers = {name: store.readers(following.number, name) for name in following.own}
+        readers[TABLES] = store.readers(following.number)
+        return cls(GenerationFiles(store, following), following, readers)
 
     async def close(self) -> None:
         """Close every connection, once no statement is running."""
@@ -80,13 +84,13 @@ class Projections:
 
     def __init__(
         self,
-        folder: Path,
+        store: TableStore,
         served: _OpenGeneration,
         state: TablesState,
         feed: LiveFeed,
         job_silence: timedelta = SILENCE,
     ) -> None:
-        readers = served.readers
+        readers, text_index = served.readers, TEXT_INDEXES[store.text_index]
         self.tables = Status(PROJECTIONS, feed, state.position)
         self.tables.error = state.error
         self.catalog = CatalogQueries(readers["catalog"], readers[TABLES], self._reach_catalog)
@@ -98,17 +102,21 @@ class Projections:
         self.folders = FolderQueries(readers[TABLES])
         self.keys = KeyQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
-        self.search = SearchQueries(readers["search"], readers[TABLES])
+        self.search = SearchQueries(readers["search"], readers[TABLES], text_index)
         self.timelines = TimelineQueries(readers["usage"])
         self.values = ValueQueries(
             readers["usage"], readers["catalog"], readers[TABLES], self.assets
         )
         self.worded = WordedQueries(
-            readers["search"], readers[TABLES], self.catalog, self.assets.check_filled
+            readers["search"],
+            readers[TABLES],
+            self.catalog,
+            self.assets.check_filled,
+            text_index,
         )
         self.children, self.tombstones = self.assets.children, self.assets.tombstones
         self.orphans, self.owner_of = self.assets.orphans, self.catalog.owner_of
-        self._folder, self._served, self._feed = folder, served, feed
+        self._store, self._served, self._feed = store, served, feed
         self._next: _OpenGeneration | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._follow()
@@ -116,7 +124,7 @@ class Projections:
     @classmethod
     async def open(
         cls,
-        folder: Path,
+        store: TableStore,
         state: TablesState,
         feed: LiveFeed,
         progress: Progress | None = None,
@@ -124,14 +132,18 @@ class Projections:
     ) -> Self:
         """Open the generation that the committer fills, and catch up its followers."""
         number = state.generation
-        following = await asyncio.to_thread(start_followers, folder, number, feed, progress)
-        served = await asyncio.to_thread(_OpenGeneration.of, folder, following)
-        return cls(folder, served, state, feed, job_silence)
+        following = await asyncio.to_thread(start_followers, store, number, feed, progress)
+        served = await asyncio.to_thread(_OpenGeneration.of, store, following)
+        return cls(store, served, state, feed, job_silence)
 
     @property
     def generation(self) -> GenerationFiles:
         """The schema and the row counts of the generation in use."""
         return self._served.files
+
+    def previous(self) -> PreviousGeneration | None:
+        """Return the generation that a rollback goes back to, or None. Blocks."""
+        return find_previous(self._store, self.generation.number)
 
     @property
     def others(self) -> Collection[str]:
@@ -165,6 +177,17 @@ class Projections:
             *(self.runners[name].wait_for(position, PATIENCE) for name in projections)
         )
 
+    async def named(self, user_id: str, name: str) -> AssetId | None:
+        """Return the newest live asset with this name, also one that was recorded just now.
+
+        Raises ProjectionBehindError.
+        """
+        await self.reach(self.position, ("search",))
+        try:
+            return await self.search.named(user_id, name)
+        except UnknownAssetError:
+            return None
+
     async def refusing(self, position: int) -> list[str]:
         """Return the projections that stop before this event because they cannot take it."""
         statuses = self.runners.values()
@@ -186,7 +209,7 @@ class Projections:
         known = {self.generation.number, self._next.files.number if self._next else 0}
         if state.generation not in known:
             number = state.generation
-            following = await asyncio.to_thread(start_followers, self._folder, number, self._feed)
+            following = await asyncio.to_thread(start_followers, self._store, number, self._feed)
             await self.switch(following, lambda: _learn(self, state))
 
     async def switch(self, following: Generation, switch: Callable[[], Awaitable[None]]) -> None:
@@ -199,7 +222,7 @@ class Projections:
             await asyncio.to_thread(following.approach)
             await self._pause()
             await asyncio.to_thread(following.overtake, self._served.following)
-            self._next = await asyncio.to_thread(_OpenGeneration.of, self._folder, following)
+            self._next = await asyncio.to_thread(_OpenGeneration.of, self._store, following)
             await switch()
         finally:
             unused, self._next = self._next, None  # the former generation, or the refused one

@@ -11,7 +11,15 @@ settings.register_profile(FULL, settings.get_profile("house"))
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    engines = ("folder", "postgres")
+    parser.addoption("--engine", choices=engines, default="folder", help="what API tests run on")
+
+
 @pytest.fixture(autouse=True)
 def wait_longer_for_projections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise the wait for a projection from 1 s to 60 s: on a busy machine 1 s can be too short."""
     monkeypatch.setattr(projections, "PATIENCE", 60.0)
+
+
+pytest_plugins = ["tests.postgres"]

@@ -23,11 +23,14 @@ ALLOWED: Final = frozenset(
 """SPDX names. MPL-2.0 covers its own files only, OFL-1.1 fonts."""
 
 EXCEPTIONS: Final[Mapping[str, str]] = {
+    "psycopg": "LGPL-3.0-only",  # the extra `postgresql`, unmodified: decision 39
+    "psycopg-binary": "LGPL-3.0-only",
     "pymerkle": "GPL-3.0-or-later",  # an oracle for tests, never imported by the product
 }
-"""Packages of the tests alone with another licence."""
+"""Packages of an extra, or of the tests alone, with another licence."""
 
 _CLASSIFIERS: Final[Mapping[str, str]] = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD-3-Clause",
     "GNU General Public License v3 or later (GPLv3+)": "GPL-3.0-or-later",
@@ -51,7 +54,8 @@ def licence_of(name: str) -> str | None:
         return str(expression)
     classifiers = [text.split(" :: ")[-1] for text in found.get_all("Classifier", [])]
     known = [_CLASSIFIERS[each] for each in classifiers if each in _CLASSIFIERS]
-    texts = [text for text in found.get_all("License", []) if text in ALLOWED]
+    given = (_CLASSIFIERS.get(text, text) for text in found.get_all("License", []))
+    texts = [text for text in given if text in ALLOWED]
     return " AND ".join(known or texts) or None
 
 

@@ -19,8 +19,9 @@ from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_folder
-from asset_ledger.projections.rebuild.build import build, next_number, rebuild, roll_back
-from asset_ledger.projections.runtime.database import remove
+from asset_ledger.projections.rebuild.build import build, rebuild, roll_back
+from asset_ledger.projections.runtime.store import TableStore, next_number
+from asset_ledger.projections.runtime.table_files import TableFiles
 
 POLL: Final = 0.5
 """Seconds between two requests for the progress of a server's rebuild."""
@@ -71,19 +72,21 @@ def _in_folder(folder: Path, request: RebuildRequest) -> dict[str, Any]:
         closing(ProgressBar()) as progress,
     ):
         feed = Feed(log, codec, read_identity(log, codec).log_id)
-        return _made(folder, feed, request, progress)
+        return _made(TableFiles(folder), feed, request, progress)
 
 
-def _made(folder: Path, feed: Feed, request: RebuildRequest, progress: Progress) -> dict[str, Any]:
+def _made(
+    tables: TableStore, feed: Feed, request: RebuildRequest, progress: Progress
+) -> dict[str, Any]:
     if request.rollback:
-        return {"generation": roll_back(folder, feed, progress), "result": "switched"}
+        return {"generation": roll_back(tables, feed, progress), "result": "switched"}
     if not request.dry_run:
-        return {**rebuild(folder, feed, progress).document(), "result": "switched"}
-    number = next_number(folder)
+        return {**rebuild(tables, feed, progress).document(), "result": "switched"}
+    number = next_number(tables)
     try:
-        return {**build(folder, number, feed, progress).document(), "result": "discarded"}
+        return {**build(tables, number, feed, progress).document(), "result": "discarded"}
     finally:
-        remove(folder, number)
+        tables.remove(number)
 
 
 def _follow(ask_server: Ask, request: RebuildRequest) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
+from asset_ledger.api.cli.options import DATABASE
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.settings_file import CONFIG
 from asset_ledger.api.environment import misspelt
@@ -26,7 +27,10 @@ logger: Final = logging.getLogger(__name__)
 @setting("host")
 @setting("port")
 @setting("s3_port")
+@setting("s3_host")
 @setting("data_dir")
+@setting("content_url")
+@DATABASE
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
@@ -48,6 +52,9 @@ logger: Final = logging.getLogger(__name__)
 @setting("retain_deleted")
 @setting("gc_interval")
 @setting("scrub_interval")
+@setting("hook_addresses")
+@setting("lineage_url")
+@setting("lineage_token")
 @setting("committer")
 @setting("committer_silence")
 @setting("job_silence")
@@ -55,7 +62,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_level")
 @setting("log_format")
 @setting("log_requests")
-def serve(config: Path | None, **flags: Any) -> None:
+def serve(config: Path | None, database_url: str | None, **flags: Any) -> None:
     """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
@@ -67,10 +74,10 @@ def serve(config: Path | None, **flags: Any) -> None:
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, database_url))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, database: str | None) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.serving import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
@@ -79,12 +86,12 @@ async def _serve(settings: Settings) -> None:
     raise_limit()
     progress, sockets = ProgressBar(), reserve(settings)
     if settings.committer == "thread":
-        await _serve_with(settings, sockets, progress, None)
+        await _serve_with(settings, sockets, progress, None, database)
         return
-    worker = ProcessWorker(settings, progress)
+    worker = ProcessWorker(settings, progress, database)
     await worker.spawn()  # starts early: both processes load modules at once
     try:
-        await _serve_with(settings, sockets, progress, worker)
+        await _serve_with(settings, sockets, progress, worker, database)
     finally:
         await worker.close()
 
@@ -94,12 +101,15 @@ async def _serve_with(
     sockets: "Listening",
     progress: "ProgressBar",
     worker: "ProcessWorker | None",
+    database: str | None,
 ) -> None:
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.contract.durations import read_duration
+    from asset_ledger.api.engine import engine_of
     from asset_ledger.api.serving import serve as serve_http
 
-    async with open_backend(settings, progress, worker, upkeep=True) as backend:
+    engine = engine_of(settings.data_dir, database)
+    async with open_backend(settings, progress, worker, engine, upkeep=True) as backend:
         progress.close()
 
         if not read_duration(settings.retain_deleted):

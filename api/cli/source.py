@@ -11,12 +11,13 @@ from typing import Any, Final, Protocol
 import click
 import orjson
 
-from asset_ledger.api.cli.options import existing_log, hinting_at_user
+from asset_ledger.api.cli.options import existing_log, folder_of, hinting_at_user
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.events import EVENT_FILTERS, event_filter
 from asset_ledger.api.contract.jobs import compared_attempts
 from asset_ledger.api.contract.parameters import Parameters, read_as_of
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.job_comparison import compare_records, comparison_document
@@ -88,15 +89,28 @@ class LocalSource:
 
 @contextmanager
 def open_source(
-    data_dir: Path | None, url: str | None, token: str | None, user: str
+    data_dir: Path | None,
+    url: str | None,
+    token: str | None,
+    user: str,
+    database_url: str | None = None,
 ) -> Iterator[Source]:
-    """Open the server at `url` if it is given, else the data folder. Raises DataFolderError."""
+    """Open the server at `url` if it is given, else the database, else the data folder.
+
+    Raises DataFolderError.
+    """
     if url is not None:
         from asset_ledger.api.cli.remote import Remote
 
         yield Remote(url, token)
         return
-    with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
+    if database_url is None:
+        log: SqlLogReader = SqliteLogReader(existing_log(data_dir))
+    else:
+        from asset_ledger.api.engine import engine_of
+
+        log = engine_of(folder_of(data_dir), database_url).reader()
+    with closing(log), hinting_at_user(user):
         yield LocalSource(Replay(log, Codec()), user)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log
+from asset_ledger.api.cli.options import DATA_DIR, DATABASE, JSON, existing_log, folder_of
 from asset_ledger.api.cli.output import echo
 
 FOUND = 1
@@ -27,11 +27,13 @@ FOUND = 1
     help="A checkpoint that you kept elsewhere; repeatable.",
 )
 @click.option("--no-tables", is_flag=True, help="Check only the log and the contents.")
+@DATABASE
 @JSON
 @click.pass_context
 def verify(
     context: click.Context,
     data_dir: Path | None,
+    database_url: str | None,
     checkpoints: tuple[Path, ...],
     no_tables: bool,
     as_json: bool,
@@ -41,11 +43,15 @@ def verify(
     Only reads; a server may run. Events that are recorded meanwhile are not checked. Working files
     go to the temporary folder (TMPDIR). Exit code 1 when something is wrong.
     """
-    folder = existing_log(data_dir).parent
     given = [_checkpoint(path) for path in checkpoints]
-    _check_format(folder)
+    if database_url is None:
+        folder = existing_log(data_dir).parent
+        _check_format(folder)
+        found_in = reports(folder, given, tables=not no_tables)
+    else:
+        found_in = _database_reports(database_url, folder_of(data_dir), given)
     found = 0
-    for report in reports(folder, given, tables=not no_tables):
+    for report in found_in:
         found += "what" in report
         echo(orjson.dumps(report) if as_json else line_of(report))
     context.exit(FOUND if found else 0)
@@ -60,6 +66,18 @@ def reports(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[st
             yield report
         if tables:
             yield from _tables(folder, Path(scratch), end)
+
+
+def _database_reports(url: str, folder: Path, given: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the same of a ledger in a database: its log is copied, and the copy is read."""
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.database_copy import verify_database
+
+    with TemporaryDirectory(prefix="asset-ledger-") as place:
+        with closing(ProgressBar()) as progress:
+            copy, compared = verify_database(url, folder, Path(place), progress)
+        yield from _record(copy, Path(place), given)
+        yield from (report._asdict() for report in compared)
 
 
 def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str, Any]]:

@@ -37,13 +37,19 @@ def read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
 
     Raises MalformedBodyError and TooLargeError, which call it `what`.
     """
+    found = read_document(text, what)
+    if not isinstance(found, dict):
+        raise MalformedBodyError(f"{what} must be a JSON object")
+    return found
+
+
+def read_document(text: bytes | bytearray, what: str) -> Any:
+    """Return the JSON value in `text`. Raises likewise."""
     measured = _measured(text, what)
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise MalformedBodyError(f"{what} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise MalformedBodyError(f"{what} must be a JSON object")
     if not _is_plain(found, measured):
         _check_unchanged(found, measured, what)
         if is_deep(found, measured):
@@ -94,17 +100,17 @@ def _without_escapes(text: bytes | bytearray) -> bytes | bytearray:
     return text.replace(rb"\\", b"__").replace(rb"\"", b"__")
 
 
-def _is_plain(found: dict[str, Any], text: bytes | bytearray) -> bool:
-    """Return whether all values are texts and no key is repeated."""
+def _is_plain(found: Any, text: bytes | bytearray) -> bool:
+    """Return whether it is an object of texts without a repeated key."""
     return _has_no_other_key(found, text) and _TEXTS.issuperset(map(type, found.values()))
 
 
-def _has_no_other_key(found: dict[str, Any], text: bytes | bytearray) -> bool:
-    """Return whether the keys of `found` are the only ones: there are as many colons."""
-    return text.count(b":") == len(found)
+def _has_no_other_key(found: Any, text: bytes | bytearray) -> bool:
+    """Return whether it is an object whose keys are the only ones: there are as many colons."""
+    return isinstance(found, dict) and text.count(b":") == len(found)
 
 
-def _check_unchanged(found: dict[str, Any], text: bytes | bytearray, what: str) -> None:
+def _check_unchanged(found: Any, text: bytes | bytearray, what: str) -> None:
     """Raise MalformedBodyError for a large integer or a repeated key. A document of 512 KiB that
     can have neither takes a millisecond; to parse its numbers in Python took fifty."""
     try:

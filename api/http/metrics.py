@@ -106,6 +106,7 @@ class _Numbers(Collector):
         yield from self._rebuilds()
         yield from self._scrub()
         yield from self._stored()
+        yield from self._hooks()
         yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
@@ -211,6 +212,24 @@ class _Numbers(Collector):
             size.add_metric([state], found.size)
         yield from (contents, size)
         yield _gauge("content_bytes_age_seconds", "Since these were measured.", collect.age)
+
+    def _hooks(self) -> Iterator[Metric]:
+        hooks, head = self._backend.hooks, self._backend.feed.head()
+        lag = GaugeMetricFamily(
+            f"{_PREFIX}hook_lag", "Events not sent to a webhook yet.", labels=["hook"]
+        )
+        failing = GaugeMetricFamily(
+            f"{_PREFIX}hook_failing_seconds", "Since a webhook fails.", labels=["hook"]
+        )
+        attempts = CounterMetricFamily(
+            f"{_PREFIX}hook_attempts", "Messages sent, by result.", labels=["hook", "result"]
+        )
+        for hook in hooks.all():
+            lag.add_metric([hook.id], max(0, head - hook.position))
+            failing.add_metric([hook.id], hooks.failing_seconds(hook))
+            attempts.add_metric([hook.id, "arrived"], hook.delivered)
+            attempts.add_metric([hook.id, "failed"], hook.failed)
+        yield from (lag, failing, attempts)
 
 
 def connection_metrics(

@@ -70,7 +70,7 @@ async def _answer(
     request: Request, code: int = 200, begun: RunningRebuild | None = None
 ) -> web.Response:
     backend = request.backend
-    folder, projections = backend.settings.data_dir, backend.projections
-    document = await status(folder, projections, backend.rebuilds, begun)
+    projections = backend.projections
+    document = await status(projections, backend.rebuilds, begun)
     headers = {"Cache-Control": "no-store"}
     return json_answer(orjson.dumps(document), projections.position, status=code, headers=headers)

@@ -40,9 +40,12 @@ class ProcessWorker(asyncio.BufferedProtocol):
 
     eager: Final = 8  # it commits while the event loop reads other requests
 
-    def __init__(self, settings: Settings, progress: Progress = no_progress) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress = no_progress, database: str | None = None
+    ) -> None:
+        """`database`: its address, for an engine other than that of the folder."""
         self._arguments = (str(settings.data_dir), settings.log_level, settings.log_format)
-        self._progress = progress
+        self._progress, self._database = progress, database
         self._child: Child | None = None
         self._transport: asyncio.WriteTransport | None = None
         self._listener: Listener | None = None
@@ -76,7 +79,7 @@ class ProcessWorker(asyncio.BufferedProtocol):
             if self._transport is None:
                 await self._kill()
                 await self.spawn()
-            self._send(Open(reopen))
+            self._send(Open(reopen, self._database))
             return await self._opened
         except BaseException:
             self._opened.cancel()

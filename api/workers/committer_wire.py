@@ -26,9 +26,10 @@ _LENGTH: Final = Struct("!I")
 
 
 class Open(NamedTuple):
-    """To the committer: open the files. `reopen`: see `engine.open_group_commit`."""
+    """To the committer: open the files, or a database. `reopen`: see `engine.open_group_commit`."""
 
     reopen: bool
+    database: str | None = None
 
 
 class Finish(NamedTuple):

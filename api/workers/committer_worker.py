@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from asset_ledger.api.engine import open_group_commit
+from asset_ledger.api.engine import engine_of
 from asset_ledger.api.logs import configure
 from asset_ledger.api.workers.child import freeze_heap
 from asset_ledger.api.workers.committer_wire import (
@@ -55,7 +55,8 @@ def _serve(folder: Path, channel: "Channel", opening: Open) -> None:
         channel.send(Opening(step, done, total))
 
     try:
-        with open_group_commit(folder, progress, reopen=opening.reopen) as group_commit:
+        engine = engine_of(folder, opening.database)
+        with engine.open(progress, reopen=opening.reopen) as group_commit:
             freeze_heap()
             _commit(group_commit, channel)
     except (LedgerError, OSError) as error:

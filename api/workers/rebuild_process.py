@@ -15,13 +15,16 @@ MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of the longest line: the last one, which has the rows that differ."""
 
 
-async def perform(task: str, folder: Path, number: int, progress: Progress) -> dict[str, Any]:
+async def perform(
+    task: str, folder: Path, database: str | None, number: int, progress: Progress
+) -> dict[str, Any]:
     """Run a task and return its result. Kill the process if the caller is cancelled.
 
     Raises RebuildError if the task fails or the process dies.
     """
     arguments = (str(folder), task, str(number))
     async with await Child.start(WORKER, *arguments, pipes=True, max_line=MAX_LINE) as child:
+        child.stdin.write(orjson.dumps(database) + b"\n")  # no argument: `ps` would show it
         async for line in child.stdout:
             message = orjson.loads(line)
             if "error" in message:

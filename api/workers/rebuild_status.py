@@ -2,25 +2,20 @@
 
 import asyncio
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from asset_ledger.api.workers.rebuilds import FinishedRebuild, Rebuilds, RunningRebuild
-from asset_ledger.projections.runtime.previous_generation import find_previous
 from asset_ledger.projections.serving import Projections
 
 
 async def status(
-    folder: Path,
-    projections: Projections,
-    rebuilds: Rebuilds,
-    new: RunningRebuild | None = None,
+    projections: Projections, rebuilds: Rebuilds, new: RunningRebuild | None = None
 ) -> dict[str, Any]:
     """Return the document of `GET /api/projections`. `new`: the rebuild that this request started,
     which is shown even if it has ended already."""
     generation, building = projections.generation, new or rebuilds.building
     rows = await asyncio.to_thread(generation.count_rows)
-    previous = await asyncio.to_thread(find_previous, folder, generation.number)
+    previous = await asyncio.to_thread(projections.previous)
     return {
         "serving": {
             "generation": generation.number,

@@ -1,5 +1,6 @@
 """`python -m asset_ledger.api.workers.rebuild_worker FOLDER TASK GENERATION`: builds a generation
-while a server uses another one. It writes its progress and its result as one JSON object a line.
+while a server uses another one. It reads the address of the database, or null, from the first line
+of standard input, and writes its progress and its result as one JSON object a line.
 
 It only reads the log, runs at low priority, and exits when the server dies.
 """
@@ -13,15 +14,15 @@ from typing import Any, Final
 
 import orjson
 
+from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.workers.child import exit_with_server, give_way, server_has_died
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
-from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.rebuild.build import build, catch_up
+from asset_ledger.projections.runtime.store import TableStore
 
 NICE: Final = 19
 INTERVAL: Final = 0.05
@@ -39,27 +40,28 @@ def main() -> None:
         if server_has_died():
             return
         try:
-            write({"done": _do(folder, TASKS[task], number)})
+            database = orjson.loads(sys.stdin.buffer.readline())
+            write({"done": _do(engine_of(folder, database), TASKS[task], number)})
         except Exception as error:  # the server reports it: standard error is /dev/null
             write({"error": f"{type(error).__name__}: {error}"})
 
 
-Task = Callable[[Path, int, Feed, Progress], dict[str, Any]]
+Task = Callable[[TableStore, int, Feed, Progress], dict[str, Any]]
 
 
-def _do(folder: Path, task: Task, number: int) -> dict[str, Any]:
-    with closing(SqliteLogReader(DataFolder(folder).log)) as log:
+def _do(engine: Engine, task: Task, number: int) -> dict[str, Any]:
+    with closing(engine.reader()) as log, closing(engine.tables()) as tables:
         codec = Codec()
         feed = Feed(log, codec, read_identity(log, codec).log_id)
-        return task(folder, number, feed, ProgressLines())
+        return task(tables, number, feed, ProgressLines())
 
 
-def _build(folder: Path, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
-    return build(folder, number, feed, progress).document()
+def _build(tables: TableStore, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
+    return build(tables, number, feed, progress).document()
 
 
-def _catch_up(folder: Path, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
-    catch_up(folder, number, feed, progress)
+def _catch_up(tables: TableStore, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
+    catch_up(tables, number, feed, progress)
     return {}
 
 

@@ -19,10 +19,10 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import GenerationError, LedgerError
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.projections.rebuild.build import next_number, remove_all_but
-from asset_ledger.projections.runtime.database import remove
+from asset_ledger.projections.rebuild.build import remove_all_but
 from asset_ledger.projections.runtime.generation import open_followers
-from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
+from asset_ledger.projections.runtime.previous_generation import check_usable
+from asset_ledger.projections.runtime.store import TableStore, next_number
 from asset_ledger.projections.serving import Projections
 
 Result = Literal["switched", "discarded", "cancelled", "failed"]
@@ -79,9 +79,16 @@ class Rebuilds:
     """
 
     def __init__(
-        self, folder: Path, projections: Projections, feed: LiveFeed, committer: Committer
+        self,
+        folder: Path,
+        database: str | None,
+        tables: TableStore,
+        projections: Projections,
+        feed: LiveFeed,
+        committer: Committer,
     ) -> None:
-        self._folder, self._projections = folder, projections
+        self._folder, self._database = folder, database
+        self._tables, self._projections = tables, projections
         self._feed, self._committer = feed, committer
         self.building: RunningRebuild | None = None
         self.last: FinishedRebuild | None = None
@@ -94,7 +101,7 @@ class Rebuilds:
         """Start a rebuild. Return it, or the one that is running."""
         if self.building is not None:
             return self.building
-        number, target = next_number(self._folder), self._feed.head()
+        number, target = next_number(self._tables), self._feed.head()
         building = RunningRebuild(generation=number, target=target, dry_run=dry_run)
         return self._run(building, self._rebuild)
 
@@ -103,8 +110,7 @@ class Rebuilds:
 
         Raises GenerationError if none has this release's schema, or if a rebuild is running.
         """
-        current = self._projections.generation.number
-        previous = check_usable(await asyncio.to_thread(find_previous, self._folder, current))
+        previous = check_usable(await asyncio.to_thread(self._projections.previous))
         if self.building is not None:
             raise GenerationError("a rebuild is running: wait for it, or cancel it")
         number, target = previous.generation, self._feed.head()
@@ -152,11 +158,11 @@ class Rebuilds:
             before = self._projections.generation.number
             await self._take_over(building)
             self.digests[number] = {"value": built["digest"], "position": built["position"]}
-            await asyncio.to_thread(remove_all_but, self._folder, {before, number})
+            await asyncio.to_thread(remove_all_but, self._tables, {before, number})
             return FinishedRebuild(building, "switched", built)
         finally:
             if self._projections.generation.number != number:
-                await asyncio.to_thread(remove, self._folder, number)
+                await asyncio.to_thread(self._tables.remove, number)
 
     async def _go_back(self, building: RunningRebuild) -> FinishedRebuild:
         await self._perform("catch-up", building)
@@ -164,12 +170,13 @@ class Rebuilds:
         return FinishedRebuild(building, "switched")
 
     async def _perform(self, task: str, building: RunningRebuild) -> dict[str, Any]:
-        return await perform(task, self._folder, building.generation, building.report)
+        where = (self._folder, self._database)
+        return await perform(task, *where, building.generation, building.report)
 
     async def _take_over(self, building: RunningRebuild) -> None:
         """Switch to the new generation, once the committer writes to it."""
         building.state = SWITCHING
         number, retire = building.generation, building.rollback
-        following = await asyncio.to_thread(open_followers, self._folder, number, self._feed)
+        following = await asyncio.to_thread(open_followers, self._tables, number, self._feed)
         switch = partial(self._committer.switch, number, retire=retire)
         await self._projections.switch(following, switch)

@@ -6,9 +6,7 @@
 Promise: it counts creations, so a later deletion does not change a day.
 """
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +14,11 @@ import click
 
 from asset_ledger.ledger.domain.asset import AssetCreated
 from asset_ledger.ledger.domain.event import Recorded, iso, moment
-from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.projection import Statement
-from asset_ledger.projections.runtime.database import in_use, path_of
+from asset_ledger.projections.runtime.store import in_use
+from asset_ledger.projections.runtime.table_files import TableFiles
 
 COUNT = """
     INSERT INTO leaderboard (user_id, day, node_id, assets, bytes) VALUES (?, ?, ?, 1, ?)
@@ -31,7 +30,7 @@ BEST = """
 """
 
 
-def create(db: sqlite3.Connection) -> None:
+def create(db: SqlConnection) -> None:
     """Create the table. It has a primary key, as every table of a projection must."""
     db.execute(
         """
@@ -72,11 +71,11 @@ class Place(NamedTuple):
 
 def best(folder: Path, day: str, user_id: str = "1", limit: int = 10) -> list[Place]:
     """Return the nodes with most assets on a day, [] without this table. A server may run."""
-    generation = in_use(folder)
-    path = path_of(folder, generation or 0, Leaderboard.name)
-    if not path.exists():
+    tables = TableFiles(folder)
+    generation = in_use(tables)
+    if generation is None or not tables.has(generation, Leaderboard.name):
         return []
-    with closing(open_reader(path)) as db:
+    with tables.reading(generation, Leaderboard.name) as db:
         return [Place(*row) for row in db.execute(BEST, (user_id, day, limit))]
 
 

@@ -188,5 +188,5 @@ def _still_inside(folder: Asset, assets: Sequence[Asset]) -> list[Asset]:
 
 
 def batch_key(key: CommandKey | None, batch: int) -> CommandKey | None:
-    """Return the key of a request's n-th command. It has U+0000, which no client can send."""
-    return replace(key, key=f"{key.key}\0{batch}") if key and batch else key
+    """Return the key of a request's n-th command. It has U+0001, which no client can send."""
+    return replace(key, key=f"{key.key}\x01{batch}") if key and batch else key

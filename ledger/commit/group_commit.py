@@ -29,7 +29,7 @@ from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.places import Place
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import LedgerError, OutcomeUnknownError, StorageFailedError
-from asset_ledger.ledger.log.event_log import Appended, EventLog, Outcome
+from asset_ledger.ledger.log.event_log import Appended, EventLog, Outcome, PackingLog
 
 UNFORESEEN: Final = "the write failed in an unforeseen way; retry it with the same Idempotency-Key"
 
@@ -53,6 +53,9 @@ class Tables(Protocol):
     def apply(self, prepared: Sequence[object], last: int, leaf: bytes) -> None:
         """Bring the tables to position `last`, whose leaf hash is `leaf`. Never raises."""
 
+    def doubt(self) -> None:
+        """Note that what `apply` wrote may have been rolled back. Never raises."""
+
     def begin_switch(self, generation: int, *, retire: bool) -> None:
         """Open another generation, which `turn` brings to the head. Raises DataFolderError."""
 
@@ -63,9 +66,18 @@ class Tables(Protocol):
 class GroupCommit:
     """Commits groups to the files of one data folder. One thread calls it."""
 
-    def __init__(self, log: EventLog, packs: Packs, tables: Tables) -> None:
-        self._log, self._packs, self._tables = log, packs, tables
+    def __init__(self, log: PackingLog, packs: Packs, tables: Tables) -> None:
+        self._start(log, tables)
+        self._packing, self._packs = log, packs
+
+    def _start(self, log: EventLog, tables: Tables) -> None:
+        self._log, self._tables = log, tables
         self._switch: SwitchRequest | None = None
+
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why nothing is written until a restart; None if writes work."""
+        return self._packs.failure or self._log.failure
 
     @property
     def is_working(self) -> bool:
@@ -76,9 +88,8 @@ class GroupCommit:
         self, answers: Sequence[tuple[int, Answer]] = (), commands: int = 0, seconds: float = 0.0
     ) -> GroupResult:
         """Return the state of log and tables, with these answers."""
-        failure = self._packs.failure or self._log.failure
         head = self._log.head()
-        return GroupResult(head, self._tables.state, answers, failure, commands, seconds)
+        return GroupResult(head, self._tables.state, answers, self.failure, commands, seconds)
 
     def run(self, requests: Sequence[Request]) -> GroupResult:
         """Commit what can be committed, and answer every request. Never raises."""
@@ -110,7 +121,7 @@ class GroupCommit:
             places, failed = self._pack([each for each in requests if each.contents])  # C
             ready = [request for request in requests if request.number not in failed]
             commands = [request.command for request in ready]
-            outcomes = self._log.append(commands, self._tables.prepare, places)  # D
+            outcomes = self._packing.append(commands, self._tables.prepare, places)  # D
             self._apply(outcomes)  # E
         except Exception:
             logger.exception("a group of %d writes failed", len(requests))
@@ -126,7 +137,7 @@ class GroupCommit:
         """
         contents = dict(content for request in requests for content in request.contents)
         try:
-            return self._packs.append(contents, self._log.places(list(contents))), {}
+            return self._packs.append(contents, self._packing.places(list(contents))), {}
         except StorageFailedError as error:
             if len(requests) == 1:
                 return [], {requests[0].number: error}
@@ -154,9 +165,9 @@ class GroupCommit:
     def _compact(self, request: CompactRequest) -> Answer:
         """Move what a pack still has to the last pack, and remove its file."""
         try:
-            moved = self._packs.move(request.pack, self._log.places)
-            self._log.keep_places(moved)
-            if self._log.has_places(request.pack):
+            moved = self._packs.move(request.pack, self._packing.places)
+            self._packing.keep_places(moved)
+            if self._packing.has_places(request.pack):
                 return StorageFailedError(
                     f"pack {request.pack} has a damaged content and was not removed: run verify"
                 )

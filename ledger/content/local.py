@@ -10,42 +10,35 @@ A file in `objects/` was written and synced before it got its name, and only gc 
 import asyncio
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.content.batches import Batches
-from asset_ledger.ledger.content.packs import PackReader
-from asset_ledger.ledger.content.places import (
-    COLLECTED_AT,
-    Place,
-    key_of,
-    place_of,
-    place_query,
-)
+from asset_ledger.ledger.content.packed import PackedContents, SmallContents
 from asset_ledger.ledger.content.reading import FileContent, SmallContent
 from asset_ledger.ledger.content.staging import Spilled, SpillingStage
 from asset_ledger.ledger.content.store import Content, Stage, Staged
-from asset_ledger.ledger.errors import CorruptLogError, StorageFailedError
+from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.descriptors import is_shortage, patiently
 from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_folder
-from asset_ledger.ledger.storage.readers import AsyncReaders
 
 THREADS: Final = 4
 """Enough to hash on every core of a small machine while other threads wait for the disk."""
 
 
-async def open_local_contents(folder: Path) -> "LocalContents":
-    """Open the contents in this folder, which is made if absent.
+async def open_local_contents(folder: Path, small: SmallContents | None = None) -> "LocalContents":
+    """Open the contents in this folder, which is made if absent; `small`: see `LocalContents`.
 
     Removes what interrupted uploads left in `tmp/`, so the caller must hold the folder's lock.
     """
     files = ContentFolder(folder)
     await asyncio.to_thread(_prepare, files)
-    return LocalContents(files)
+    return LocalContents(files, small)
 
 
 def _prepare(files: ContentFolder) -> None:
@@ -56,11 +49,12 @@ def _prepare(files: ContentFolder) -> None:
 
 
 class LocalContents:
-    """A ContentStore in a local folder. It only reads the packed contents: `Packs` writes them."""
+    """A ContentStore in a local folder. It only reads small contents: group commits write them."""
 
-    def __init__(self, files: ContentFolder) -> None:
+    def __init__(self, files: ContentFolder, small: SmallContents | None = None) -> None:
+        """`small` reads small contents, by default from packs."""
         self._files = files
-        self._log, self._packs = AsyncReaders(files.log, of_tables=False), PackReader(files)
+        self._small = small or PackedContents(files)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="contents")
         self.failure: StorageFailedError | None = None
         self._arriving, self._read_pieces = Batches(2), Batches(3)
@@ -68,6 +62,15 @@ class LocalContents:
     def stage(self) -> Stage:
         """Begin to receive a content."""
         return SpillingStage(self._files.arriving, self._threads, self._arriving)
+
+    def local_stage(self) -> Stage:
+        """Begin to receive bytes that stay in this folder."""
+        return self.stage()
+
+    @asynccontextmanager
+    async def taking(self, staged: Staged) -> AsyncIterator[Staged]:
+        """Lend a content whose file is in this folder."""
+        yield staged
 
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable under its digest. Raises StorageFailedError."""
@@ -78,41 +81,33 @@ class LocalContents:
     async def open(self, digest: Digest) -> Content | None:
         """Open the content with this digest; None if it is absent. Raises StorageFailedError."""
         with storage_errors("the content was not opened"):
-            rows = await self._log.rows(*place_query([digest]), brief=True)
+            content = await self._small.find(digest, self._threads)
+            if content is not None:
+                return SmallContent(content)
             loop = asyncio.get_running_loop()
-            if not rows:
-                return await loop.run_in_executor(self._threads, self._open_object, digest)
-            place = place_of(rows[0])
-            content = self._packs.find_cached(place)
-            if content is None:
-                content = await self._read(place)
-            return SmallContent(content)
+            return await loop.run_in_executor(self._threads, self._open_object, digest)
 
     async def collected(self, digest: Digest) -> str | None:
         """Return when a content was collected; None if it was not. Raises StorageFailedError."""
         with storage_errors("the content was not found"):
-            rows = await self._log.rows(COLLECTED_AT, (key_of(digest),), brief=True)
-            return rows[0][0] if rows else None
+            return await self._small.collected(digest)
 
-    async def remove(self, digests: Sequence[Digest]) -> None:
-        """Remove the files of collected large contents. Raises StorageFailedError."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._remove, digests)
+    async def removal(self, digests: Sequence[Digest]) -> Callable[[], Awaitable[None]]:
+        """Return what removes the files of large contents. It raises StorageFailedError."""
+
+        async def remove() -> None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._remove, digests)
+
+        return remove
+
+    async def sweep(self) -> int:
+        """Return 0: every file has its name, or is removed by the next start."""
+        return 0
 
     def forget_packs(self) -> None:
         """Close the packs: a removed one that is open keeps its space."""
-        self._packs.close()
-
-    async def _read(self, place: Place) -> bytes:
-        """Read a packed content; at its new place, if collection moved it meanwhile."""
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._threads, self._packs.read, place)
-        except CorruptLogError:
-            rows = await self._log.rows(*place_query([place.digest]), brief=True)
-            if not rows or place_of(rows[0]) == place:
-                raise
-            return await loop.run_in_executor(self._threads, self._packs.read, place_of(rows[0]))
+        self._small.forget()
 
     def _remove(self, digests: Sequence[Digest]) -> None:
         with storage_errors("the content was not removed"):
@@ -125,8 +120,7 @@ class LocalContents:
     async def close(self) -> None:
         """Wait for the threads, then close every connection."""
         await asyncio.to_thread(self._threads.shutdown)
-        await self._log.close()
-        self._packs.close()
+        await self._small.close()
 
     def _open_object(self, digest: Digest) -> FileContent | None:
         path, pieces = self._files.object(digest), self._read_pieces

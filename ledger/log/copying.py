@@ -24,7 +24,7 @@ from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import sync_folder
-from asset_ledger.ledger.storage.readers import Readers
+from asset_ledger.ledger.storage.readers import SqliteReaders
 from asset_ledger.ledger.storage.sqlite import insert_rows, transaction
 
 PAGE: Final = 1_000
@@ -68,7 +68,7 @@ def keys_upto(log_file: Path, upto: int, after: int = 0) -> Iterator[KeyRow]:
 
     A server may be running.
     """
-    readers = Readers(log_file)
+    readers = SqliteReaders(log_file)
     try:
         last = ("", "")
         while rows := readers.rows(_KEYS, (*last, after, upto, PAGE)):

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 from eventsourcing.persistence import Notification
 
 from asset_ledger.ledger.content.places import Place
+from asset_ledger.ledger.content.store import StoredObject
 from asset_ledger.ledger.domain.event import Event, Recorded
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
@@ -43,12 +44,14 @@ class Command:
     Each event has the next version of its stream. `guards` are the versions of streams that the
     decision only read: the command is refused if one of them has changed. `collects`: the command
     collects contents that no event up to this position needs, and is refused if a later one does.
+    `objects`: the large contents of the events that are in an object store.
     """
 
     events: Sequence[Event]
     guards: Mapping[str, int] = field(default_factory=dict)
     key: CommandKey | None = None
     collects: int | None = None
+    objects: Sequence[StoredObject] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,6 @@ class EventLog(LogReader, Protocol):
     - `recorded_at` MUST NOT be before that of the previous event. `clock` MUST be the time of the
       machine if that is more than `MAX_CLOCK_LAG` behind `recorded_at`, else None. `job_seq` MUST
       be 1, 2, 3 ... in each job of each user.
-    - The places of contents are stored also if every command is refused.
     - Stored events MUST refuse UPDATE, DELETE and REPLACE.
     """
 
@@ -161,10 +163,26 @@ class EventLog(LogReader, Protocol):
     def failure(self) -> StorageFailedError | None:
         """The error that prevents all appends until a restart, or None."""
 
+    def append(self, commands: Sequence[Command], prepare: Prepare) -> list[Outcome]:
+        """Record or refuse each command. One thread at a time may call it."""
+
+    def keep_checkpoint(self, size: int, note: str) -> str:
+        """Store a signed checkpoint unless one of its size is stored. Return the stored one.
+
+        Only the thread that calls `append` may call it. Raises StorageFailedError.
+        """
+
+
+class PackingLog(EventLog, Protocol):
+    """An EventLog that has the places of small contents in pack files.
+
+    The places are stored also if every command is refused.
+    """
+
     def append(
         self, commands: Sequence[Command], prepare: Prepare, places: Sequence[Place] = ()
     ) -> list[Outcome]:
-        """Record or refuse each command. One thread at a time may call it.
+        """Record or refuse each command.
 
         `places`: where the new small contents of these commands are durable already.
         """
@@ -180,9 +198,3 @@ class EventLog(LogReader, Protocol):
 
     def has_places(self, pack: int) -> bool:
         """Return whether a content has its place in a pack. Raises StorageFailedError."""
-
-    def keep_checkpoint(self, size: int, note: str) -> str:
-        """Store a signed checkpoint unless one of its size is stored. Return the stored one.
-
-        Only the thread that calls `append` may call it. Raises StorageFailedError.
-        """

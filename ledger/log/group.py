@@ -7,7 +7,7 @@ log loads the state that the group needs (`Touched`), adds each command, and ins
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from eventsourcing.persistence import StoredEvent
 
@@ -24,7 +24,7 @@ from asset_ledger.ledger.domain.event import (
     stamp,
     stamp_job,
 )
-from asset_ledger.ledger.domain.ledger import ContentCollected
+from asset_ledger.ledger.domain.ledger import ContentCollected, LedgerOpened
 from asset_ledger.ledger.errors import KeyReusedError, LedgerError, VersionConflictError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, CommandKey, Head, Outcome, Prepare
@@ -51,6 +51,21 @@ class Touched:
     versions: dict[str, int]
     keys: dict[tuple[str, str], UsedKey]
     jobs: dict[JobName, JobHead]
+
+    @classmethod
+    def of(
+        cls, head: Head, versions: Iterable[Any], keys: Iterable[Any], jobs: Iterable[Any]
+    ) -> Self:
+        """Return the state in rows of (stream, version), `command_keys` and `job_heads`."""
+        return cls(
+            head=head,
+            versions=dict(versions),
+            keys={(user, key): UsedKey(*used) for user, key, *used in keys},
+            jobs={
+                (user, job): JobHead(seq, attempt, bool(ended))
+                for user, job, seq, attempt, ended in jobs
+            },
+        )
 
 
 @dataclass(slots=True)
@@ -87,6 +102,20 @@ def jobs_of(commands: Iterable[Command]) -> list[JobName]:
     """Return the jobs that the events of these commands name."""
     events = (event for command in commands for event in command.events)
     return list({job for event in events if (job := _job_of(event))})
+
+
+def objects_of(
+    commands: Sequence[Command], outcomes: Sequence[Outcome]
+) -> list[tuple[bytes, str, int]]:
+    """Return the rows of the objects that the recorded commands name, one for each digest."""
+    return [
+        *{
+            each.digest: (key_of(each.digest), each.url, each.size)
+            for command, outcome in zip(commands, outcomes, strict=True)
+            if isinstance(outcome, Appended)
+            for each in command.objects
+        }.values()
+    ]
 
 
 def _job_of(event: Event) -> JobName | None:
@@ -153,6 +182,8 @@ class Group:
         for stream, version in command.guards.items():
             if before.get(stream, 0) != version:
                 raise VersionConflictError(f"{stream} changed since it was read: read it again")
+        if self.position and any(isinstance(each, LedgerOpened) for each in command.events):
+            raise VersionConflictError("this log was opened already: read its first event")
         after: dict[str, int] = {}
         for event in command.events:
             stream = event.originator_id

@@ -7,7 +7,7 @@ import orjson
 from eventsourcing.persistence import Notification
 
 from asset_ledger.ledger.log.event_log import LogReader, Tag
-from asset_ledger.ledger.log.sqlite_reader import PAGE
+from asset_ledger.ledger.log.reader import PAGE
 
 
 def read_job(

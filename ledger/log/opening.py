@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.domain.ledger import FORMAT, SYSTEM, LedgerOpened, origin_line
-from asset_ledger.ledger.errors import CorruptLogError, DataFolderError
+from asset_ledger.ledger.errors import CorruptLogError, DataFolderError, VersionConflictError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, LogReader
 from asset_ledger.ledger.merkle.key import load_or_make_key, verifier_key
@@ -15,7 +15,8 @@ _FIRST: Final = 1
 def open_identity(log: EventLog, codec: Codec, key_file: Path, *, new_log_id: str) -> LedgerOpened:
     """Return event 1 of this log. Append it to an empty log, with a new key.
 
-    Raises CorruptLogError if event 1 is another event.
+    If another process appends it first, that event is returned. Raises CorruptLogError if event 1
+    is another event.
     """
     if not log.head().position:
         _open_new(log, key_file, new_log_id)
@@ -55,5 +56,5 @@ def _open_new(log: EventLog, key_file: Path, log_id: str) -> None:
         erasable=False,
     )
     (outcome,) = log.append([Command([opened])], lambda _: None)
-    if not isinstance(outcome, Appended):
+    if not isinstance(outcome, Appended | VersionConflictError):
         raise outcome

@@ -19,11 +19,12 @@ from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.places import (
     COLLECTED_TABLE,
     CONTENTS_TABLE,
+    INSERT_OBJECT,
+    OBJECTS_TABLE,
     Place,
     find_places,
     insert_places,
 )
-from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.errors import (
     CorruptLogError,
     LedgerError,
@@ -42,8 +43,17 @@ from asset_ledger.ledger.log.collected import (
     keep_collected,
 )
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
-from asset_ledger.ledger.log.group import Group, Touched, UsedKey, jobs_of, keys_of, streams_of
-from asset_ledger.ledger.log.sqlite_reader import LAST, SqliteLogReader, head_of
+from asset_ledger.ledger.log.group import (
+    Group,
+    Touched,
+    jobs_of,
+    keys_of,
+    objects_of,
+    streams_of,
+)
+from asset_ledger.ledger.log.reader import LAST, head_of
+from asset_ledger.ledger.log.side_tables import SIDE_TABLES
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.log.tree_rows import (
     TREE_GUARDS,
     TREE_TABLES,
@@ -64,22 +74,6 @@ from asset_ledger.ledger.storage.sqlite import (
     transaction,
 )
 
-_SIDE_TABLES: Final = (
-    """CREATE TABLE IF NOT EXISTS event_tags (
-        user_id TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, position INTEGER NOT NULL,
-        PRIMARY KEY (user_id, kind, value, position)) WITHOUT ROWID, STRICT""",
-    """CREATE TABLE IF NOT EXISTS command_keys (
-        user_id TEXT NOT NULL, key TEXT NOT NULL, operation TEXT NOT NULL,
-        fingerprint TEXT NOT NULL, first_position INTEGER NOT NULL, last_position INTEGER NOT NULL,
-        PRIMARY KEY (user_id, key)) WITHOUT ROWID, STRICT""",
-    """CREATE TABLE IF NOT EXISTS job_heads (
-        user_id TEXT NOT NULL, job_id TEXT NOT NULL, seq INTEGER NOT NULL,
-        attempt INTEGER NOT NULL, ended INTEGER NOT NULL,
-        PRIMARY KEY (user_id, job_id)) WITHOUT ROWID, STRICT""",
-    """CREATE TABLE IF NOT EXISTS event_leaves (
-        position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT""",
-)
-
 # Triggers that keep events unchanged. A REPLACE fires the DELETE trigger only with
 # recursive_triggers on, which other programs leave off: hence the trigger before INSERT.
 _GUARDS: Final = (
@@ -96,8 +90,9 @@ _GUARDS: Final = (
         BEGIN SELECT RAISE(ABORT, 'events never change'); END""",
 )
 _SCHEMA: Final = (
-    *_SIDE_TABLES,
+    *SIDE_TABLES,
     CONTENTS_TABLE,
+    OBJECTS_TABLE,
     COLLECTED_TABLE,
     *TREE_TABLES,
     *_GUARDS,
@@ -225,10 +220,12 @@ class SqliteLog(SqliteLogReader):
         self._db.execute("BEGIN IMMEDIATE")
         group = Group(self._touched(commands), self._codec, self._clock(), prepare)
         outcomes = [self._refusal(command) or group.add(command) for command in commands]
-        if not group.rows.events and not places:
+        objects = objects_of(commands, outcomes)
+        if not group.rows.events and not places and not objects:
             self._db.execute("ROLLBACK")
             return outcomes
         insert_places(self._db, places)
+        insert_rows(self._db, INSERT_OBJECT, objects)
         self._insert(group)
         for command, outcome in zip(commands, outcomes, strict=True):
             if isinstance(outcome, Appended):
@@ -255,15 +252,7 @@ class SqliteLog(SqliteLogReader):
         versions = self._set_query(_VERSIONS, streams_of(commands))
         keys = self._set_query(_KEYS, keys_of(commands))
         jobs = self._set_query(_JOB_HEADS, jobs_of(commands))
-        return Touched(
-            head=self._head,
-            versions=dict(versions),
-            keys={(user, key): UsedKey(*used) for user, key, *used in keys},
-            jobs={
-                (user, job): JobHead(seq, attempt, bool(ended))
-                for user, job, seq, attempt, ended in jobs
-            },
-        )
+        return Touched.of(self._head, versions, keys, jobs)
 
     def _set_query(self, sql: str, names: Sequence[Any]) -> list[Any]:
         return self._db.execute(sql, (_json(names),)).fetchall() if names else []
@@ -275,7 +264,7 @@ class SqliteLog(SqliteLogReader):
         if events and last != group.position:
             raise sqlite3.DatabaseError("stored_events returned a position that is not the next")
         insert_rows(db, "INSERT INTO event_leaves VALUES (?, ?)", rows.leaves)
-        keep_tiles(db, self._head.position, group.position)
+        self._keep_tiles(group)
         insert_rows(db, "INSERT INTO event_tags VALUES (?, ?, ?, ?)", rows.tags)
         insert_rows(db, "INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)", rows.keys)
         heads = [(*job, *head) for job, head in group.touched.jobs.items()]
@@ -283,6 +272,14 @@ class SqliteLog(SqliteLogReader):
         if self._has_collected or any(rows.collected.values()):
             keep_collected(db, rows.collected)
             self._has_collected = True
+
+    def _keep_tiles(self, group: Group) -> None:
+        try:
+            keep_tiles(self._db, self._head.position, group.position)
+        except CorruptLogError as error:  # a file without these rows is damaged
+            damage = sqlite3.DatabaseError(str(error))
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage from error
 
     def _give_up_group(self, error: sqlite3.Error) -> None:
         if is_fatal(error):
@@ -314,7 +311,7 @@ class SqliteLog(SqliteLogReader):
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
-        with self._refusing_errors():
+        with self._refusing_errors(), transaction(self._db):
             return keep_checkpoint(self._db, size, note)
 
     def places(self, digests: Sequence[Digest]) -> dict[Digest, Place]:

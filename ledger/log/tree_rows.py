@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from asset_ledger.ledger.errors import CorruptLogError
 from asset_ledger.ledger.merkle.tiles import WIDTH, Tiles, completed
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.ledger.storage.sqlite import RESTORE, transaction
 
 TREE_TABLES: Final = (
@@ -70,22 +71,16 @@ class TreeRows:
         return self._select(_CHECKPOINTS, (after, limit))
 
 
-def keep_tiles(db: sqlite3.Connection, before: int, size: int) -> None:
-    """Insert the tiles that the events after `before` filled. The caller owns the transaction."""
+def keep_tiles(db: SqlConnection, before: int, size: int) -> None:
+    """Insert the tiles that the events after `before` filled. The caller owns the transaction.
+
+    Raises CorruptLogError if leaf hashes are missing.
+    """
     if before // _TILE_EVENTS == size // _TILE_EVENTS:
         return
     tiles = Tiles(_rows_of(db))
-    try:
-        rows = [(tile.level, tile.index, tiles.hashes(tile)) for tile in completed(before, size)]
-    except CorruptLogError as error:  # the log handles a file without these rows as damaged
-        raise _damage(error) from error
-    db.executemany(_INSERT_TILE, rows)
-
-
-def _damage(error: CorruptLogError) -> sqlite3.DatabaseError:
-    damage = sqlite3.DatabaseError(str(error))
-    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return damage
+    for tile in completed(before, size):
+        db.execute(_INSERT_TILE, (tile.level, tile.index, tiles.hashes(tile)))
 
 
 def add_missing_tiles(db: sqlite3.Connection, size: int) -> None:
@@ -105,14 +100,16 @@ def add_missing_tiles(db: sqlite3.Connection, size: int) -> None:
         logger.info("stored the Merkle tiles of %d of %d events", done, size)
 
 
-def keep_checkpoint(db: sqlite3.Connection, size: int, note: str) -> str:
-    """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
-    with transaction(db):
-        stored = dict(_rows_of(db).checkpoints(size - 1, 1)).get(size)
-        if stored is None:
-            db.execute(_INSERT_CHECKPOINT, (size, note))
+def keep_checkpoint(db: SqlConnection, size: int, note: str) -> str:
+    """Store a signed checkpoint unless one of its size is stored. Return the stored one.
+
+    The caller owns the transaction.
+    """
+    stored = dict(_rows_of(db).checkpoints(size - 1, 1)).get(size)
+    if stored is None:
+        db.execute(_INSERT_CHECKPOINT, (size, note))
     return stored or note
 
 
-def _rows_of(db: sqlite3.Connection) -> TreeRows:
+def _rows_of(db: SqlConnection) -> TreeRows:
     return TreeRows(lambda sql, parameters: db.execute(sql, parameters).fetchall())

@@ -11,8 +11,9 @@ from asset_ledger.ledger.log.event_log import LogReader, Tag
 from asset_ledger.ledger.log.job_events import read_job
 from asset_ledger.ledger.log.key_rotation import keys_in_force, rotations, signer_in_force
 from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.reader import PAGE
 from asset_ledger.ledger.log.sqlite import SqliteLog
-from asset_ledger.ledger.log.sqlite_reader import PAGE, SqliteLogReader
+from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.merkle.checkpoint import Checkpoint, sign_checkpoint
 from asset_ledger.ledger.merkle.proof import ProvenEvent, TreeHead
 from asset_ledger.ledger.merkle.tiles import Tiles

@@ -22,13 +22,14 @@ import aiosqlite
 
 from asset_ledger.ledger.errors import LogDamagedError, TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
+from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
 from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
 
 logger = logging.getLogger(__name__)
 
 
-class Readers:
+class SqliteReaders:
     """Read-only connections for threads: `connection` lends one to the calling thread."""
 
     def __init__(self, path: Path) -> None:
@@ -87,10 +88,7 @@ SNAPSHOTS: Final = 2
 """Read transactions that can be open at the same time; one user has at most one."""
 
 
-Damage = TablesDamagedError | LogDamagedError
-
-
-class AsyncReaders:
+class AsyncSqliteReaders:
     """Read-only connections for the event loop: aiosqlite's, each with a thread, and one on the
     loop itself for brief statements. Each is opened by the first statement that needs it.
 
@@ -119,7 +117,7 @@ class AsyncReaders:
         """The error of the first statement that found the file damaged; None if none did."""
         return self._pool.damage
 
-    def snapshot(self) -> AbstractAsyncContextManager[aiosqlite.Connection]:
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """Lend a connection inside a read transaction: its statements see the same rows."""
         return self._pool.snapshot()
 
@@ -135,7 +133,7 @@ class AsyncReaders:
         """
         return self._pool.brief_rows(sql, parameters) if brief else self._pool.rows(sql, parameters)
 
-    def swap(self, other: "AsyncReaders") -> None:
+    def swap(self, other: "AsyncSqliteReaders") -> None:
         """Exchange files with other readers.
 
         Reads under way continue on their old file: `drain` the other readers before closing them.
@@ -178,6 +176,9 @@ class _Connection(aiosqlite.Connection):
         self.stopped = super().stop()
         return self.stopped
 
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return list(await self.execute_fetchall(sql, parameters))
+
     def interrupt_now(self) -> None:
         """Have the statement that runs, if any, raise SQLITE_INTERRUPT in its thread."""
         if self._connection is not None:
@@ -206,7 +207,7 @@ class _Reader:
             db = await self.connection()
             if self._late is None:  # the connection was opened just now
                 self._time_the_next()
-            return list(await db.execute_fetchall(sql, parameters))
+            return await db.rows(sql, parameters)
         finally:
             self.waiting -= 1
             self._time_the_next()
@@ -214,9 +215,9 @@ class _Reader:
     async def slow(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         """Return all rows. If the caller is cancelled, end only when the thread has."""
         db = await self.connection()
-        read = asyncio.ensure_future(db.execute_fetchall(sql, parameters))
+        read = asyncio.ensure_future(db.rows(sql, parameters))
         try:
-            return list(await asyncio.shield(read))
+            return await asyncio.shield(read)
         except asyncio.CancelledError:
             db.interrupt_now()
             await asyncio.gather(read, return_exceptions=True)
@@ -276,7 +277,7 @@ class _Pool:
         self._finished = asyncio.Event()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
         with self._naming_damage():
             async with self._lend(self._exclusive, self._turns) as reader:
                 db = await reader.connection()

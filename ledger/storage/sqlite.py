@@ -178,7 +178,7 @@ def _for_rows(sql: str, count: int) -> str:
     return _VALUES.sub(lambda values: "VALUES " + ", ".join([values[1]] * count), sql, count=1)
 
 
-def is_fatal(error: sqlite3.Error) -> bool:
+def is_fatal(error: Exception) -> bool:
     """Return whether the file or its disk has failed, so that no more may be written."""
     return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -199,7 +199,7 @@ def is_statement_error(error: sqlite3.Error) -> bool:
     return _code(error) in _STATEMENT_ERRORS
 
 
-def storage_error(error: sqlite3.Error) -> StorageFailedError:
+def storage_error(error: Exception) -> StorageFailedError:
     """Return the error for the caller of a write that failed in SQLite."""
     if _code(error) == sqlite3.SQLITE_FULL:
         return DiskFullError("the disk is full; nothing was recorded: free space, then retry")
@@ -213,6 +213,6 @@ def is_interrupted(error: sqlite3.Error) -> bool:
     return _code(error) == sqlite3.SQLITE_INTERRUPT
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     """Return SQLite's primary result code; SQLITE_ERROR for errors that Python itself raises."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -1,6 +1,6 @@
 """Create the table `assets`, without the columns of node and job that a later migration adds."""
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
@@ -47,7 +47,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the table, its indexes over live assets, and NodeTool's SQL view of them."""
     for statement in STATEMENTS:
         db.execute(statement)

@@ -1,6 +1,6 @@
 """Create the table `catalog`, which orders assets by name and size and finds them by digest."""
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
@@ -13,16 +13,16 @@ STATEMENTS = (
         name TEXT NOT NULL,
         size INTEGER NOT NULL,
         digest TEXT,  -- its first 16 digits: enough to find by, half as much to keep in order
-        live INTEGER NOT NULL DEFAULT 1
+        live BOOLEAN NOT NULL DEFAULT true
     )
     """,
     "CREATE INDEX catalog_by_name ON catalog (user_id, name) WHERE live",
     "CREATE INDEX catalog_by_size ON catalog (user_id, size) WHERE live",
-    "CREATE INDEX catalog_by_digest ON catalog (user_id, digest) WHERE live AND digest NOT NULL",
+    "CREATE INDEX catalog_by_digest ON catalog (user_id, digest) WHERE live AND digest IS NOT NULL",
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the table and its indexes over live assets."""
     for statement in STATEMENTS:
         db.execute(statement)

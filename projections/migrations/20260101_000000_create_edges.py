@@ -1,6 +1,6 @@
 """Create the table `edges`: a row for each source of a derived asset."""
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
@@ -18,7 +18,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the table. Walking up needs no index: the row of an asset names its sources."""
     for statement in STATEMENTS:
         db.execute(statement)

@@ -1,11 +1,11 @@
 """Create `jobs`, with totals of live assets, `job_attempts` and `node_runs`."""
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the tables and their indexes. Two users may both have a `job_456`.
 
     Jobs are listed in the order of their first events. Both indexes hold columns that never change,

@@ -1,6 +1,6 @@
 """Create the full-text indexes: trigrams for substrings, tokens of our own for starts of words."""
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
@@ -12,7 +12,7 @@ STATEMENTS = (
         user_id TEXT NOT NULL,
         workflow_id TEXT,
         content_type TEXT NOT NULL,
-        live INTEGER NOT NULL DEFAULT 1,
+        live BOOLEAN NOT NULL DEFAULT true,
         name TEXT NOT NULL,      -- folded, as tags and metadata are
         tags TEXT NOT NULL,
         metadata TEXT NOT NULL,  -- its values, a line each
@@ -36,7 +36,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the table of texts and the two indexes over live assets."""
     for statement in STATEMENTS:
         db.execute(statement)

@@ -4,7 +4,7 @@ Extremes (largest, first, last) are stored for each group and each block of 1,02
 asset leaves a group, only the extremes of its block have to be computed again.
 """
 
-import sqlite3
+from asset_ledger.ledger.storage.database import SqlConnection
 
 needs_events = True
 
@@ -13,7 +13,7 @@ BLOCK = 1_024
 
 FACETS = " UNION ALL ".join(
     f"""
-    SELECT seq, id, live, user_id, '{name}' AS dimension, ifnull({name}, '') AS key,
+    SELECT seq, id, live, user_id, '{name}' AS dimension, coalesce({name}, '') AS key,
         seq / {BLOCK} AS block, size, created_at
     FROM usage_assets
     """
@@ -65,10 +65,13 @@ STATEMENTS = (
         day TEXT NOT NULL,
         created_at TEXT NOT NULL,
         size INTEGER NOT NULL,
-        live INTEGER NOT NULL DEFAULT 1,
-        quarter TEXT AS (
-            substr(created_at, 1, 14) || printf('%02d', substr(created_at, 15, 2) / 15 * 15)
-        )
+        live BOOLEAN NOT NULL DEFAULT true,
+        quarter TEXT GENERATED ALWAYS AS (
+            substr(created_at, 1, 14) || CASE
+                WHEN substr(created_at, 15, 2) < '15' THEN '00'
+                WHEN substr(created_at, 15, 2) < '30' THEN '15'
+                WHEN substr(created_at, 15, 2) < '45' THEN '30' ELSE '45' END
+        ) VIRTUAL
     )
     """,
     # It covers the timeline of a job.
@@ -99,7 +102,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Create the table of totals and its auxiliary tables."""
     for statement in STATEMENTS:
         db.execute(statement)

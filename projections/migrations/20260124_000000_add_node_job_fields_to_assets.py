@@ -4,8 +4,7 @@ index by path.
 Older rows stay in use without these columns until a rebuild fills them: see `backfills`.
 """
 
-import sqlite3
-
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.projections.migrations.segments import INDEXED, SEGMENT
 
 needs_events = True
@@ -27,7 +26,7 @@ STATEMENTS = (
     CREATE INDEX assets_deleted_by_parent ON assets (user_id, parent_id)
         WHERE deleted_at IS NOT NULL
     """,
-    f"CREATE INDEX assets_by_segment ON assets (user_id, parent_id, {SEGMENT}) WHERE {INDEXED}",
+    f"CREATE INDEX assets_by_segment ON assets (user_id, parent_id, ({SEGMENT})) WHERE {INDEXED}",
     "DROP VIEW nodetool_assets",
     """
     CREATE VIEW nodetool_assets AS
@@ -39,7 +38,7 @@ STATEMENTS = (
 )
 
 
-def upgrade(db: sqlite3.Connection) -> None:
+def upgrade(db: SqlConnection) -> None:
     """Add the columns to table and SQL view, with indexes over them and over tombstones."""
     for statement in STATEMENTS:
         db.execute(statement)

@@ -6,10 +6,11 @@ they may be used without those columns until then. `upgrade` MUST NOT begin or c
 the caller commits the change and its record together.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import NamedTuple
+
+from asset_ledger.ledger.storage.database import SqlConnection
 
 
 class Migration(NamedTuple):
@@ -20,7 +21,7 @@ class Migration(NamedTuple):
     """
 
     name: str
-    upgrade: Callable[[sqlite3.Connection], None]
+    upgrade: Callable[[SqlConnection], None]
     needs_events: bool
     backfills: Sequence[str] | None = None
 

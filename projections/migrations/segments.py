@@ -7,6 +7,6 @@ from typing import Final
 
 SEGMENT: Final = (
     "replace(replace(replace(name, '%25', '%2525'), '%2F', '%252F'), '/', '%2F')"
-    " || iif(content_type = 'folder', '/', '')"
+    " || CASE WHEN content_type = 'folder' THEN '/' ELSE '' END"
 )
 INDEXED: Final = "deleted_at IS NULL AND (parent_id IS NOT NULL OR content_type = 'folder')"

@@ -43,7 +43,7 @@ class Operator(NamedTuple):
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
-    "equal": Operator("{} IS ?", 1, lambda given, value: bool(given == value)),
+    "equal": Operator("{} = ?", 1, lambda given, value: bool(given == value)),
     "prefix": Operator(
         "substr({}, 1, length(?)) = ?", 2, lambda given, value: given.startswith(value)
     ),
@@ -67,6 +67,8 @@ class ColumnTest(NamedTuple):
 
     def sql(self) -> tuple[str, tuple[Value, ...]]:
         """Return the test as SQL over a row, and its parameters."""
+        if self.value is None:
+            return f"{self.column} IS NULL", ()
         operator = OPERATORS[self.operator]
         return operator.sql.format(self.column), (self.value,) * operator.times
 

@@ -143,11 +143,16 @@ def _lane(
 
 def _rows(query: AssetQuery, index: Index, columns: str, keys: Mapping[str, Any]) -> Sql:
     """Return SQL of all rows with given values in an index."""
-    tests = "".join(f" AND {_KEY_TESTS.get(column, '{} IS ?').format(column)}" for column in keys)
+    tests = "".join(
+        f" AND {column} IS NULL"
+        if value is None
+        else f" AND {_KEY_TESTS.get(column, '{} = ?').format(column)}"
+        for column, value in keys.items()
+    )
     text = f"""
         SELECT {columns} FROM assets INDEXED BY {index.name}
         WHERE user_id = ?{tests} AND {index.rows}"""
-    return Sql(text, [query.user_id, *keys.values()])
+    return Sql(text, [query.user_id, *(key for key in keys.values() if key is not None)])
 
 
 def _merged(query: AssetQuery, index: Index, by_column: Mapping[str, Condition]) -> Sql:
@@ -161,13 +166,13 @@ def _merged(query: AssetQuery, index: Index, by_column: Mapping[str, Condition])
     direction, limit = query.sort.direction, query.size + 1
     text = f"""
         SELECT a.seq AS seq, a.json AS json FROM (
-            SELECT first.value AS seq FROM {sources}, json_each((
+            SELECT CAST(first.value AS INTEGER) AS seq FROM {sources}, json_each((
                 SELECT json_group_array(seq) FROM (
                     SELECT seq FROM assets INDEXED BY {index.name}
                     WHERE user_id = ?{keys} AND {index.rows} AND seq {query.sort.onwards} ?
                     ORDER BY seq {direction} LIMIT ?
                 )
-            )) AS first ORDER BY first.value {direction} LIMIT ?
+            )) AS first ORDER BY 1 {direction} LIMIT ?
         ) AS merged CROSS JOIN assets AS a ON a.seq = merged.seq
     """
     values = [parameter for lane in lanes for parameter in lane.parameters]
@@ -298,7 +303,7 @@ def ordered_statement(query: AssetQuery, among: Sequence[int] | None = None) -> 
     """
     text = f"""
         SELECT CAST(group_concat(json, ',\n') AS BLOB),
-            json_group_array(json_array(key, seq)), max(bytes), ({_POSITION})
+            coalesce(json_group_array(json_array(key, seq)), '[]'), max(bytes), ({_POSITION})
         FROM ({fitting(sized, order)})
     """
     return Sql(text, [*found.parameters, *start, query.size + 1])
@@ -341,7 +346,8 @@ def _found_among(query: AssetQuery, columns: str, among: Sequence[int]) -> Sql:
     tests, values = tests_of(query)
     text = f"""
         SELECT {columns}, true{tests} AS hit FROM json_each(?) AS given
-        CROSS JOIN assets ON seq = given.value WHERE user_id = ? AND deleted_at IS NULL"""
+        CROSS JOIN assets ON seq = CAST(given.value AS INTEGER)
+        WHERE user_id = ? AND deleted_at IS NULL"""
     return Sql(text, [*values, orjson.dumps(among).decode(), query.user_id])
 
 

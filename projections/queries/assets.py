@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import (
     WALK,

@@ -12,7 +12,7 @@ import orjson
 
 from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.ids import AssetId, Digest
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import WALK, tests_of
 from asset_ledger.projections.queries.pages import MAX_BYTES, Page, fitting
@@ -27,7 +27,8 @@ _NEXT: Final = """
 """
 _ROWS: Final = """
     SELECT place, seq, length(CAST(json AS BLOB)) AS octets
-    FROM (SELECT key AS place, value AS wanted FROM json_each(?)) CROSS JOIN assets ON seq = wanted
+    FROM (SELECT key AS place, CAST(value AS INTEGER) AS wanted FROM json_each(?))
+        CROSS JOIN assets ON seq = wanted
     WHERE user_id = ? AND deleted_at IS NULL{tests} LIMIT ?
 """
 _PAGE: Final = "SELECT place, CAST(json AS BLOB) FROM ({rows})"
@@ -36,7 +37,8 @@ _OWNERS: Final = """
     WHERE user_id = ? AND digest = ? AND live LIMIT ?
 """
 _OWNER: Final = """
-    SELECT id FROM (SELECT value AS wanted FROM json_each(?)) CROSS JOIN assets ON seq = wanted
+    SELECT id FROM (SELECT CAST(value AS INTEGER) AS wanted FROM json_each(?))
+        CROSS JOIN assets ON seq = wanted
     WHERE user_id = ? AND digest = ? AND deleted_at IS NULL LIMIT 1
 """
 _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"

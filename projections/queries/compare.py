@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import aiosqlite
 import orjson
 
 from asset_ledger.ledger.errors import UnknownJobError
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders, Snapshot
 from asset_ledger.projections.queries.job_comparison import (
     STATUSES,
     ComparedPair,
@@ -33,20 +32,21 @@ _PAIRS: Final = f"""
             row_number() OVER (PARTITION BY wanted.key, node_id, name ORDER BY seq) AS nth
         FROM json_each(?) AS wanted CROSS JOIN assets INDEXED BY assets_by_job
             ON user_id = ? AND job_id = wanted.value ->> 0 AND deleted_at IS NULL
-            AND attempt = wanted.value ->> 1
+            AND attempt = CAST(wanted.value ->> 1 AS INTEGER)
     ),
     paired AS (
         SELECT node_id, name, nth, max(seq) FILTER (WHERE side = 0) AS a,
             max(seq) FILTER (WHERE side = 1) AS b, CASE
-                WHEN count(*) = 1 THEN iif(max(side), 'only_b', 'only_a')
-                WHEN count(digest) <> 1 AND min(digest) IS max(digest) THEN 'same'
+                WHEN count(*) = 1 THEN CASE WHEN max(side) = 1 THEN 'only_b' ELSE 'only_a' END
+                WHEN count(digest) = 0 OR count(digest) = 2 AND min(digest) = max(digest)
+                    THEN 'same'
                 ELSE 'different' END AS status
         FROM made GROUP BY node_id, name, nth
     ),
     placed AS MATERIALIZED (
         SELECT node_id, name, nth, status, a, b,
             coalesce(a, min(a) OVER (ORDER BY b DESC ROWS UNBOUNDED PRECEDING), {LAST}) AS place,
-            iif(a IS NULL, b, {LAST}) AS beside
+            CASE WHEN a IS NULL THEN b ELSE {LAST} END AS beside
         FROM paired
     )
 """
@@ -54,8 +54,8 @@ _PAIRS: Final = f"""
 asset of `a` whose pair `b` made later."""
 _PAGE: Final = """
     SELECT *, sum(octets) OVER (ORDER BY place, beside ROWS UNBOUNDED PRECEDING) AS bytes FROM (
-        SELECT chosen.*, ifnull(length(CAST(first.json AS BLOB)), 0)
-            + ifnull(length(CAST(second.json AS BLOB)), 0) AS octets
+        SELECT chosen.*, coalesce(length(CAST(first.json AS BLOB)), 0)
+            + coalesce(length(CAST(second.json AS BLOB)), 0) AS octets
         FROM (
             SELECT * FROM placed WHERE (place, beside) >= (?, ?)
                 AND status IN (SELECT value FROM json_each(?))
@@ -143,8 +143,8 @@ class CompareQueries:
             attempts = await _number(db, user_id, a), await _number(db, user_id, b)
             jobs = orjson.dumps([[a.job_id, attempts[0]], [b.job_id, attempts[1]]]).decode()
             values = (jobs, user_id, *start, orjson.dumps(wanted).decode(), page_size + 1)
-            found = [_Row(*row) for row in await db.execute_fetchall(_COMPARE, values)]
-            ((position,),) = await db.execute_fetchall(_REFLECTED)
+            found = [_Row(*row) for row in await db.rows(_COMPARE, values)]
+            ((position,),) = await db.rows(_REFLECTED)
         rows, following = _cut([row for row in found if row.bytes >= 0], page_size)
         counts = {row.status: row.nth for row in found if row.bytes == _COUNT}
         key = following and orjson.dumps([*attempts, following.place, following.beside])
@@ -167,9 +167,9 @@ def _cut(rows: Sequence[_Row], page_size: int) -> tuple[Sequence[_Row], _Row | N
     return rows, None
 
 
-async def _number(db: aiosqlite.Connection, user_id: str, name: AttemptName) -> int:
+async def _number(db: Snapshot, user_id: str, name: AttemptName) -> int:
     """Return the number of an attempt. Raises UnknownJobError."""
-    for (last,) in await db.execute_fetchall(_LAST, (user_id, name.job_id)):
+    for (last,) in await db.rows(_LAST, (user_id, name.job_id)):
         if (name.attempt or last) <= last:
             return name.attempt or int(last)
         raise UnknownJobError(name.job_id, name.attempt)

@@ -12,7 +12,7 @@ import orjson
 
 from asset_ledger.ledger.errors import AssetDeletedError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 
 PAGE: Final = 32
 """How many assets are read at once: each may have 32 KiB of metadata."""
@@ -20,7 +20,7 @@ PAGE: Final = 32
 _CHILDREN: Final = """
     SELECT seq, id, content_type = 'folder', CAST(json AS BLOB)
     FROM assets INDEXED BY assets_by_parent
-    WHERE user_id = ? AND parent_id IS ? AND deleted_at IS NULL AND seq > ?
+    WHERE user_id = ? AND {parent} AND deleted_at IS NULL AND seq > ?
     ORDER BY seq LIMIT ?
 """
 _CHOSEN: Final = """
@@ -76,9 +76,11 @@ class FolderQueries:
             yield [_chosen(*row) for row in rows]
 
     async def _pages(self, user_id: str, folder: AssetId | None) -> AsyncIterator[list[Member]]:
+        wanted = (user_id,) if folder is None else (user_id, folder)
+        sql = _CHILDREN.format(parent="parent_id IS NULL" if folder is None else "parent_id = ?")
         last: int | None = 0
         while last is not None:
-            rows = await self._readers.rows(_CHILDREN, (user_id, folder, last, PAGE))
+            rows = await self._readers.rows(sql, (*wanted, last, PAGE))
             yield [Member(AssetId(id), bool(is_folder), json) for _, id, is_folder, json in rows]
             last = rows[-1][0] if len(rows) == PAGE else None
 

@@ -13,6 +13,7 @@ import orjson
 from asset_ledger.projections.queries.pages import (
     MAX_BYTES,
     SORTS,
+    among,
     open_cursor,
     seal,
     seal_cursor,
@@ -31,23 +32,23 @@ _STATUS: Final = "CASE WHEN status = 'running' AND updated_at < ?1 THEN 'stale' 
 first parameter in the text of a statement."""
 
 _ATTEMPTS: Final = """
-    SELECT json_group_array(json_object(
+    SELECT coalesce(json_group_array(json_object(
         'attempt', each.attempt, 'error', each.error, 'started_at', each.started_at,
         'finished_at', each.finished_at, 'status', CASE
             WHEN each.status = 'running' AND jobs.updated_at < ?1 THEN 'stale' ELSE each.status END
-    ))
+    )), '[]')
     FROM (
         SELECT * FROM job_attempts AS made
         WHERE made.user_id = jobs.user_id AND made.job_id = jobs.job_id ORDER BY made.attempt
     ) AS each
 """
 _PREVIEW: Final = f"""
-    SELECT json_group_array(url) FROM (
+    SELECT coalesce(json_group_array(url), '[]') FROM (
         SELECT url FROM (
             SELECT made.json ->> 'thumb_url' AS url FROM assets AS made INDEXED BY assets_by_job
             WHERE made.user_id = jobs.user_id AND made.job_id = jobs.job_id
                 AND made.deleted_at IS NULL ORDER BY made.seq DESC LIMIT {NEWEST}
-        ) WHERE url NOT NULL LIMIT {{count}}
+        ) WHERE url IS NOT NULL LIMIT {{count}}
     )
 """
 REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'jobs'"
@@ -64,7 +65,7 @@ FILTERS: Final[Mapping[str, str]] = {
     "status": f"{_STATUS} IN {_GIVEN}",
     "workflow_id": f"workflow_id IN {_GIVEN}",
     "parent_job_id": f"parent_job_id IN {_GIVEN}",
-    "attempt": f"attempt IN {_GIVEN}",
+    "attempt": f"attempt IN (SELECT {among('attempt')} FROM json_each(?))",
     "started_after": "started_at >= (SELECT min(value) FROM json_each(?))",
     "started_before": "started_at < (SELECT max(value) FROM json_each(?))",
     "node_id": _MADE_BY,
@@ -130,8 +131,8 @@ def job_json(preview: int = 0) -> str:
 
 
 def page_statement(query: JobQuery, cursor: str, limit: int) -> tuple[str, list[Any]]:
-    """Return SQL of rows (first position, JSON, sum of bytes, sorted value), then (NULL, end of a
-    walk, position, NULL). The row that exceeds `MAX_BYTES` is the last one.
+    """Return SQL of rows (first position, JSON, sum of bytes, sorted value), then (end of a walk,
+    NULL, position, NULL). The row that exceeds `MAX_BYTES` is the last one.
 
     The first parameter, which is not returned, is that of `_STATUS`. Raises CursorError.
     """
@@ -144,7 +145,7 @@ def page_statement(query: JobQuery, cursor: str, limit: int) -> tuple[str, list[
             FROM ({rows[0]})
         ) WHERE bytes - length(json) <= {MAX_BYTES}
         UNION ALL
-        SELECT NULL, ({edge[0]}), ({REFLECTED}), NULL
+        SELECT ({edge[0]}), NULL, ({REFLECTED}), NULL
     """
     return sql, [*rows[1], *edge[1]]
 

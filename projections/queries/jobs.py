@@ -7,7 +7,7 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job import Attempt, JobStatus
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.job_list import (
     REFLECTED,
     JobQuery,
@@ -125,7 +125,7 @@ class JobQueries:
         if query.preview or "node_id" in query.filters:
             check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id"))
         sql, parameters = page_statement(query, cursor, page_size + 1)
-        *rows, (_, edge, position, _) = await self._readers.rows(sql, [self._limit, *parameters])
+        *rows, (edge, _, position, _) = await self._readers.rows(sql, [self._limit, *parameters])
         more = len(rows) > page_size or (rows and rows[-1][2] > MAX_BYTES)
         page = rows[:-1] if more else rows
         after = query.cursor_at(rows[-1]) if more else query.cursor_at_edge(edge)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from asset_ledger.ledger.ids import AssetId
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.migrations.segments import INDEXED, SEGMENT
 
 MARKER: Final = "s3-directory"
@@ -19,12 +19,14 @@ PAGE: Final = 256
 """How many segments are read at once."""
 
 _SEGMENTS: Final = f"""
-    SELECT {SEGMENT}, max(seq), id, content_type = 'folder',
-        content_type = 'folder' AND coalesce(json_extract(metadata, '$."{MARKER}"'), 0),
+    SELECT segment, id, content_type = 'folder', content_type = 'folder'
+        AND coalesce(CAST(metadata -> '{MARKER}' AS TEXT), '') = 'true',
         size, digest, updated_at
-    FROM assets INDEXED BY assets_by_segment
-    WHERE user_id = ? AND parent_id IS ? AND {SEGMENT} >= ? AND {INDEXED}
-    GROUP BY {SEGMENT} ORDER BY {SEGMENT} LIMIT ?
+    FROM (
+        SELECT {SEGMENT} AS segment, max(seq) AS newest FROM assets INDEXED BY assets_by_segment
+        WHERE user_id = ? AND parent_id {{}} AND {SEGMENT} >= ? AND {INDEXED}
+        GROUP BY {SEGMENT} ORDER BY {SEGMENT} LIMIT ?
+    ) AS chosen CROSS JOIN assets ON assets.seq = chosen.newest ORDER BY segment
 """
 
 
@@ -53,10 +55,12 @@ class KeyQueries:
         self, user_id: str, folder: AssetId | None, start: str = "", limit: int = PAGE
     ) -> list[KeyEntry]:
         """Return entries of a folder from a segment on, in order. At home: folders only."""
-        rows = await self._readers.rows(_SEGMENTS, (user_id, folder, start, limit))
+        inside = "IS NULL" if folder is None else "= ?"
+        parameters = (user_id, *(() if folder is None else (folder,)), start, limit)
+        rows = await self._readers.rows(_SEGMENTS.format(inside), parameters)
         return [
             KeyEntry(segment, AssetId(id), bool(is_folder), bool(is_marker), *rest)
-            for segment, _, id, is_folder, is_marker, *rest in rows
+            for segment, id, is_folder, is_marker, *rest in rows
         ]
 
     async def find(self, user_id: str, folder: AssetId | None, segment: str) -> KeyEntry | None:

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-import aiosqlite
 import orjson
 
 from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders, Snapshot
 from asset_ledger.projections.queries.pages import MAX_BYTES
 
 Direction = Literal["up", "down", "both"]
@@ -75,7 +74,7 @@ class LineageWalk(NamedTuple):
 _UP: Final = f"""
     SELECT source.value, derived.id FROM json_each(?) AS wanted
     CROSS JOIN assets AS derived ON derived.id = wanted.value AND derived.user_id = ?
-    CROSS JOIN json_each(derived.derived_from) AS source LIMIT {MAX_EDGES}
+    CROSS JOIN json_each(derived.derived_from) AS source ON true LIMIT {MAX_EDGES}
 """
 _DOWN: Final = f"""
     SELECT source, derived FROM json_each(?) AS wanted
@@ -118,7 +117,7 @@ class LineageQueries:
         """Walk up, down or both from an asset. Raises UnknownAssetError."""
         graph = Graph({asset_id: None})
         async with self._readers.snapshot() as db:
-            if not await db.execute_fetchall(_KNOWN, (asset_id, user_id)):
+            if not await db.rows(_KNOWN, (asset_id, user_id)):
                 raise UnknownAssetError(asset_id)
             for sql in _WALKS[direction]:
                 await _walk(db, graph, sql, user_id, {asset_id}, depth)
@@ -135,7 +134,7 @@ class LineageQueries:
 
 
 async def _walk(
-    db: aiosqlite.Connection, graph: Graph, sql: str, user_id: str, level: set[str], depth: int
+    db: Snapshot, graph: Graph, sql: str, user_id: str, level: set[str], depth: int
 ) -> None:
     """Add assets up to `depth` edges away to the graph, level by level."""
     seen: set[str] = set()
@@ -151,18 +150,18 @@ def _ids_json(ids: Iterable[str]) -> str:
     return orjson.dumps(list(ids)).decode()
 
 
-async def _edges(db: aiosqlite.Connection, graph: Graph, sql: str, *parameters: str) -> list[Edge]:
-    edges = [Edge(*row) for row in await db.execute_fetchall(sql, parameters)]
+async def _edges(db: Snapshot, graph: Graph, sql: str, *parameters: str) -> list[Edge]:
+    edges = [Edge(*row) for row in await db.rows(sql, parameters)]
     graph.truncated |= len(edges) == MAX_EDGES
     return edges
 
 
-async def _found(db: aiosqlite.Connection, graph: Graph, user_id: str) -> LineageWalk:
-    sizes = await db.execute_fetchall(_SIZES, (_ids_json(graph.nodes), user_id))
+async def _found(db: Snapshot, graph: Graph, user_id: str) -> LineageWalk:
+    sizes = await db.rows(_SIZES, (_ids_json(graph.nodes), user_id))
     if (fitting := sum(1 for (size,) in sizes if (size or 0) <= MAX_BYTES)) < len(graph.nodes):
         graph.keep(fitting)
-    rows = await db.execute_fetchall(_NODES, (_ids_json(graph.nodes), user_id))
-    ((position,),) = await db.execute_fetchall(_REFLECTED)
+    rows = await db.rows(_NODES, (_ids_json(graph.nodes), user_id))
+    ((position,),) = await db.rows(_REFLECTED)
     return LineageWalk(graph, [json for (json,) in rows], position)
 
 

@@ -16,7 +16,7 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.domain.node import NodeRun
 from asset_ledger.ledger.errors import UnknownJobError
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.pages import (
     MAX_BYTES,
     Page,
@@ -29,23 +29,31 @@ from asset_ledger.projections.queries.pages import (
 SORTS: Final = ("created_at", "-seconds", "-failed", "-bytes", "-assets")
 
 _JOB: Final = "user_id = ?1 AND job_id = ?2"
-_RUNS: Final = f"{_JOB} AND ifnull(attempt = ?4, true)"
+_RUNS: Final = f"{_JOB} AND coalesce(attempt = ?4, true)"
 _ASSETS: Final = f"{_RUNS} AND deleted_at IS NULL"
-# Of several rows, SQLite takes `status` and `error` from the one with the max().
 _SUMMED: Final = f"""
     runs AS (SELECT * FROM node_runs WHERE {_RUNS}),
-    last AS (SELECT node_id, status, max(last_position) FROM runs GROUP BY node_id),
+    ranked AS (
+        SELECT node_id, status, error, row_number() OVER (
+            PARTITION BY node_id ORDER BY last_position DESC
+        ) AS nth, row_number() OVER (
+            PARTITION BY node_id, status ORDER BY last_position DESC
+        ) AS nth_of_status FROM runs
+    ),
+    last AS (SELECT node_id, status FROM ranked WHERE nth = 1),
     failure AS (
-        SELECT node_id, error, max(last_position) FROM runs WHERE status = 'failed' GROUP BY node_id
+        SELECT node_id, error FROM ranked WHERE status = 'failed' AND nth_of_status = 1
     ),
     parts AS (
-        SELECT node_id AS key, count(*) AS runs, sum(status = 'running') AS running,
-            sum(status = 'failed') AS failed, total(micros) AS micros, max(micros) AS longest,
+        SELECT node_id AS key, count(*) AS runs,
+            count(*) FILTER (WHERE status = 'running') AS running,
+            count(*) FILTER (WHERE status = 'failed') AS failed,
+            coalesce(sum(micros), 0) AS micros, max(micros) AS longest,
             min(started_at) AS started_at, max(finished_at) AS finished_at, 0 AS assets, 0 AS bytes,
             min(first_position) AS seq
         FROM runs GROUP BY node_id
         UNION ALL
-        SELECT ifnull(node_id, ''), 0, 0, 0, 0, NULL, NULL, NULL, count(*), sum(size), min(seq)
+        SELECT coalesce(node_id, ''), 0, 0, 0, 0, NULL, NULL, NULL, count(*), sum(size), min(seq)
         FROM assets INDEXED BY assets_by_job_node WHERE {_ASSETS} GROUP BY 1
     ),
     nodes AS (
@@ -59,14 +67,15 @@ _SUMMED: Final = f"""
 _PAGE: Final = """
     WITH {summed}
     SELECT * FROM (
-        SELECT json_object('node_id', nullif(key, ''), 'status', ifnull(status, 'untracked'),
-            'runs', runs, 'running', running, 'failed', failed, 'seconds', micros / 1e6,
-            'longest', longest / 1e6, 'started_at', started_at, 'finished_at', finished_at,
-            'error', error, 'assets', assets, 'bytes', bytes), {value}, key
+        SELECT json_object('node_id', nullif(key, ''), 'status', coalesce(status, 'untracked'),
+            'runs', runs, 'running', running, 'failed', failed,
+            'seconds', micros / CAST(1e6 AS REAL), 'longest', longest / CAST(1e6 AS REAL),
+            'started_at', started_at, 'finished_at', finished_at, 'error', error,
+            'assets', assets, 'bytes', bytes), {value}, key
         FROM nodes LEFT JOIN last ON last.node_id = key LEFT JOIN failure ON failure.node_id = key
         {after} ORDER BY {order} LIMIT ?3
     )
-    UNION ALL SELECT NULL, (SELECT 1 FROM jobs WHERE {job}), position
+    UNION ALL SELECT NULL, (SELECT 1 FROM jobs WHERE {job}), CAST(position AS TEXT)
         FROM positions WHERE projection = 'jobs'
 """
 
@@ -107,11 +116,11 @@ class NodeQueries:
         if len(rows) > min(page_size, fits):
             page = page[:fits]
             following = seal(orjson.dumps(page[-1][1:]), binding)
-        return Page(b",".join(json[: len(page)]), len(page), following, position)
+        return Page(b",".join(json[: len(page)]), len(page), following, int(position))
 
 
 def _statement(sort: str, start: Sequence[Any]) -> str:
-    """Return SQL of rows (JSON, sorted value, key), then (NULL, 1 for a known job, position)."""
+    """Return SQL of rows (JSON, sorted value, key), then (NULL, 1 if known, position)."""
     if sort == "created_at":
         value, order, beyond = "seq", "seq, key", "(seq, key) > (?5, ?6)"
     else:

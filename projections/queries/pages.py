@@ -78,6 +78,11 @@ def fitting(rows: str, order: str, limit: str = str(MAX_BYTES)) -> str:
     """
 
 
+def among(column: str) -> str:
+    """Return SQL of a value of `json_each` that is compared with this column."""
+    return "CAST(value AS INTEGER)" if column == "attempt" else "value"
+
+
 def sort_of(name: str, known: Mapping[str, Sort] = SORTS) -> Sort:
     """Return the sort that a parameter names. Raises ParameterError."""
     order = known.get(name)

@@ -5,16 +5,17 @@ position of the page may not be found yet.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
 from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.pages import MAX_BYTES, SHORT, open_cursor, seal_cursor
-from asset_ledger.projections.tables.search import TRIGRAM, fold, head, owner_of
+from asset_ledger.projections.queries.text_index import FtsIndex, TextIndex, TextMatch
+from asset_ledger.projections.tables.search import fold
 
 MAX_WORDS: Final = 32
 MAX_WORD: Final = 128
@@ -32,27 +33,20 @@ _READ: Final[Mapping[str, Callable[[str], str]]] = {"content_type": lower_media_
 
 _LAST: Final = 2**63 - 1
 _PAGE: Final = """
-    SELECT seq, NULL FROM (SELECT seq {found} AND hit.rowid < ? ORDER BY hit.rowid DESC LIMIT ?)
+    SELECT seq, NULL FROM (SELECT seq {found} AND {row} < ? ORDER BY {row} DESC LIMIT ?)
     UNION ALL SELECT (SELECT count(*) {found}), position FROM positions WHERE projection = 'search'
-"""
-_FOUND: Final = """
-    FROM {index} AS hit CROSS JOIN search_assets ON seq = hit.rowid
-    WHERE {index} MATCH ?{also} AND user_id = ?{tests}
 """
 _NAMED: Final = """
     SELECT id FROM search_assets INDEXED BY search_by_filename
     WHERE user_id = ? AND filename = ? AND live ORDER BY seq DESC LIMIT 1
 """
-_ALSO: Final = (
-    " AND hit.rowid IN (SELECT rowid FROM search_heads AS short WHERE search_heads MATCH ?)"
-)
 _TEST: Final = " AND EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE {test})"
 
 _FITTING: Final = f"""
     SELECT max(key) FROM (
         SELECT key, sum(length(CAST(assets.json AS BLOB)))
             OVER (ORDER BY key ROWS UNBOUNDED PRECEDING) AS bytes
-        FROM json_each(?) CROSS JOIN assets ON seq = value
+        FROM json_each(?) CROSS JOIN assets ON seq = CAST(value AS INTEGER)
     ) WHERE bytes <= {MAX_BYTES}
 """
 _DEEPEST: Final = 256
@@ -60,7 +54,7 @@ _DEEPEST: Final = 256
 
 _ASSETS: Final = f"""
     WITH RECURSIVE
-        wanted AS (SELECT key AS rank, value AS seq FROM json_each(?)),
+        wanted AS (SELECT key AS rank, CAST(value AS INTEGER) AS seq FROM json_each(?)),
         above(folder, depth, next, path) AS (
             SELECT DISTINCT parent_id, 0, parent_id, '' FROM assets
             WHERE seq IN (SELECT seq FROM wanted) AND parent_id IS NOT NULL
@@ -68,12 +62,17 @@ _ASSETS: Final = f"""
             SELECT folder, depth + 1, parent_id, ' / ' || name || path
             FROM above JOIN assets ON id = next WHERE depth < {_DEEPEST}
         ),
-        paths AS (SELECT folder, max(depth), path FROM above GROUP BY folder)
-    SELECT CAST(group_concat(line, ',' || char(10)) AS BLOB), count(*) FROM (
+        ranked AS (
+            SELECT folder, path, row_number() OVER (PARTITION BY folder ORDER BY depth DESC) AS nth
+            FROM above
+        ),
+        paths AS (SELECT folder, path FROM ranked WHERE nth = 1)
+    SELECT CAST(group_concat(line, ',\n') AS BLOB), count(*) FROM (
         SELECT substr(asset.json, 1, length(asset.json) - 1)
-            || ',"folder_name":' || json_quote(ifnull(parent.name, 'Home'))
-            || ',"folder_path":' || json_quote('Home' || ifnull(path, ''))
-            || ',"folder_id":' || json_quote(ifnull(asset.parent_id, asset.user_id)) || '}}' AS line
+            || ',"folder_name":' || json_quote(coalesce(parent.name, 'Home'))
+            || ',"folder_path":' || json_quote('Home' || coalesce(path, ''))
+            || ',"folder_id":' || json_quote(coalesce(asset.parent_id, asset.user_id))
+            || '}}' AS line
         FROM wanted CROSS JOIN assets AS asset ON asset.seq = wanted.seq
             LEFT JOIN assets AS parent ON parent.id = asset.parent_id
             LEFT JOIN paths ON folder = asset.parent_id
@@ -95,8 +94,12 @@ class SearchPage(NamedTuple):
 class SearchQueries:
     """Queries of the search index."""
 
-    def __init__(self, index: AsyncReaders, assets: AsyncReaders) -> None:
+    def __init__(
+        self, index: AsyncReaders, assets: AsyncReaders, text_index: TextIndex | None = None
+    ) -> None:
+        """`text_index`: how the database finds words; by default as SQLite does."""
         self._index, self._assets = index, assets
+        self._text_index = text_index or FtsIndex()
 
     async def page(
         self,
@@ -115,9 +118,9 @@ class SearchQueries:
         words = words_of(query)
         binding = orjson.dumps(["search", user_id, words, sorted(filters.items())])
         start = open_cursor(cursor, binding) if cursor else _LAST
-        found, parameters = _found(user_id, words, filters)
-        values = [*parameters, start, page_size + 1, *parameters]
-        rows = await self._index.rows(_PAGE.format(found=found), values)
+        found = _filtered(self._text_index.found(user_id, words), filters)
+        values = [*found.parameters, start, page_size + 1, *found.parameters]
+        rows = await self._index.rows(_PAGE.format(found=found.sql, row=found.row), values)
         *seqs, (total, position) = rows
         page = await self._fitting([seq for seq, _ in seqs[:page_size]])
         following = seal_cursor(page[-1], binding) if len(seqs) > len(page) else ""
@@ -159,38 +162,15 @@ def words_of(query: str) -> list[str]:
     return words
 
 
-def _found(
-    user_id: str, words: Sequence[str], filters: Mapping[str, Sequence[str]]
-) -> tuple[str, list[Any]]:
-    """Return FROM and WHERE of all matches, and their parameters."""
-    long, short = matches_of(user_id, words)
-    index = "search_text" if long else "search_heads"
-    tests = "".join(_TEST.format(test=FILTERS[name]) for name in sorted(filters))
+def _filtered(found: TextMatch, filters: Mapping[str, Sequence[str]]) -> TextMatch:
+    """Return the matches that pass every filter."""
+    names = sorted(filters)
+    tests = "".join(_TEST.format(test=FILTERS[name]) for name in names)
     wanted = [
         orjson.dumps([_READ.get(name, str)(value) for value in filters[name]]).decode()
-        for name in sorted(filters)
+        for name in names
     ]
-    sql = _FOUND.format(index=index, also=_ALSO if long and short else "", tests=tests)
-    return sql, [*filter(None, (long, short)), user_id, *wanted]
-
-
-def matches_of(user_id: str, words: Sequence[str]) -> tuple[str, str]:
-    """Return the FTS5 queries of words for `search_text` (of long words) and `search_heads`."""
-    owner = owner_of(user_id)
-    long = _all(owner, [word for word in words if len(word) >= TRIGRAM])
-    short = _all(head(owner), [head(word) for word in words if len(word) < TRIGRAM])
-    return long, short
-
-
-def _all(owner: str, tokens: Sequence[str]) -> str:
-    """Return the FTS5 expression for all of these, in assets of this owner; "" for none of them."""
-    return " AND ".join(map(_quoted, (owner, *tokens))) if tokens else ""
-
-
-def _quoted(word: str) -> str:
-    """Return a word as an FTS5 string, in which only the quote is special."""
-    doubled = word.replace('"', '""')
-    return f'"{doubled}"'
+    return TextMatch(found.sql + tests, found.row, [*found.parameters, *wanted])
 
 
 def _refused(message: str) -> ParameterError:

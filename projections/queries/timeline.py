@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 
 _MS: Final = "CAST(round((julianday({}) - 2440587.5) * 86400000) AS INTEGER)"
 """SQL of a time as whole milliseconds since 1970."""

@@ -12,13 +12,14 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import Condition, conditions
 from asset_ledger.projections.queries.asset_statements import BY_ID, INDEXES, Sql
 from asset_ledger.projections.queries.pages import (
     BRIEF,
     Page,
     PendingBackfill,
+    among,
     check_backfilled,
     seal,
     unseal_values,
@@ -45,9 +46,9 @@ _YEARS: Final = f"""
         UNION ALL
         SELECT (SELECT substr(min(key), 1, 4) FROM usage
             WHERE user_id = ?1 AND dimension = 'quarter' AND key > had.year || '~')
-        FROM had WHERE had.year NOT NULL LIMIT {MAX_YEARS}
+        FROM had WHERE had.year IS NOT NULL
     )
-    SELECT year FROM had WHERE year NOT NULL
+    SELECT year FROM had WHERE year IS NOT NULL LIMIT {MAX_YEARS}
 """
 _TOTALS: Final = """
     SELECT key, count, bytes, largest, nullif(first_seen, '~') AS first_seen,
@@ -63,8 +64,9 @@ _ASSETS: Final = """
     WHERE user_id = ? AND deleted_at IS NULL{tests} GROUP BY {columns}
 """
 _RUNS: Final = """
-    SELECT {keys}, 0, 0, 0, NULL, NULL, count(*), sum(status = 'failed'), total(micros)
-    FROM node_runs WHERE user_id = ? AND finished_at NOT NULL{tests} GROUP BY {columns}
+    SELECT {keys}, 0, 0, 0, NULL, NULL, count(*), count(*) FILTER (WHERE status = 'failed'),
+        coalesce(sum(CAST(micros AS REAL)), 0)
+    FROM node_runs WHERE user_id = ? AND finished_at IS NOT NULL{tests} GROUP BY {columns}
 """
 _GROUPED: Final = """
     SELECT {keys}, sum(count) AS count, sum(bytes) AS bytes, max(largest) AS largest,
@@ -74,9 +76,10 @@ _GROUPED: Final = """
 """
 _IN_ZONE: Final = """
     LEFT JOIN (
-        SELECT value ->> 0 AS year, value ->> 1 AS begin, value ->> 2 AS end, value ->> 3 AS seconds
+        SELECT value ->> 0 AS year, value ->> 1 AS begins, value ->> 2 AS ends,
+            CAST(value ->> 3 AS INTEGER) AS seconds
         FROM json_each(?)
-    ) ON year = substr(moment, 1, 4) AND begin <= moment AND moment < end
+    ) AS had ON had.year = substr(moment, 1, 4) AND begins <= moment AND moment < ends
 """
 _SECONDS: Final = "coalesce(seconds, {today:d})"
 _PERIODS: Final[Mapping[tuple[str, bool], str]] = {
@@ -85,7 +88,7 @@ _PERIODS: Final[Mapping[tuple[str, bool], str]] = {
     ("day", False): "coalesce(strftime('%Y-%m-%d', moment, {seconds} || ' seconds'),"
     " substr(moment, 1, 10))",
     ("hour", False): "strftime('%Y-%m-%dT%H:%MZ', moment, '-' || ("
-    " (strftime('%M', moment) * 60 + {seconds} + 86400) % 3600) || ' seconds')",
+    " (CAST(substr(moment, 15, 2) AS INTEGER) * 60 + {seconds} + 86400) % 3600) || ' seconds')",
 }
 """SQL of the day or hour of a moment, in UTC or not. An hour is the time in UTC at which it begins:
 so its text is unique and sorts by time, also where clocks are put back."""
@@ -94,10 +97,11 @@ _PAGE: Final = """
     SELECT * FROM (
         SELECT json_object({names}, 'count', count, 'bytes', bytes,
             'largest', largest, 'first_seen', first_seen, 'last_seen', last_seen,
-            'runs', runs, 'failed', failed, 'seconds', micros / 1e6), {sorted}, {columns}
+            'runs', runs, 'failed', failed, 'seconds', micros / CAST(1e6 AS REAL)),
+            {sorted}, {columns}
         FROM ({source}) {after} ORDER BY {order} LIMIT ?
     )
-    UNION ALL SELECT NULL, {nulls}, position FROM positions WHERE projection = ?
+    UNION ALL SELECT NULL, {nulls}, CAST(position AS TEXT) FROM positions WHERE projection = ?
 """
 
 
@@ -172,7 +176,8 @@ class UsageQueries:
         after = ""
         if len(rows) > page_size:
             after = seal(orjson.dumps(page[-1][1:]), query.binding)
-        return Page(",".join(row[0] for row in page).encode(), len(page), after, last[-1])
+        text = ",".join(row[0] for row in page)
+        return Page(text.encode(), len(page), after, int(last[-1]))
 
     async def _offsets(self, query: UsageQuery) -> str:
         """Return the offsets of the zone in the years that have assets, as JSON."""
@@ -216,7 +221,7 @@ def _keys(query: UsageQuery, moment: str) -> str:
     """Return SQL of the groupings of a row, or of its quarter of an hour instead of a period."""
     made = []
     for grouping, column in zip(query.group_by, query.columns, strict=True):
-        text = f"ifnull({grouping}, '')"
+        text = f"coalesce({grouping}, '')"
         if grouping in TIMES:
             period = QUARTER.format(moment) if query.in_quarters else _PERIODS[grouping, True]
             text = period.format(moment=moment)
@@ -259,7 +264,8 @@ def _tests(conditions: Sequence[Condition]) -> Sql:
     text, parameters = "", list[Any]()
     for each in conditions:
         if _is_list(each):
-            text += f" AND {each.column} IN (SELECT value FROM json_each(?))"
+            value = among(each.column or "")
+            text += f" AND {each.column} IN (SELECT {value} FROM json_each(?))"
             parameters.append(orjson.dumps(each.values).decode())
         else:
             condition, values = each.sql()

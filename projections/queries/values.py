@@ -7,7 +7,7 @@ and for tags, they are counted over the newest 20,000 assets of the narrowest in
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import WALK, newest_statement
 from asset_ledger.projections.queries.assets import AssetQueries
@@ -35,7 +35,7 @@ _NAMES: Final = f"""
 """
 _COUNTED: Final = """
     SELECT each.value, count(*) FROM ({found}) AS walked
-        CROSS JOIN assets AS a ON a.seq = walked.seq CROSS JOIN json_each({column}) AS each
+        CROSS JOIN assets AS a ON a.seq = walked.seq CROSS JOIN json_each({column}) AS each ON true
     WHERE walked.hit AND each.value >= ? AND each.value < ? GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?
 """
 _POSITION: Final = "SELECT position FROM positions WHERE projection = ?"

@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
 from asset_ledger.projections.queries.asset_statements import (
     WALK,
@@ -25,18 +25,17 @@ from asset_ledger.projections.queries.asset_statements import (
 )
 from asset_ledger.projections.queries.catalog import CHUNK, CatalogQueries, Entry
 from asset_ledger.projections.queries.pages import LAST, Page, refuse
-from asset_ledger.projections.queries.search import matches_of, words_of
+from asset_ledger.projections.queries.search import words_of
+from asset_ledger.projections.queries.text_index import FtsIndex, TextIndex
 from asset_ledger.projections.tables.search import TRIGRAM, head, word_heads
 
-_HITS: Final = """
-    SELECT rowid FROM {index} WHERE {index} MATCH ? AND rowid {onwards} ?
-    ORDER BY rowid {direction} LIMIT ?
-"""
+_HITS: Final = "SELECT {row} {found} AND {row} {onwards} ? ORDER BY {row} {direction} LIMIT ?"
 _AMONG: Final = """
-    SELECT seq, {texts} FROM json_each(?) AS given CROSS JOIN search_assets ON seq = given.value
+    SELECT seq, {texts} FROM json_each(?) AS given
+        CROSS JOIN search_assets ON seq = CAST(given.value AS INTEGER)
     WHERE live{tests}
 """
-_CONTAINS: Final = " AND (instr(name, ?) OR instr(tags, ?) OR instr(metadata, ?))"
+_CONTAINS: Final = " AND (instr(name, ?) > 0 OR instr(tags, ?) > 0 OR instr(metadata, ?) > 0)"
 _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'search'"
 
 CheckFilled = Callable[[AssetQuery], None]
@@ -52,9 +51,10 @@ class WordedQueries:
         tables: AsyncReaders,
         catalog: CatalogQueries,
         check_filled: CheckFilled,
+        text_index: TextIndex | None = None,
     ) -> None:
         self._index, self._tables, self._catalog = index, tables, catalog
-        self._check_filled = check_filled
+        self._check_filled, self._text_index = check_filled, text_index or FtsIndex()
 
     async def page(
         self,
@@ -131,11 +131,11 @@ class WordedQueries:
 
     async def _hits(self, query: AssetQuery, start: int, limit: int) -> list[int]:
         """Return rows that have the long words, or the short ones if there are no others."""
-        long, short = matches_of(query.user_id, query.words)
-        index = "search_text" if long else "search_heads"
+        found = self._text_index.hits(query.user_id, query.words)
         onwards, direction = query.sort.onwards, query.sort.direction
-        sql = _HITS.format(index=index, onwards=onwards, direction=direction)
-        return [seq for (seq,) in await self._index.rows(sql, (long or short, start, limit))]
+        sql = _HITS.format(row=found.row, found=found.sql, onwards=onwards, direction=direction)
+        rows = await self._index.rows(sql, (*found.parameters, start, limit))
+        return [seq for (seq,) in rows]
 
     async def _with_short_words(self, query: AssetQuery, hits: list[int]) -> list[int]:
         """Return the hits that also have the short words, if the hits are of long ones."""

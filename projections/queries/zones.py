@@ -13,7 +13,11 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-QUARTER: Final = "substr({0}, 1, 14) || printf('%02d', substr({0}, 15, 2) / 15 * 15)"
+QUARTER: Final = (
+    "substr({0}, 1, 14) || CASE WHEN substr({0}, 15, 2) < '15' THEN '00'"
+    " WHEN substr({0}, 15, 2) < '30' THEN '15' WHEN substr({0}, 15, 2) < '45' THEN '30'"
+    " ELSE '45' END"
+)
 """SQL of the start of the quarter of an hour of a time, such as `2026-01-31T12:45`."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,3}", re.ASCII)

@@ -4,10 +4,8 @@ N is only read. The built generation is not used until `adopt` or a switch. A bu
 removes its files; a build that is killed leaves files that are marked as unfinished.
 """
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.progress import Progress, no_progress
@@ -16,12 +14,12 @@ from asset_ledger.projections.rebuild.comparison import GenerationComparison
 from asset_ledger.projections.rebuild.digest import digest
 from asset_ledger.projections.rebuild.files import NewGenerationFiles
 from asset_ledger.projections.runtime.bulk import end_bulk_fill, fill
-from asset_ledger.projections.runtime.database import Database, in_use, numbers, path_of, remove
 from asset_ledger.projections.runtime.generation import open_generation
 from asset_ledger.projections.runtime.installed import report_unusable
 from asset_ledger.projections.runtime.previous_generation import check_usable, find_previous
-from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, other_projections
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, usable_projections
 from asset_ledger.projections.runtime.runner import BATCH, Runner
+from asset_ledger.projections.runtime.store import Database, TableStore, in_use, next_number
 
 APPROACHES: Final = 20
 """How often a build follows a log that grows meanwhile. The server that takes over is faster: it
@@ -48,72 +46,67 @@ class Rebuilt(NamedTuple):
         return {**self._asdict(), "comparison": compared}
 
 
-def next_number(folder: Path) -> int:
-    """Return the number of the next generation. Numbers are never reused."""
-    return max(numbers(folder), default=0) + 1
-
-
-def build(folder: Path, number: int, feed: Feed, progress: Progress = no_progress) -> Rebuilt:
+def build(store: TableStore, number: int, feed: Feed, progress: Progress = no_progress) -> Rebuilt:
     """Build a generation and compare it with the one in use.
 
     The result is within `BATCH` events of the head, unless the log grows too fast, and still marked
     `building`. Raises the error that keeps it from the head, after removing it.
     """
-    remove(folder, number)  # files of a build that was killed
+    store.remove(number)  # files of a build that was killed
     try:
         with ExitStack() as stack:
-            return _Build(stack, folder, number, FeedUpTo.of(feed), progress).run()
+            return _Build(stack, store, number, FeedUpTo.of(feed), progress).run()
     except BaseException:
-        remove(folder, number)
+        store.remove(number)
         raise
 
 
-def adopt(folder: Path, number: int) -> None:
+def adopt(store: TableStore, number: int) -> None:
     """Mark a built generation ready, so that the next start uses it. Keep only the previous one.
 
-    The caller MUST hold the lock of the folder.
+    The caller MUST hold the lock of the ledger.
     """
-    before = in_use(folder)
-    with closing(Database(folder, number, PROJECTIONS)) as database:
+    before = in_use(store)
+    with closing(store.open(number, PROJECTIONS)) as database:
         database.declare("ready")
-    remove_all_but(folder, {before, number})
+    remove_all_but(store, {before, number})
 
 
-def remove_all_but(folder: Path, kept: set[int | None]) -> None:
+def remove_all_but(store: TableStore, kept: set[int | None]) -> None:
     """Delete every generation except `kept`."""
-    for number in set(numbers(folder)) - kept:
-        remove(folder, number)
+    for number in set(store.numbers()) - kept:
+        store.remove(number)
 
 
-def rebuild(folder: Path, feed: Feed, progress: Progress = no_progress) -> Rebuilt:
+def rebuild(store: TableStore, feed: Feed, progress: Progress = no_progress) -> Rebuilt:
     """Build the next generation and adopt it. Keep the previous one for a rollback.
 
-    The caller MUST hold the lock of the folder. Raises as `build` does.
+    The caller MUST hold the lock of the ledger. Raises as `build` does.
     """
-    rebuilt = build(folder, next_number(folder), feed, progress)
-    adopt(folder, rebuilt.generation)
+    rebuilt = build(store, next_number(store), feed, progress)
+    adopt(store, rebuilt.generation)
     return rebuilt
 
 
-def catch_up(folder: Path, number: int, feed: Feed, progress: Progress = no_progress) -> None:
+def catch_up(store: TableStore, number: int, feed: Feed, progress: Progress = no_progress) -> None:
     """Bring a previous generation within `BATCH` events of the head. Raises DataFolderError if it
     cannot be used, or the error that stalls one of its files."""
-    with closing(open_generation(folder, number, feed)) as generation:
+    with closing(open_generation(store, number, feed)) as generation:
         for runner in generation.own.values():
             while runner.lag >= BATCH:
                 fill([runner], progress, "catching-up")
 
 
-def roll_back(folder: Path, feed: Feed, progress: Progress = no_progress) -> int:
+def roll_back(store: TableStore, feed: Feed, progress: Progress = no_progress) -> int:
     """Retire the generation in use; return the number of the previous one, which replaces it.
 
-    The caller MUST hold the lock of the folder. Raises GenerationError if there is no previous
+    The caller MUST hold the lock of the ledger. Raises GenerationError if there is no previous
     generation with the schema of this release.
     """
-    current = in_use(folder)
-    previous = check_usable(None if current is None else find_previous(folder, current))
-    catch_up(folder, previous.generation, feed, progress)
-    with closing(Database(folder, current or 0, PROJECTIONS)) as database:
+    current = in_use(store)
+    previous = check_usable(None if current is None else find_previous(store, current))
+    catch_up(store, previous.generation, feed, progress)
+    with closing(store.open(current or 0, PROJECTIONS)) as database:
         database.declare("retired")
     return previous.generation
 
@@ -122,27 +115,27 @@ class _Build:
     """One build: the open files of the generation, which the stack closes."""
 
     def __init__(
-        self, stack: ExitStack, folder: Path, number: int, feed: FeedUpTo, progress: Progress
+        self, stack: ExitStack, store: TableStore, number: int, feed: FeedUpTo, progress: Progress
     ) -> None:
-        self._folder, self._number = folder, number
+        self._store, self._number = store, number
         self._feed, self._progress = feed, progress
-        self._files = NewGenerationFiles(stack, folder, number, feed, progress)
-        # The main file comes first: its state marks the whole generation as unfinished.
-        self._parts = {"": self._files.open(PROJECTIONS, "")}
-        self._parts |= {each.name: self._files.open([each], each.name) for each in FOLLOWING}
+        self._files = NewGenerationFiles(stack, store, number, feed, progress)
+        # The main part comes first: its state marks the whole generation as unfinished.
+        self._runners = [self._files.open(PROJECTIONS, "")]
+        self._runners += [self._files.open([each], each.name) for each in FOLLOWING]
 
     def run(self) -> Rebuilt:
         """Fill to the position of the generation in use, compare, fill the rest, make indexes.
 
         Indexes come last, since the comparison finds rows by their primary keys.
         """
-        before = in_use(self._folder)
+        before = in_use(self._store)
         comparison = None if before is None else GenerationComparison(before, self._number)
         if comparison:
-            self._compare(comparison, self._parts)
+            self._compare(comparison, self._runners)
         position = self._feed.end_of_log()
         self._finish(self._runners, position)
-        tables: dict[str, sqlite3.Connection] = {}
+        tables: dict[str, Database] = {}
         for runner in self._runners:
             tables |= runner.database.tables
         value = digest(tables)
@@ -160,29 +153,25 @@ class _Build:
         self, comparison: GenerationComparison | None, position: int
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Build the projections of other packages, one by one. An error stops only its own."""
-        projections, found = other_projections()
+        projections, found = usable_projections(self._store)
         digests, broken = {}, dict(found)
         for each in projections:
             try:
                 runner = self._files.open([each], each.name)
-                if comparison and path_of(self._folder, comparison.before, each.name).exists():
-                    self._compare(comparison, {each.name: runner})
+                if comparison and self._store.has(comparison.before, each.name):
+                    self._compare(comparison, [runner])
                 self._finish([runner], position)
                 digests[each.name] = digest(runner.database.tables)
             except Exception as error:
                 broken[each.name] = report_unusable(each.name, error)
         return digests, broken
 
-    @property
-    def _runners(self) -> list[Runner]:
-        return list(self._parts.values())
-
-    def _compare(self, comparison: GenerationComparison, parts: Mapping[str, Runner]) -> None:
-        """Compare each file in use with the built one."""
-        paths = {path_of(self._folder, comparison.before, part): parts[part] for part in parts}
-        self._files.fill_like(paths)
-        for path, runner in paths.items():
-            comparison.files.append(self._files.compare(path, runner))
+    def _compare(self, comparison: GenerationComparison, runners: Sequence[Runner]) -> None:
+        """Compare each part in use with the built one."""
+        self._files.fill_like(self._store, comparison.before, runners)
+        for runner in runners:
+            compared = self._files.compare(self._store, comparison.before, runner)
+            comparison.files.append(compared)
 
     def _approach(self) -> None:
         """Fill until all files are within `BATCH` events of the head, or `APPROACHES` times."""

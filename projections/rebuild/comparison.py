@@ -3,30 +3,23 @@
 The built file is brought to the position of a read snapshot of the file in use.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.sqlite import open_reader, read_only, spell_out
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.rebuild.difference import TableDifference, difference
 from asset_ledger.projections.rebuild.full_text import index_difference
-from asset_ledger.projections.runtime.database import BOOKKEEPING
 from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.store import SideBySide, TableStore
 
 Reach = Callable[[int], bool]
 """Brings the built file to a position. Returns False if the file is beyond it."""
 
-_POSITIONS: Final = "SELECT projection, position, log_id, leaf FROM main.positions"
-_STATE: Final = "SELECT state FROM main.generation"
-
-_SHADOWS: Final = ("_content", "_docsize")
-"""Suffixes of the tables behind a full-text index whose rows depend on the documents alone. The
-rows of its other tables also depend on the order of writes."""
+_POSITIONS: Final = "SELECT projection, position, log_id, leaf FROM positions"
+_STATE: Final = "SELECT state FROM generation"
 
 
 class FileComparison(NamedTuple):
@@ -90,48 +83,47 @@ class _IncomparableError(Exception):
     """The file in use has no position that the built file can be brought to."""
 
 
-def compare_file(
-    path: Path, built: Runner, reach: Reach, *, with_indexes: bool = False
+def compare_part(
+    store: TableStore, number: int, built: Runner, reach: Reach, *, with_indexes: bool = False
 ) -> FileComparison:
-    """Compare the tables of a file in use with those of the built file.
+    """Compare the tables of a part in use, of generation `number`, with those of the built one.
 
     `with_indexes`: compare the entries of full-text indexes too, which takes as long as all tables
     together. Raises as `reach` does.
     """
+    name = store.name(number, built.database.part)
     try:
-        with closing(open_reader(path)) as db:
-            db.text_factory = spell_out
-            db.execute("PRAGMA query_only=OFF")  # `temp` needs it; both files stay read-only
-            db.execute("ATTACH ? AS next", (read_only(built.database.path),))
-            _align(db, built, reach)  # before BEGIN: a long snapshot keeps the WAL from shrinking
-            db.execute("BEGIN")
-            position = _align(db, built, reach)
-            differences = list(_table_differences(db, built))
-            differences += _index_differences(db) if with_indexes else ()
-            return FileComparison(path.name, position, differences)
-    except sqlite3.DatabaseError as error:
-        return FileComparison(path.name, 0, [], f"its rows could not be read: {error}")
+        with store.comparing(number, built.database.part, built.database) as both:
+            _align(both.db, built, reach)  # first: a long snapshot keeps the WAL from shrinking
+            both.begin()
+            position = _align(both.db, built, reach)
+            differences = list(_table_differences(both, built))
+            differences += _index_differences(both) if with_indexes else ()
+            return FileComparison(name, position, differences)
+    except store.errors as error:
+        return FileComparison(name, 0, [], f"its rows could not be read: {error}")
     except _IncomparableError as error:
-        return FileComparison(path.name, 0, [], str(error))
+        return FileComparison(name, 0, [], str(error))
 
 
-def position_of(path: Path, built: Runner) -> int | None:
-    """Return the position of a file in use; None if it cannot be compared."""
+def position_of(store: TableStore, number: int, built: Runner) -> int | None:
+    """Return the position of a part in use; None if it cannot be compared."""
+    known: tuple[type[Exception], ...] = (*store.errors, _IncomparableError)
     try:
-        with closing(open_reader(path)) as db:
+        with store.reading(number, built.database.part) as db:
             return _position(db, built.database.projections, built.feed)
-    except (sqlite3.DatabaseError, _IncomparableError):
+    except known:
         return None
 
 
-def _align(db: sqlite3.Connection, built: Runner, reach: Reach) -> int:
+def _align(db: SqlConnection, built: Runner, reach: Reach) -> int:
     position = _position(db, built.database.projections, built.feed)
     if not reach(position):
         raise _IncomparableError(f"is at position {position:,} only")
     return position
 
 
-def _position(db: sqlite3.Connection, projections: Sequence[Projection], feed: Feed) -> int:
+def _position(db: SqlConnection, projections: Sequence[Projection], feed: Feed) -> int:
     if db.execute(_STATE).fetchall() == [("filling",)]:
         raise _IncomparableError("was not filled to its end")
     rows = db.execute(_POSITIONS).fetchall()
@@ -144,35 +136,17 @@ def _position(db: sqlite3.Connection, projections: Sequence[Projection], feed: F
     return int(position)
 
 
-def _table_differences(db: sqlite3.Connection, built: Runner) -> Iterator[TableDifference]:
+def _table_differences(both: SideBySide, built: Runner) -> Iterator[TableDifference]:
     """Yield the differences of the tables that the digest covers, then of the others by name."""
-    before, after = _tables(db, "main"), _tables(db, "next")
+    before, after = both.tables(both.before), both.tables(both.after)
     first = [table for table in built.database.tables if table in after]
     for table in [*first, *sorted((before | after) - set(first))]:
-        yield difference(db, table)
+        yield difference(both, table)
 
 
-def _index_differences(db: sqlite3.Connection) -> Iterator[TableDifference]:
-    for table in sorted(full_text_indexes(db, "main") | full_text_indexes(db, "next")):
-        yield index_difference(db, table)
-
-
-def _tables(db: sqlite3.Connection, schema: str) -> set[str]:
-    """Return the tables whose rows depend on the events alone."""
-    listed = db.execute(f"PRAGMA {schema}.table_list").fetchall()
-    return {
-        name
-        for _, name, kind, *_ in listed
-        if name not in BOOKKEEPING
-        and not name.startswith("sqlite_")
-        and (kind == "table" or (kind == "shadow" and name.endswith(_SHADOWS)))
-    }
-
-
-def full_text_indexes(db: sqlite3.Connection, schema: str = "main") -> set[str]:
-    """Return the names of the full-text indexes of a file."""
-    listed = db.execute(f"PRAGMA {schema}.table_list").fetchall()
-    return {name for _, name, kind, *_ in listed if kind == "virtual"}
+def _index_differences(both: SideBySide) -> Iterator[TableDifference]:
+    for table in sorted(both.text_indexes(both.before) | both.text_indexes(both.after)):
+        yield index_difference(both.db, table)
 
 
 def _rows(table: TableDifference) -> list[dict[str, Any]]:

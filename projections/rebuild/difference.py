@@ -4,9 +4,10 @@ Rows are joined by primary key in SQL, so memory does not grow with the tables. 
 changed.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
+
+from asset_ledger.projections.runtime.store import Columns, SideBySide
 
 EXAMPLES: Final = 100
 """How many example rows a table has for each kind of difference. All differences are counted."""
@@ -16,10 +17,8 @@ LONGEST: Final = 200
 
 Change = Literal["added", "removed", "changed"]
 
-_ONE_SIDED: Final[Sequence[tuple[Change, str]]] = (("removed", "main"), ("added", "next"))
-
 _JOINED: Final = """
-    FROM main."{table}" AS old JOIN next."{table}" AS new ON {same_key} WHERE {differ}
+    FROM {before}."{table}" AS old JOIN {after}."{table}" AS new ON {same_key} WHERE {differ}
 """
 _ONLY: Final = """
     FROM {one}."{table}" AS one
@@ -64,27 +63,20 @@ class TableDifference(NamedTuple):
         return bool(self.differing or self.new_columns or self.lost_columns)
 
 
-class Columns(NamedTuple):
-    """The columns of a table, and those of its primary key."""
-
-    names: list[str]
-    key: list[str]
-
-
-def difference(db: sqlite3.Connection, table: str) -> TableDifference:
-    """Return the differences between a table of `main` and that of the attached database `next`."""
-    before, after = columns_of(db, "main", table), columns_of(db, "next", table)
+def difference(both: SideBySide, table: str) -> TableDifference:
+    """Return the differences between a table in use and the built one."""
+    before, after = both.columns(both.before, table), both.columns(both.after, table)
     if not before.key or before.key != after.key:  # rows cannot be joined
-        return _replaced(db, table, before, after)
+        return _replaced(both, table, before, after)
     shared = [name for name in after.names if name in before.names and name not in after.key]
-    joined = _JoinedTables(db, table, after.key, shared)
+    joined = _JoinedTables(both, table, after.key, shared)
     counts = joined.changed_columns()
     changed = counts.pop("", 0)
-    added, removed = joined.count_only("next"), joined.count_only("main")
+    added, removed = joined.count_only(both.after), joined.count_only(both.before)
     return TableDifference(
         table=table,
-        before=_count(db, "main", table),
-        after=_count(db, "next", table),
+        before=_count(both, both.before, table),
+        after=_count(both, both.after, table),
         added=added,
         removed=removed,
         changed=changed,
@@ -95,35 +87,31 @@ def difference(db: sqlite3.Connection, table: str) -> TableDifference:
     )
 
 
-def columns_of(db: sqlite3.Connection, schema: str, table: str) -> Columns:
-    """Return the columns of a table; no columns if there is no such table."""
-    info = db.execute(f'PRAGMA {schema}.table_info("{table}")').fetchall()
-    ranked = sorted((rank, name) for _, name, *_, rank in info if rank)
-    return Columns([name for _, name, *_ in info], [name for _, name in ranked])
-
-
 class _JoinedTables:
     """Two tables with the same primary key. Column names come from migrations, not from users."""
 
     def __init__(
-        self, db: sqlite3.Connection, table: str, key: Sequence[str], columns: Sequence[str]
+        self, both: SideBySide, table: str, key: Sequence[str], columns: Sequence[str]
     ) -> None:
-        self._db, self._table, self._key, self._columns = db, table, key, columns
+        self._both, self._table, self._key, self._columns = both, table, key, columns
+        self._differ = [f'old."{name}" {both.differs} new."{name}"' for name in columns]
         self._joined = _JOINED.format(
+            before=both.before,
+            after=both.after,
             table=table,
             same_key=" AND ".join(f'old."{name}" = new."{name}"' for name in key),
-            differ=" OR ".join(f'old."{name}" IS NOT new."{name}"' for name in columns) or "false",
+            differ=" OR ".join(self._differ) or "false",
         )
 
     def changed_columns(self) -> dict[str, int]:
         """Return how many rows differ, under `""`, and how many differ in each column."""
-        sums = [f'total(old."{name}" IS NOT new."{name}")' for name in self._columns]
-        (row,) = self._db.execute(f"SELECT {', '.join(['count(*)', *sums])} {self._joined}")
+        sums = [f"count(*) FILTER (WHERE {differ})" for differ in self._differ]
+        (row,) = self._both.db.execute(f"SELECT {', '.join(['count(*)', *sums])} {self._joined}")
         return {name: int(n) for name, n in zip(["", *self._columns], row, strict=True)}
 
     def count_only(self, one: str) -> int:
         """Return how many rows only the database `one` has."""
-        (count,) = self._db.execute(f"SELECT count(*) {self._only(one)}").fetchone()
+        (count,) = self._both.db.execute(f"SELECT count(*) {self._only(one)}").fetchone()
         return int(count)
 
     def examples(self) -> Iterator[RowDifference]:
@@ -136,15 +124,17 @@ class _JoinedTables:
             differing = {name: (short(a), short(b)) for name, a, b in pairs if a != b}
             yield RowDifference("changed", self._named(key), differing)
         wanted = ", ".join(f'one."{name}"' for name in self._key)
-        for change, one in _ONE_SIDED:
+        sides: Sequence[tuple[Change, str]]
+        sides = (("removed", self._both.before), ("added", self._both.after))
+        for change, one in sides:
             for key in self._some(f"SELECT {wanted} {self._only(one)}"):
                 yield RowDifference(change, self._named(key), {})
 
     def _some(self, sql: str) -> list[Any]:
-        return self._db.execute(f"{sql} LIMIT {EXAMPLES}").fetchall()
+        return self._both.db.execute(f"{sql} LIMIT {EXAMPLES}").fetchall()
 
     def _only(self, one: str) -> str:
-        other = "main" if one == "next" else "next"
+        other = self._both.before if one == self._both.after else self._both.after
         same_key = " AND ".join(f'other."{name}" = one."{name}"' for name in self._key)
         return _ONLY.format(one=one, other=other, table=self._table, same_key=same_key)
 
@@ -152,12 +142,10 @@ class _JoinedTables:
         return dict(zip(self._key, map(short, key), strict=True))
 
 
-def _replaced(
-    db: sqlite3.Connection, table: str, before: Columns, after: Columns
-) -> TableDifference:
+def _replaced(both: SideBySide, table: str, before: Columns, after: Columns) -> TableDifference:
     """Return the differences of a table that is new, gone, or has another primary key."""
-    removed = _count(db, "main", table) if before.names else 0
-    added = _count(db, "next", table) if after.names else 0
+    removed = _count(both, both.before, table) if before.names else 0
+    added = _count(both, both.after, table) if after.names else 0
     return TableDifference(
         table=table,
         before=removed,
@@ -172,8 +160,8 @@ def _replaced(
     )
 
 
-def _count(db: sqlite3.Connection, schema: str, table: str) -> int:
-    (count,) = db.execute(f'SELECT count(*) FROM {schema}."{table}"').fetchone()
+def _count(both: SideBySide, schema: str, table: str) -> int:
+    (count,) = both.db.execute(f'SELECT count(*) FROM {schema}."{table}"').fetchone()
     return int(count)
 
 

@@ -6,17 +6,18 @@ from the other columns, is left out.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import orjson
 
+from asset_ledger.projections.runtime.store import Database
+
 _CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
-def digest(tables: Mapping[str, sqlite3.Connection]) -> str:
-    """Return the digest of tables, 64 hex digits. Each table is read from its own connection."""
+def digest(tables: Mapping[str, Database]) -> str:
+    """Return the digest of tables, 64 hex digits. Each table is read from its own database."""
     hashed = hashlib.sha256()
     for table in sorted(tables):
         hashed.update(table.encode() + b"\n")
@@ -25,12 +26,11 @@ def digest(tables: Mapping[str, sqlite3.Connection]) -> str:
     return hashed.hexdigest()
 
 
-def rows(db: sqlite3.Connection, table: str) -> Iterator[bytes]:
+def rows(database: Database, table: str) -> Iterator[bytes]:
     """Yield the rows of a table as the digest hashes them, in primary key order."""
-    columns = db.execute(f'PRAGMA table_info("{table}")').fetchall()
-    names = [name for _, name, *_ in columns if name != "json"]
-    key = [name for _, name, _, _, _, rank in sorted(columns, key=lambda c: c[5]) if rank]
+    columns, key = database.columns(table)
+    names = [name for name in columns if name != "json"]
     wanted, order = (", ".join(f'"{name}"' for name in group) for group in (names, key))
-    for row in db.execute(f'SELECT {wanted} FROM "{table}" ORDER BY {order}'):
+    for row in database.write.execute(f'SELECT {wanted} FROM "{table}" ORDER BY {order}'):
         fields = dict(zip(names, row, strict=True))
         yield orjson.dumps(fields, default=bytes.hex, option=_CANONICAL)

@@ -7,14 +7,15 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.projections.rebuild.difference import (
     EXAMPLES,
     Change,
     RowDifference,
     TableDifference,
-    columns_of,
     short,
 )
+from asset_ledger.projections.runtime.table_files import columns_of
 
 _ENTRY: Final = ("term", "doc", "col", "offset")
 _OPEN: Final = """
@@ -30,7 +31,7 @@ _NOT_FOUND: Final = """
 _CHECK: Final = 'INSERT INTO "{table}" ("{table}") VALUES (\'integrity-check\')'
 
 
-def index_difference(db: sqlite3.Connection, table: str) -> TableDifference:
+def index_difference(db: SqlConnection, table: str) -> TableDifference:
     """Return the differences between an index of `main` and that of the attached database `next`.
 
     Each entry counts as a row: a term, the rowid of the document, the column, and the offset in it.
@@ -50,7 +51,7 @@ def index_difference(db: sqlite3.Connection, table: str) -> TableDifference:
     return TableDifference(table, before, after, added, removed, 0, {}, [], [], rows)
 
 
-def _open(db: sqlite3.Connection, schema: str, table: str) -> int:
+def _open(db: SqlConnection, schema: str, table: str) -> int:
     """Make the entries of an index readable as a table; return how many there are."""
     db.execute(_OPEN.format(schema=schema, table=table))
     (count,) = db.execute(_COUNT.format(schema=schema)).fetchone()
@@ -58,7 +59,7 @@ def _open(db: sqlite3.Connection, schema: str, table: str) -> int:
 
 
 def _only(
-    db: sqlite3.Connection, change: Change, one: str, other: str
+    db: SqlConnection, change: Change, one: str, other: str
 ) -> tuple[int, list[RowDifference]]:
     """Return how many entries only `one` has, and examples of them."""
     only = _ONLY.format(one=one, other=other)

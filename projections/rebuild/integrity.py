@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.storage.sqlite import open_reader, spell_out
-from asset_ledger.projections.rebuild.comparison import full_text_indexes
 from asset_ledger.projections.rebuild.findings import WHOLE
 from asset_ledger.projections.rebuild.full_text import check_index
-from asset_ledger.projections.runtime.database import Database, delete
+from asset_ledger.projections.runtime.store import Database
+from asset_ledger.projections.runtime.table_files import (
+    delete,
+    full_text_indexes,
+)
 
 COPY: Final = "copy.db"
 

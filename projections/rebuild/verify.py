@@ -22,10 +22,11 @@ from asset_ledger.projections.rebuild.integrity import (
     has_schema_of,
     integrity_findings,
 )
-from asset_ledger.projections.runtime.database import in_use, path_of
 from asset_ledger.projections.runtime.installed import report_unusable
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, other_projections
 from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.store import in_use
+from asset_ledger.projections.runtime.table_files import TableFiles
 
 OTHER_SCHEMA: Final = "has the schema of another release: start the server once"
 
@@ -51,15 +52,16 @@ def verify_tables(
     `end`: the position that the tables should have reached, by default the end of the log.
     Raises DataFolderError for tables of another release, which only a start migrates.
     """
-    number = in_use(folder)
+    tables = TableFiles(folder)
+    number = in_use(tables)
     if number is None:
         for path in sorted(folder.glob("projections.g*.db")):
             yield Finding(path.name, WHOLE, "was not verified: no generation is in use")
         return
     upto = feed.end_of_log() if end is None else end
     with ExitStack() as stack:
-        files = NewGenerationFiles(stack, scratch, number, feed, progress)
-        yield from _Verification(folder, number, files, scratch, upto).run()
+        files = NewGenerationFiles(stack, TableFiles(scratch), number, feed, progress)
+        yield from _Verification(tables, number, files, scratch, upto).run()
 
 
 def check_pages(folder: Path) -> Iterator[Finding]:
@@ -72,9 +74,9 @@ class _Verification:
     """One verification of one generation."""
 
     def __init__(
-        self, folder: Path, number: int, files: NewGenerationFiles, scratch: Path, end: int
+        self, tables: TableFiles, number: int, files: NewGenerationFiles, scratch: Path, end: int
     ) -> None:
-        self._folder, self._number = folder, number
+        self._tables, self._number = tables, number
         self._files, self._scratch, self._end = files, scratch, end
 
     def run(self) -> Iterator[Finding | Verified]:
@@ -98,13 +100,13 @@ class _Verification:
                 remedy = "or leave the tables out with --no-tables"
                 raise DataFolderError(f"{self._path(part).name} {OTHER_SCHEMA}, {remedy}")
         with suppress(LedgerError, sqlite3.Error):  # `_file` reports the error of each file
-            self._files.fill_like({self._path(part): built[part] for part in built})
+            self._files.fill_like(self._tables, self._number, built.values())
         for part, runner in built.items():
             yield from self._file(part, runner)
 
     def _unknown(self, known: Collection[str]) -> Iterator[Finding]:
         """Yield a finding for each file that no installed projection fills."""
-        for path in sorted(self._folder.glob(f"projections.g{self._number}.*.db")):
+        for path in sorted(self._tables.folder.glob(f"projections.g{self._number}.*.db")):
             part = path.name.split(".")[2]
             if part not in known:
                 yield Finding(path.name, WHOLE, f"was not verified: {part} is not installed")
@@ -118,7 +120,7 @@ class _Verification:
             yield Finding(path.name, WHOLE, OTHER_SCHEMA)
             return
         try:
-            comparison = self._files.compare(path, built, with_indexes=True)
+            comparison = self._files.compare(self._tables, self._number, built, with_indexes=True)
         except (LedgerError, sqlite3.Error) as error:
             yield Finding(path.name, WHOLE, f"cannot be rebuilt: {error}")
             yield from integrity_findings(path)
@@ -150,4 +152,4 @@ class _Verification:
             yield Finding(path.name, WHOLE, f"{at}, and cannot reach the last one: {error}")
 
     def _path(self, part: str) -> Path:
-        return path_of(self._folder, self._number, part)
+        return self._tables.path(self._number, part)

@@ -6,7 +6,6 @@ following the log gives.
 """
 
 import gc
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -16,10 +15,9 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import LedgerError, PoisonEventError
 from asset_ledger.ledger.progress import Progress, no_progress
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.sqlite import storage_error
-from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.indexes import defer_indexes, restore_indexes
 from asset_ledger.projections.runtime.runner import BATCH, CATCHING_UP, Runner, execute
+from asset_ledger.projections.runtime.store import Database
 
 BATCHES_PER_TRANSACTION: Final = 16
 """Batches in one transaction. Sums and full-text indexes are updated once for each transaction."""
@@ -46,12 +44,12 @@ def fill_new(runner: Runner, progress: Progress = no_progress) -> None:
     if runner.database.state != "building" or runner.position or runner.feed.head() <= BATCH:
         return
     begin_bulk_fill(runner.database)
-    with suppress(LedgerError, sqlite3.Error):
+    with suppress(LedgerError, *runner.database.errors):
         fill([runner], progress, CATCHING_UP)
     try:
         end_bulk_fill(runner.database)
-    except sqlite3.Error as error:
-        raise storage_error(error) from error
+    except runner.database.errors as error:
+        raise runner.database.failure(error) from error
 
 
 def fill(
@@ -120,7 +118,8 @@ class _FileFill:
     """The bulk fill of one file. `failed`: it stopped at an event that it cannot take."""
 
     def __init__(self, runner: Runner) -> None:
-        self._runner, self._db = runner, runner.database.write
+        self._runner, self._database = runner, runner.database
+        self._caught: tuple[type[Exception], ...] = (LedgerError, *runner.database.errors)
         self._last = runner.position
         self.failed = False
 
@@ -134,24 +133,24 @@ class _FileFill:
                 self.failed = True  # the rows of earlier batches stay
                 return
             with self._guarded():
-                if not self._db.in_transaction:
-                    self._db.execute("BEGIN IMMEDIATE")
-                execute(self._db, prepared.statements)
+                if not self._database.in_transaction:
+                    self._database.write.execute("BEGIN IMMEDIATE")
+                execute(self._database, prepared.statements)
                 self._last = prepared.last
 
     def commit(self) -> None:
         """Commit the rows together with the new position."""
-        if self._db.in_transaction:
+        if self._database.in_transaction:
             with self._guarded():
                 self._runner.settle(self._last, self._runner.leaf(self._last))
-                self._db.execute("COMMIT")
+                self._database.write.execute("COMMIT")
                 self._runner.reload()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except (LedgerError, sqlite3.Error):
+        except self._caught:
             self.failed = True
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            if self._database.in_transaction:
+                self._database.write.execute("ROLLBACK")

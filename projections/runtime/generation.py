@@ -6,14 +6,12 @@ projections that follow the log.
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.projection import Projection
-from asset_ledger.projections.runtime.database import Database, path_of
 from asset_ledger.projections.runtime.indexes import restore_indexes
 from asset_ledger.projections.runtime.migrate import (
     is_current,
@@ -23,6 +21,7 @@ from asset_ledger.projections.runtime.migrate import (
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, TABLES
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import OtherRunners, follow, follow_others
+from asset_ledger.projections.runtime.store import TableStore
 
 NEAR: Final = 256
 """How many events a generation may lag when it takes over: as many as one group commit has."""
@@ -66,24 +65,24 @@ def turn(runner: Runner) -> None:
 
 
 def start_followers(
-    folder: Path, number: int, feed: Feed, progress: Progress | None = None
+    store: TableStore, number: int, feed: Feed, progress: Progress | None = None
 ) -> Generation:
     """Open the followers' files of a generation and catch up; rebuild those that cannot be used."""
     with ExitStack() as stack:
         own = {}
         for each in FOLLOWING:
-            own[each.name] = follow(folder, number, each, feed, progress)
+            own[each.name] = follow(store, number, each, feed, progress)
             stack.callback(own[each.name].close)
-        others = follow_others(folder, number, feed, progress)
+        others = follow_others(store, number, feed, progress)
         stack.pop_all()
         return Generation(number, own, others)
 
 
-def open_generation(folder: Path, number: int, feed: Feed) -> Generation:
+def open_generation(store: TableStore, number: int, feed: Feed) -> Generation:
     """Open all files of a generation as they are. Raises as `open_followers` does."""
-    tables = open_tables(folder, number, feed)
+    tables = open_tables(store, number, feed)
     try:
-        following = open_followers(folder, number, feed)
+        following = open_followers(store, number, feed)
     except BaseException:
         tables.close()
         raise
@@ -92,7 +91,7 @@ def open_generation(folder: Path, number: int, feed: Feed) -> Generation:
     return Generation(number, {TABLES: tables, **following.own}, others)
 
 
-def open_followers(folder: Path, number: int, feed: Feed) -> Generation:
+def open_followers(store: TableStore, number: int, feed: Feed) -> Generation:
     """Open the followers' files of a generation as they are.
 
     Raises DataFolderError for a file that is missing, has another schema, or is of another log.
@@ -100,35 +99,35 @@ def open_followers(folder: Path, number: int, feed: Feed) -> Generation:
     with ExitStack() as stack:
         own = {}
         for each in FOLLOWING:
-            own[each.name] = _open_file(folder, number, [each], each.name, feed)
+            own[each.name] = _open_file(store, number, [each], each.name, feed)
             stack.callback(own[each.name].close)
-        others = follow_others(folder, number, feed)
+        others = follow_others(store, number, feed)
         stack.pop_all()
         return Generation(number, own, others)
 
 
-def open_tables(folder: Path, number: int, feed: Feed) -> Runner:
+def open_tables(store: TableStore, number: int, feed: Feed) -> Runner:
     """Open the main file of a generation as it is. Raises DataFolderError."""
-    return _open_file(folder, number, PROJECTIONS, "", feed)
+    return _open_file(store, number, PROJECTIONS, "", feed)
 
 
 def _open_file(
-    folder: Path, number: int, projections: Sequence[Projection], part: str, feed: Feed
+    store: TableStore, number: int, projections: Sequence[Projection], part: str, feed: Feed
 ) -> Runner:
-    path = path_of(folder, number, part)
-    if not path.exists():
-        raise DataFolderError(f"there is no {path.name}")
-    database = Database(folder, number, projections, part)
+    name = store.name(number, part)
+    if not store.has(number, part):
+        raise DataFolderError(f"there is no {name}")
+    database = store.open(number, projections, part)
     try:
         if not is_current(database):
             raise DataFolderError(
-                f"{path.name} has the schema {database.revision or '(none)'}, and this release "
+                f"{name} has the schema {database.revision or '(none)'}, and this release "
                 f"{revision_of(migrations_of(projections))}"
             )
         restore_indexes(database)
         runner = Runner(database, feed)
         if reason := runner.disagreement():
-            raise DataFolderError(f"{path.name} cannot be used: {reason}")
+            raise DataFolderError(f"{name} cannot be used: {reason}")
     except BaseException:
         database.close()
         raise

@@ -5,12 +5,12 @@ A generation takes over between two group commits, at the head of the log.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from asset_ledger.ledger.commit.requests import TablesState
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.projections.runtime.generation import NEAR, open_tables, turn
 from asset_ledger.projections.runtime.runner import Prepared, Runner
+from asset_ledger.projections.runtime.store import TableStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class _Switch:
 class LiveTables:
     """The generation in use, for the thread that commits. Implements `group_commit.Tables`."""
 
-    def __init__(self, folder: Path, runner: Runner) -> None:
-        self._folder, self._runner = folder, runner
+    def __init__(self, store: TableStore, runner: Runner) -> None:
+        self._store, self._runner = store, runner
         self._switch: _Switch | None = None
         runner.database.expect_groups()
 
@@ -48,9 +48,13 @@ class LiveTables:
         """Bring the tables to position `last`. Never raises: a failure stalls them."""
         self._runner.apply(prepared, last, leaf)
 
+    def doubt(self) -> None:
+        """Note that the last rows may have been rolled back: the position is read again."""
+        self._runner.doubt()
+
     def begin_switch(self, generation: int, *, retire: bool) -> None:
         """Open the generation that is to take over. Raises DataFolderError if it cannot be used."""
-        self._switch = _Switch(open_tables(self._folder, generation, self._runner.feed), retire)
+        self._switch = _Switch(open_tables(self._store, generation, self._runner.feed), retire)
 
     def turn(self) -> Exception | int | None:
         """Take one batch from the log, into the generation that is to take over if there is one.
@@ -81,11 +85,11 @@ class LiveTables:
             return None
         while switch.runner.lag:
             turn(switch.runner)
-        switch.runner.database.expect_groups()
         if switch.retire:
             self._runner.database.declare("retired")
         else:
             switch.runner.database.declare("ready")
         self._runner.close()
         self._runner, self._switch = switch.runner, None
+        self._runner.database.expect_groups()
         return self._runner.database.number

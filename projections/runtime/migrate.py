@@ -8,17 +8,15 @@ If the log is long, such a migration only expands the tables: older rows stay in
 new columns until a rebuild. It is recorded in `expanded_migrations` and not as applied.
 """
 
-import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import NewerSchemaError
-from asset_ledger.ledger.storage.sqlite import transaction
 from asset_ledger.projections.migrations import Migration, in_order
 from asset_ledger.projections.projection import Projection
-from asset_ledger.projections.runtime.database import BOOKKEEPING, Database
+from asset_ledger.projections.runtime.store import Database
 
 LONG: Final = 100_000
 """How many events a start reads at most before the server listens: about two seconds of work."""
@@ -80,11 +78,11 @@ def _refuse_newer(applied: Collection[str], known: Sequence[Migration]) -> None:
 
 def _apply(database: Database, migration: Migration, *, is_changed: bool) -> None:
     """Change the tables, unless they are expanded; empty them if the migration needs events."""
-    with transaction(database.write) as db:
+    with database.transaction() as db:
         if not is_changed:
-            migration.upgrade(db)
+            migration.upgrade(database.migrating())
         if migration.needs_events:
-            empty(db)
+            database.empty()
             database.mark("building")
         db.execute("DELETE FROM expanded_migrations WHERE name = ?", (migration.name,))
         db.execute(_RECORD, (migration.name, iso(datetime.now(UTC))))
@@ -95,16 +93,6 @@ def _expand(database: Database, migration: Migration, *, is_changed: bool) -> No
     if not migration.needs_events:
         _apply(database, migration, is_changed=False)
     elif not is_changed:
-        with transaction(database.write) as db:
-            migration.upgrade(db)
+        with database.transaction() as db:
+            migration.upgrade(database.migrating())
             db.execute("INSERT INTO expanded_migrations VALUES (?)", (migration.name,))
-
-
-def empty(db: sqlite3.Connection) -> None:
-    """Delete all rows and positions, as part of the caller's transaction."""
-    for _, table, kind, *_ in db.execute("PRAGMA main.table_list").fetchall():
-        if kind == "virtual":  # a full-text index: DELETE does not work on it
-            db.execute(f'INSERT INTO "{table}" ("{table}") VALUES (\'delete-all\')')
-        elif kind == "table" and table not in BOOKKEEPING and not table.startswith("sqlite_"):
-            db.execute(f'DELETE FROM "{table}"')
-    db.execute("DELETE FROM positions")

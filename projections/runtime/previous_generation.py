@@ -1,16 +1,12 @@
-"""Find the generation that a rollback goes back to. Reads its files only."""
+"""Find the generation that a rollback goes back to. Reads only."""
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 from asset_ledger.ledger.errors import GenerationError
-from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.projections.projection import Projection
-from asset_ledger.projections.runtime.database import is_ready, numbers, path_of
 from asset_ledger.projections.runtime.migrate import migrations_of
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
+from asset_ledger.projections.runtime.store import TableStore
 
 
 class PreviousGeneration(NamedTuple):
@@ -22,10 +18,10 @@ class PreviousGeneration(NamedTuple):
     usable: bool
 
 
-def find_previous(folder: Path, number: int) -> PreviousGeneration | None:
+def find_previous(store: TableStore, number: int) -> PreviousGeneration | None:
     """Return the last generation before `number` that is ready, or None."""
-    before = [n for n in numbers(folder) if n < number and is_ready(path_of(folder, n))]
-    return _read(folder, before[-1]) if before else None
+    before = [n for n in store.numbers() if n < number and store.is_ready(n)]
+    return _read(store, before[-1]) if before else None
 
 
 def check_usable(previous: PreviousGeneration | None) -> PreviousGeneration:
@@ -40,25 +36,25 @@ def check_usable(previous: PreviousGeneration | None) -> PreviousGeneration:
     return previous
 
 
-def _read(folder: Path, number: int) -> PreviousGeneration | None:
+def _read(store: TableStore, number: int) -> PreviousGeneration | None:
     parts: list[tuple[str, list[Projection]]] = [("", list(PROJECTIONS))]
     parts += [(each.name, [each]) for each in FOLLOWING]
     try:
-        schemas = {part: _schema(path_of(folder, number, part)) for part, _ in parts}
-        position = _position(path_of(folder, number))
-    except sqlite3.DatabaseError:
+        schemas = {part: _schema(store, number, part) for part, _ in parts}
+        position = _position(store, number)
+    except store.errors:
         return None  # damaged: no rollback to it
     known = {part: {m.name for m in migrations_of(projections)} for part, projections in parts}
     revision = max(max(names, default="") for names in schemas.values())
     return PreviousGeneration(number, revision, position, schemas == known)
 
 
-def _schema(path: Path) -> set[str]:
-    with closing(open_reader(path)) as db:
+def _schema(store: TableStore, number: int, part: str) -> set[str]:
+    with store.reading(number, part) as db:
         return {name for (name,) in db.execute("SELECT name FROM schema_migrations")}
 
 
-def _position(path: Path) -> int:
-    with closing(open_reader(path)) as db:
+def _position(store: TableStore, number: int) -> int:
+    with store.reading(number) as db:
         (position,) = db.execute("SELECT min(position) FROM positions").fetchone()
         return position or 0

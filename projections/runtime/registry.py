@@ -5,6 +5,7 @@ from typing import Final
 
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.installed import Installed, installed
+from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.tables.assets import Assets
 from asset_ledger.projections.tables.catalog import Catalog
 from asset_ledger.projections.tables.jobs import Jobs
@@ -20,6 +21,14 @@ FOLLOWING: Final[Sequence[Projection]] = (Usage(), Search(), Catalog())
 
 TABLES: Final = "tables"
 """The name of the main file among the runners: the tables that the committer fills."""
+
+
+def usable_projections(store: TableStore) -> Installed:
+    """Load the projections of other packages that this store can have."""
+    found = other_projections()
+    if store.no_packages is None:
+        return found
+    return Installed((), {**found.broken, **{p.name: store.no_packages for p in found.projections}})
 
 
 def other_projections() -> Installed:

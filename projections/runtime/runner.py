@@ -5,7 +5,6 @@ nothing else: the log still grows, and the runner continues from its position on
 """
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
@@ -14,10 +13,9 @@ from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.sqlite import insert_rows, is_statement_error, transaction
 from asset_ledger.projections.projection import Statement
-from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.status import Status
+from asset_ledger.projections.runtime.store import Database
 
 BATCH: Final = 1_000
 """Events in one transaction: few enough that a write can wait until it commits."""
@@ -28,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 CATCHING_UP: Final = "bringing the tables up to date"
 """The step that a start reports as its progress."""
+
+
+_KNOWN: Final = "INSERT INTO positions VALUES (?, 0, ?, ?) ON CONFLICT DO NOTHING"
 
 
 class Prepared(NamedTuple):
@@ -45,13 +46,12 @@ class Runner(Status):
         super().__init__(database.projections, feed)
         self.database = database
         self._turn = threading.Lock()
+        self._is_doubtful = False
         self._skips = feed.skips()
         self._settling = [sql for each in database.projections for sql in each.settling]
-        with transaction(database.write) as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO positions VALUES (?, 0, ?, x'')",
-                [(projection.name, feed.log_id) for projection in database.projections],
-            )
+        with database.transaction():
+            names = [(projection.name, feed.log_id, b"") for projection in database.projections]
+            database.insert(_KNOWN, names)
         self.reload()
 
     def disagreement(self) -> str | None:
@@ -90,12 +90,18 @@ class Runner(Status):
         """
         with self._turn:
             batch = [group for group in prepared if isinstance(group, Prepared)]
+            if self._is_doubtful:
+                self._guarded(lambda: False)
             if self.position < last and not isinstance(self.error, PoisonEventError):
                 if self.error is None and self._continues(batch, last):
                     self._guarded(lambda: self._write(batch, last, leaf))
                 else:
                     self._guarded(self._take_from_log)
             return self.position >= last
+
+    def doubt(self) -> None:
+        """Read the position from the tables before the next batch."""
+        self._is_doubtful = True
 
     def turn(self, limit: int = BATCH) -> bool:
         """Take one batch from the log; return whether there may be more. Ends a stall if it can."""
@@ -118,7 +124,7 @@ class Runner(Status):
     def _guarded(self, work: Callable[[], bool]) -> bool:
         """Do the work; store an exception as `error` instead of raising it."""
         try:
-            if self.error:
+            if self.error or self._is_doubtful:
                 self.reload()  # a COMMIT that raised may have succeeded
                 self._skips = self.feed.skips()  # the event that stalled it may be skipped by now
             more = work()
@@ -147,9 +153,20 @@ class Runner(Status):
         while group := self._readable(limit):
             try:
                 return self._write([group], group.last, self.leaf(group.last))
-            except sqlite3.Error as error:
-                limit = _half_of(group, error)
+            except self.database.errors as error:
+                limit = self._half_of(group, error)
         return False
+
+    def _half_of(self, group: Prepared, error: Exception) -> int:
+        """Return how many events to try next, to find the event whose statements fail.
+
+        Raises PoisonEventError for a single event, and any error that no statement caused.
+        """
+        if not self.database.is_statement_error(error):
+            raise error
+        if group.first == group.last:
+            raise PoisonEventError(group.first, repr(error), REFUSED) from error
+        return (group.last - group.first + 1) // 2
 
     def _readable(self, limit: int) -> Prepared | None:
         """Return the next events that can be taken. Raises PoisonEventError if there are none."""
@@ -177,8 +194,8 @@ class Runner(Status):
         return self.prepare(events) if events else None
 
     def _write(self, batch: Sequence[Prepared], last: int, leaf: bytes) -> bool:
-        with transaction(self.database.write) as db:
-            execute(db, (statement for group in batch for statement in group.statements))
+        with self.database.transaction():
+            execute(self.database, (statement for group in batch for statement in group.statements))
             self.settle(last, leaf)
         self._watermark.move(last)
         return True
@@ -194,35 +211,25 @@ class Runner(Status):
 
     def reload(self) -> None:
         """Read the position from the file."""
+        self.database.reconnect()
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
         self._watermark.move(rows[0][0])
+        self._is_doubtful = False
 
 
-def _half_of(group: Prepared, error: sqlite3.Error) -> int:
-    """Return how many events to try next, to find the event whose statements fail.
-
-    Raises PoisonEventError for a single event, and any error that no statement caused.
-    """
-    if not is_statement_error(error):
-        raise error
-    if group.first == group.last:
-        raise PoisonEventError(group.first, repr(error), REFUSED) from error
-    return (group.last - group.first + 1) // 2
-
-
-def execute(db: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+def execute(database: Database, statements: Iterable[Statement]) -> None:
     """Run statements in order; group neighbouring independent statements by their SQL."""
     grouped: dict[str, list[Sequence[Any]]] = {}
     for sql, parameters, independent in statements:
         if independent:
             grouped.setdefault(sql, []).append(parameters)
             continue
-        _flush(db, grouped)
-        db.execute(sql, parameters)
-    _flush(db, grouped)
+        _flush(database, grouped)
+        database.run(sql, parameters)
+    _flush(database, grouped)
 
 
-def _flush(db: sqlite3.Connection, grouped: dict[str, list[Sequence[Any]]]) -> None:
+def _flush(database: Database, grouped: dict[str, list[Sequence[Any]]]) -> None:
     for sql, rows in grouped.items():
-        insert_rows(db, sql, rows)
+        database.insert(sql, rows)
     grouped.clear()

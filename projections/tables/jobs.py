@@ -26,8 +26,9 @@ _CREATED: Final = """
     INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position,
         updated_at)
     VALUES (?, ?, ?, 1, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET assets = assets + 1, bytes = bytes + excluded.bytes,
-        workflow_id = coalesce(workflow_id, excluded.workflow_id),
+    ON CONFLICT (user_id, job_id) DO UPDATE SET
+        assets = jobs.assets + 1, bytes = jobs.bytes + excluded.bytes,
+        workflow_id = coalesce(jobs.workflow_id, excluded.workflow_id),
         last_position = excluded.last_position, updated_at = excluded.updated_at
 """
 _CHANGED: Final = """
@@ -45,13 +46,14 @@ _STARTED: Final = """
 _FINISHED: Final = """
     INSERT INTO job_attempts (user_id, job_id, attempt, status, error, finished_at)
     VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET status = excluded.status, error = excluded.error,
-        finished_at = excluded.finished_at
+    ON CONFLICT (user_id, job_id, attempt) DO UPDATE SET
+        status = excluded.status, error = excluded.error, finished_at = excluded.finished_at
 """
 _NODE: Final = """
     INSERT INTO jobs (user_id, job_id, workflow_id, first_position, last_position, updated_at)
     VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET workflow_id = coalesce(workflow_id, excluded.workflow_id),
+    ON CONFLICT (user_id, job_id) DO UPDATE SET
+        workflow_id = coalesce(jobs.workflow_id, excluded.workflow_id),
         last_position = excluded.last_position, updated_at = excluded.updated_at
 """
 

@@ -9,8 +9,9 @@ from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
 _INSERT: Final = """
-    INSERT OR IGNORE INTO edges (source, derived, user_id, digest)
+    INSERT INTO edges (source, derived, user_id, digest)
     VALUES (?, ?, ?, (SELECT digest FROM assets WHERE id = ?))
+    ON CONFLICT DO NOTHING
 """
 
 

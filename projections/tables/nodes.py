@@ -13,7 +13,8 @@ _UPSERT: Final = """
     INSERT INTO node_runs (user_id, job_id, attempt, node_id, run, workflow_id, status, error,
         micros, started_at, finished_at, first_position, last_position)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET workflow_id = excluded.workflow_id, status = excluded.status,
+    ON CONFLICT (user_id, job_id, node_id, attempt, run) DO UPDATE SET
+        workflow_id = excluded.workflow_id, status = excluded.status,
         error = excluded.error, micros = excluded.micros, started_at = excluded.started_at,
         finished_at = excluded.finished_at, last_position = excluded.last_position
 """

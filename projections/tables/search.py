@@ -127,7 +127,7 @@ class Search:
         event = recorded.event
         if isinstance(event, AssetCreated):
             yield from _insert(recorded.position, event)
-        elif changes := _changes(event):
+        elif changes := changes_of_texts(event):
             asset_id = event.originator_id
             setters = ", ".join(f"{name} = ?" for name in changes)
             change = f"UPDATE search_assets SET {setters} WHERE id = ?"
@@ -136,12 +136,17 @@ class Search:
             yield from (Statement(sql, (asset_id,)) for sql in (_REINDEX_TEXT, _REINDEX_HEADS))
 
 
-def _insert(position: int, event: AssetCreated) -> Iterator[Statement]:
+def row_of(position: int, event: AssetCreated) -> tuple[Any, ...]:
+    """Return the row of a new asset: its three texts are the last columns."""
     private = private_of(event)
-    texts = tuple(_texts(private).values())
     row = (event.originator_id, event.user_id, event.workflow_id, event.content_type)
-    yield Statement(_INSERT, (position, *row, private.get("name", ""), *texts), independent=True)
-    user_id = event.user_id
+    return (position, *row, private.get("name", ""), *_texts(private).values())
+
+
+def _insert(position: int, event: AssetCreated) -> Iterator[Statement]:
+    row = row_of(position, event)
+    yield Statement(_INSERT, row, independent=True)
+    user_id, texts = event.user_id, row[-3:]
     yield Statement(_INDEX_TEXT, (position, owner_of(user_id), *texts), independent=True)
     yield Statement(_INDEX_HEADS, (position, heads_of(user_id, *texts)), independent=True)
 
@@ -156,7 +161,7 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _changes(event: Event) -> dict[str, Any]:
+def changes_of_texts(event: Event) -> dict[str, Any]:
     """Return the columns of `search_assets` that an event sets, with their values."""
     changes = changes_of(event) or {}
     texts = _texts(changes)

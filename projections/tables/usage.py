@@ -47,29 +47,32 @@ _COUNT_NEW: Final = f"""
 _SUM: Final = """
     INSERT INTO usage (user_id, dimension, key, count, bytes, largest, first_seen, last_seen)
     SELECT user_id, dimension, key, sum(sign), sum(sign * size),
-        ifnull(max(size) FILTER (WHERE sign > 0), 0),
-        ifnull(min(created_at) FILTER (WHERE sign > 0), '~'),
-        ifnull(max(created_at) FILTER (WHERE sign > 0), '')
+        coalesce(max(size) FILTER (WHERE sign > 0), 0),
+        coalesce(min(created_at) FILTER (WHERE sign > 0), '~'),
+        coalesce(max(created_at) FILTER (WHERE sign > 0), '')
     FROM usage_changes GROUP BY user_id, dimension, key
-    ON CONFLICT DO UPDATE SET count = count + excluded.count, bytes = bytes + excluded.bytes,
-        largest = max(largest, excluded.largest),
-        first_seen = min(first_seen, excluded.first_seen),
-        last_seen = max(last_seen, excluded.last_seen)
+    ON CONFLICT (user_id, dimension, key) DO UPDATE SET
+        count = usage.count + excluded.count, bytes = usage.bytes + excluded.bytes,
+        largest = max(usage.largest, excluded.largest),
+        first_seen = min(usage.first_seen, excluded.first_seen),
+        last_seen = max(usage.last_seen, excluded.last_seen)
 """
 _RUN: Final = "INSERT INTO usage_runs VALUES (?, ?, ?, ?, ?)"
 _SUM_RUNS: Final = f"""
     INSERT INTO usage SELECT user_id, dimension, key, 0, 0, 0, '~', '', count(*), sum(failed),
         min(sum(micros), {MAX_MICROS})
     FROM usage_runs GROUP BY user_id, dimension, key
-    ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, failed = failed + excluded.failed,
-        micros = min(micros + excluded.micros, {MAX_MICROS})
+    ON CONFLICT (user_id, dimension, key) DO UPDATE SET
+        runs = usage.runs + excluded.runs, failed = usage.failed + excluded.failed,
+        micros = min(usage.micros + excluded.micros, {MAX_MICROS})
 """
 _SUM_BLOCKS: Final = f"""
     INSERT INTO usage_blocks SELECT {_FACET}, max(size), min(created_at), max(created_at)
     FROM usage_changes WHERE sign > 0 GROUP BY {_FACET}
-    ON CONFLICT DO UPDATE SET largest = max(largest, excluded.largest),
-        first_seen = min(first_seen, excluded.first_seen),
-        last_seen = max(last_seen, excluded.last_seen)
+    ON CONFLICT ({_FACET}) DO UPDATE SET
+        largest = max(usage_blocks.largest, excluded.largest),
+        first_seen = min(usage_blocks.first_seen, excluded.first_seen),
+        last_seen = max(usage_blocks.last_seen, excluded.last_seen)
 """
 _MARK_LOST: Final = f"""
     INSERT INTO usage_lost SELECT DISTINCT {_FACET}
@@ -85,12 +88,13 @@ _RESTORE_BLOCKS: Final = """
     SELECT lost.user_id, dimension, key, block, max(size), min(created_at), max(created_at)
     FROM usage_lost AS lost CROSS JOIN usage_assets AS asset
         ON asset.seq BETWEEN lost.block * {block} AND lost.block * {block} + {block} - 1
-        AND +asset.user_id = lost.user_id AND ifnull(+asset.{name}, '') = lost.key
+        AND +asset.user_id = lost.user_id AND coalesce(+asset.{name}, '') = lost.key
     WHERE dimension = '{name}' AND live GROUP BY lost.user_id, dimension, key, block
 """
 _RESTORE_EXTREMES: Final = """
     UPDATE usage SET (largest, first_seen, last_seen) = (
-        SELECT ifnull(max(largest), 0), ifnull(min(first_seen), '~'), ifnull(max(last_seen), '')
+        SELECT coalesce(max(largest), 0), coalesce(min(first_seen), '~'),
+            coalesce(max(last_seen), '')
         FROM usage_blocks AS block
         WHERE block.user_id = usage.user_id AND block.dimension = usage.dimension
             AND block.key = usage.key
@@ -98,7 +102,7 @@ _RESTORE_EXTREMES: Final = """
     WHERE (user_id, dimension, key) IN (SELECT user_id, dimension, key FROM usage_lost)
 """
 _DELETE_EMPTY: Final = """
-    DELETE FROM usage WHERE NOT count AND NOT runs AND (user_id, dimension, key) IN (
+    DELETE FROM usage WHERE count = 0 AND runs = 0 AND (user_id, dimension, key) IN (
         SELECT user_id, dimension, key FROM usage_changes WHERE sign < 0
     )
 """
@@ -171,7 +175,7 @@ def _runs(run: NodeRun | None) -> Iterator[Statement]:
         "day": ended[:10],
         "quarter": quarter_of(ended),
     }
-    totals = (run.status == "failed", run.micros or 0)
+    totals = (int(run.status == "failed"), run.micros or 0)
     for dimension, key in keys.items():
         yield Statement(_RUN, (name.user_id, dimension, key, *totals), independent=True)
 

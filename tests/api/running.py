@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from yarl import URL
 
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.contract.shapes import ProblemOut
+from asset_ledger.api.engine import Engine, FolderEngine
 from asset_ledger.api.http.app import Server
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commit.requests import Worker
@@ -103,12 +104,20 @@ class Api:
             await runner.wait_for(self.head(), 60)  # fails a test that hangs
 
 
+EngineFor = Callable[[Path], Engine | None]
+"""Returns the engine of the server of a data folder; None for that of the folder."""
+
+engine_for: EngineFor = FolderEngine
+"""With `pytest --engine postgres`, each folder has a database of its own."""
+
+
 @asynccontextmanager
 async def serving(
     settings: Settings, *, patience: float = 60, worker: Worker | None = None
 ) -> AsyncIterator[Api]:
     """Run a server on a free port. `patience`: the seconds that a client may stall."""
-    async with open_backend(settings, worker=worker, upkeep=True) as backend:
+    engine = engine_for(settings.data_dir)
+    async with open_backend(settings, worker=worker, engine=engine, upkeep=True) as backend:
         server = Server(backend, stall_timeout=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,16 @@ from asset_ledger.ledger.errors import (
     VersionConflictError,
 )
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Appended, Command, EventLog, LogReader, Outcome, Tag
+from asset_ledger.ledger.log.event_log import (
+    Appended,
+    Command,
+    EventLog,
+    Head,
+    LogReader,
+    Outcome,
+    Tag,
+)
+from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.merkle.tiles import WIDTH
 from asset_ledger.ledger.merkle.tree import Tree, leaf_hash, leaf_of
 from tests.builders import (
@@ -339,6 +350,19 @@ class EventLogContract:
         (outcome,) = appended(log, creation(1, job_id="j", private={"name": "猫🐈"}))
 
         assert [Codec().decode(stored) for stored in log.read(0, 10)] == list(outcome.recorded)
+
+    def test_a_log_is_opened_once(self, log: EventLog, tmp_path: Path) -> None:
+        late: Any = SimpleNamespace(  # the loser of a race: it saw an empty log
+            append=log.append, read=log.read, head=lambda: Head(0, None)
+        )
+
+        first, second = (
+            open_identity(each, Codec(), tmp_path / "key", new_log_id=asset_id(number))
+            for number, each in enumerate((log, late), 1)
+        )
+
+        assert (first.log_id, second) == (asset_id(1), first)
+        assert positions(log) == [1]
 
     def test_a_tailing_reader_sees_every_event_once(self, log: EventLog) -> None:
         groups, size, seen = 150, 7, list[int]()

@@ -59,6 +59,9 @@ class Tables:
         if not self.is_lagging:
             self._position = last
 
+    def doubt(self) -> None:
+        raise AssertionError("these tables are in no transaction of the log")
+
     def begin_switch(self, generation: int, *, retire: bool) -> None:
         raise AssertionError("these tables have one generation")
 

@@ -12,10 +12,11 @@ from typing import Final
 import pytest
 
 from asset_ledger.ledger.domain.event import Event
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.projections.migrations import Migration
-from asset_ledger.projections.runtime.database import path_of
 from asset_ledger.projections.runtime.migrate import migrations_of, revision_of
 from asset_ledger.projections.runtime.registry import PROJECTIONS
+from asset_ledger.projections.runtime.table_files import path_of
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created, deleted, described, started
 
@@ -40,12 +41,12 @@ def columns_of(path: Path) -> set[str]:
         return {name for _, name, *_ in db.execute("PRAGMA table_info(assets)")}
 
 
-def add_smell(db: sqlite3.Connection) -> None:
+def add_smell(db: SqlConnection) -> None:
     """Add a column to the table `assets`."""
     db.execute("ALTER TABLE assets ADD COLUMN smell TEXT NOT NULL DEFAULT 'none'")
 
 
-def fail_half_way(db: sqlite3.Connection) -> None:
+def fail_half_way(db: SqlConnection) -> None:
     """Add the column, then fail."""
     add_smell(db)
     raise RuntimeError("half-way")

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.jobs import JobQueries
 from asset_ledger.projections.runtime.runner import Runner
-from tests.projections.world import World, asset_queries, world
+from tests.projections.world import World, asset_queries, file_of, world
 
 
 @pytest.fixture
@@ -34,6 +34,6 @@ async def assets(here: World, runner: Runner) -> AsyncIterator[AssetQueries]:
 @pytest.fixture
 async def jobs(runner: Runner) -> AsyncIterator[JobQueries]:
     """Queries of the jobs of that folder."""
-    readers = AsyncReaders(runner.database.path, size=1)
+    readers = AsyncSqliteReaders(file_of(runner), size=1)
     yield JobQueries(readers)
     await readers.close()

@@ -20,7 +20,7 @@ Totals = dict[tuple[str, str, str], tuple[Any, ...]]
 @contextmanager
 def usage(here: World) -> Iterator[Runner]:
     """Open the usage tables of the first generation, as a start does."""
-    part = follow(here.folder, 1, Usage(), here.feed)
+    part = follow(here.tables, 1, Usage(), here.feed)
     try:
         yield part
     finally:

@@ -20,8 +20,9 @@ import orjson
 
 from asset_ledger.ledger.storage.sqlite import open_writer
 from asset_ledger.projections.rebuild import build
-from asset_ledger.projections.runtime import bulk, database, migrate, registry, runner
+from asset_ledger.projections.runtime import bulk, migrate, registry, runner, table_files
 from asset_ledger.projections.runtime import start as rebuild
+from asset_ledger.projections.runtime.table_files import TableFiles
 from tests.projections.world import digest_of, world
 
 DEAD, ALIVE = 9, 0
@@ -53,7 +54,7 @@ def run_child(folder: Path, allowed: int, work: Callable[[Path], None]) -> int:
     runner.BATCH = 5  # type: ignore[misc]  # so that kills happen between batches too
     bulk.BATCH = 5  # type: ignore[attr-defined]
     bulk.BATCHES_PER_TRANSACTION = 2  # type: ignore[misc]
-    database.open_writer = partial(open_writer, factory=Mortal)  # type: ignore[attr-defined]
+    table_files.open_writer = partial(open_writer, factory=Mortal)  # type: ignore[attr-defined]
     work(folder)
     os._exit(ALIVE)
 
@@ -62,7 +63,7 @@ def starts(folder: Path) -> None:
     """Start: migrate the older tables."""
     with world(folder) as here, here.projections() as live:
         for projection in registry.FOLLOWING:
-            rebuild.follow(folder, live.database.number, projection, here.feed).close()
+            rebuild.follow(TableFiles(folder), live.database.number, projection, here.feed).close()
 
 
 def expands(folder: Path) -> None:
@@ -74,7 +75,7 @@ def expands(folder: Path) -> None:
 def rebuilds(folder: Path) -> None:
     """Rebuild the tables."""
     with world(folder) as here:
-        build.rebuild(folder, here.feed)
+        build.rebuild(TableFiles(folder), here.feed)
 
 
 def after(folder: Path) -> dict[str, Any]:

@@ -9,13 +9,13 @@ import orjson
 
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.event import Event
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.queries.search import SearchPage, SearchQueries
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import follow
 from asset_ledger.projections.tables.search import Search
 from tests.builders import asset_id, created
-from tests.projections.world import World
+from tests.projections.world import World, file_of
 
 UNSPACED = ("BOPOMOFO", "CJK", "HANGUL", "HIRAGANA", "KATAKANA", "KHMER", "LAO", "MYANMAR", "THAI")
 
@@ -66,7 +66,7 @@ def is_unspaced(letter: str) -> bool:
 
 @contextmanager
 def search(here: World) -> Iterator[Runner]:
-    part = follow(here.folder, 1, Search(), here.feed)
+    part = follow(here.tables, 1, Search(), here.feed)
     try:
         yield part
     finally:
@@ -78,9 +78,9 @@ async def queries(here: World, runner: Runner) -> AsyncIterator[SearchQueries]:
     """Open the search queries of this folder, with an index that has caught up."""
     with search(here) as part:
         assert part.error is None
-        readers = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
+        readers = [AsyncSqliteReaders(file_of(each), 1) for each in (part, runner)]
         try:
-            yield SearchQueries(*readers)
+            yield SearchQueries(readers[0], readers[1])
         finally:
             for each in readers:
                 await each.close()

@@ -6,9 +6,10 @@ import pytest
 
 from asset_ledger.ledger.errors import DataFolderError, ProjectionBehindError
 from asset_ledger.projections.queries.usage import UsageQuery
-from asset_ledger.projections.rebuild.build import build, next_number
+from asset_ledger.projections.rebuild.build import build
 from asset_ledger.projections.runtime.generation import open_followers
 from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.store import next_number
 from tests.builders import ID, asset_id, created
 from tests.projections.world import Served, World, served
 
@@ -127,7 +128,7 @@ async def test_failed_switch_keeps_the_generation_in_use(here: World) -> None:
     here.append(created())
     async with served(here) as server:
         number, before = await built(here), server.projections.generation
-        following = await asyncio.to_thread(open_followers, here.folder, number, server.feed)
+        following = await asyncio.to_thread(open_followers, here.tables, number, server.feed)
 
         async def fail() -> None:
             raise OSError("no")
@@ -208,6 +209,6 @@ async def test_reads_and_writes_stay_consistent_during_switches(here: World) -> 
 
 async def built(here: World) -> int:
     """Build the next generation from the log; return its number."""
-    number = next_number(here.folder)
-    await asyncio.to_thread(build, here.folder, number, here.feed)
+    number = next_number(here.tables)
+    await asyncio.to_thread(build, here.tables, number, here.feed)
     return number

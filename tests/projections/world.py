@@ -14,7 +14,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, Prepare
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.reading.feed import Feed, LiveFeed
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
 from asset_ledger.projections.queries.jobs import JobQueries
@@ -24,6 +24,7 @@ from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.registry import FOLLOWING
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import follow, start
+from asset_ledger.projections.runtime.table_files import SqliteDatabase, TableFiles
 from asset_ledger.projections.serving import Projections
 from asset_ledger.projections.tables.catalog import Catalog
 from tests.builders import command
@@ -35,7 +36,7 @@ class World:
     """A data folder with a log, which begins with `LedgerOpened`."""
 
     def __init__(self, folder: Path, *, log_id: str = LOG_ID, codec: Codec | None = None) -> None:
-        self.folder = folder
+        self.folder, self.tables = folder, TableFiles(folder)
         self.log = SqliteLog(folder / "ledger.db", codec or Codec())
         self.feed = Feed(self.log, Codec(), log_id)
         if not self.log.head().position:
@@ -73,7 +74,7 @@ class World:
     @contextmanager
     def projections(self) -> Iterator[Runner]:
         """Open the main file of tables as a start does."""
-        runner = start(self.folder, self.feed)
+        runner = start(self.tables, self.feed)
         try:
             yield runner
         finally:
@@ -108,7 +109,7 @@ class Served:
 
     async def switch(self, number: int) -> None:
         """Switch to a built generation."""
-        following = await asyncio.to_thread(open_followers, self.here.folder, number, self.feed)
+        following = await asyncio.to_thread(open_followers, self.here.tables, number, self.feed)
 
         async def switch() -> None:
             self.tables.begin_switch(number, retire=False)
@@ -124,9 +125,9 @@ class Served:
 @asynccontextmanager
 async def served(here: World) -> AsyncIterator[Served]:
     """Open the tables of a world as a server does."""
-    tables = LiveTables(here.folder, start(here.folder, here.feed))
+    tables = LiveTables(here.tables, start(here.tables, here.feed))
     feed = LiveFeed(here.log, Codec(), here.feed.log_id)
-    projections = await Projections.open(here.folder, tables.state, feed)
+    projections = await Projections.open(here.tables, tables.state, feed)
     try:
         yield Served(here, tables, projections, feed)
     finally:
@@ -149,6 +150,12 @@ def select(runner: Runner, sql: str, parameters: Sequence[Any] = ()) -> list[Any
     return runner.database.write.execute(sql, parameters).fetchall()
 
 
+def file_of(runner: Runner) -> Path:
+    """Return the file of a runner's tables."""
+    assert isinstance(runner.database, SqliteDatabase)
+    return runner.database.path
+
+
 def documents(runner: Runner) -> dict[str, Any]:
     """Return the API document of every asset, by id."""
     return {id: orjson.loads(json) for id, json in select(runner, "SELECT id, json FROM assets")}
@@ -156,11 +163,11 @@ def documents(runner: Runner) -> dict[str, Any]:
 
 def digest_of(runner: Runner) -> str:
     """Return the digest of all tables of a generation, those of the followers included."""
-    folder, number = runner.database.path.parent, runner.database.number
+    files, number = TableFiles(file_of(runner).parent), runner.database.number
     with ExitStack() as stack:
         tables = runner.database.tables
         for projection in FOLLOWING:
-            part = follow(folder, number, projection, runner.feed)
+            part = follow(files, number, projection, runner.feed)
             stack.callback(part.close)
             tables |= part.database.tables
         return digest(tables)
@@ -169,10 +176,10 @@ def digest_of(runner: Runner) -> str:
 @asynccontextmanager
 async def asset_queries(here: World, runner: Runner) -> AsyncIterator[AssetQueries]:
     """Open the queries of assets, with a catalog that has caught up with the log."""
-    catalog = follow(here.folder, runner.database.number, Catalog(), here.feed)
+    catalog = follow(here.tables, runner.database.number, Catalog(), here.feed)
     async with AsyncExitStack() as stack:
         stack.callback(catalog.close)
-        readers = [AsyncReaders(each.database.path, 1) for each in (catalog, runner)]
+        readers = [AsyncSqliteReaders(file_of(each), 1) for each in (catalog, runner)]
         for each in readers:
             stack.push_async_callback(each.close)
 

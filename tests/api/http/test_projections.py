@@ -16,7 +16,7 @@ from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.rebuilds import FinishedRebuild
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
-from asset_ledger.projections.runtime.database import numbers
+from asset_ledger.projections.runtime.table_files import TableFiles
 from tests.api.running import Answer, Api, serving
 from tests.journeys.unreadable import append_unreadable_event
 
@@ -148,7 +148,7 @@ async def test_a_dry_run_reports_differences_and_changes_nothing(api: Api, data_
     assert (compared["differences"], table["changed"]) == (1, 1)
     assert table["columns"] == {"json": 1, "size": 1}
     assert table["rows"][0]["columns"]["size"] == {"before": 1, "after": asset["size"]}
-    assert numbers(data_dir) == [1]
+    assert TableFiles(data_dir).numbers() == [1]
     assert (await projections(api))["last"]["differences"] == 1
     assert (await api.get(f"/api/assets/{asset['id']}")).json == {}
 
@@ -185,9 +185,9 @@ async def test_a_rollback_switches_back_and_keeps_later_events(api: Api, data_di
     assert (document["serving"]["generation"], document["previous"]) == (1, None)
     names = [asset["name"] for asset in (await api.get("/api/assets")).json["assets"]]
     assert names == ["before", "since"]
-    assert numbers(data_dir) == [1, 2]
+    assert TableFiles(data_dir).numbers() == [1, 2]
     assert (await rebuilt(api)).building.generation == 3
-    assert numbers(data_dir) == [1, 3]
+    assert TableFiles(data_dir).numbers() == [1, 3]
 
 
 async def test_a_rollback_survives_a_restart(data_dir: Path) -> None:
@@ -263,7 +263,7 @@ async def test_a_rebuild_reports_the_position_of_an_unreadable_event(data_dir: P
         document = await projections(api)
         assert (document["serving"]["generation"], document["serving"]["state"]) == (1, "stalled")
         assert (document["last"]["result"], document["last"]["digest"]) == ("failed", None)
-        assert numbers(data_dir) == [1]
+        assert TableFiles(data_dir).numbers() == [1]
 
 
 async def test_an_invalid_rebuild_request_starts_no_rebuild(api: Api) -> None:

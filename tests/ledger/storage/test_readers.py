@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.ledger.storage.brief_reader import LONGEST, REST, BriefReader
-from asset_ledger.ledger.storage.readers import DEPTH, AsyncReaders
+from asset_ledger.ledger.storage.readers import DEPTH, AsyncSqliteReaders
 from asset_ledger.ledger.storage.sqlite import open_writer
 
 NUMBERS = "SELECT n FROM numbers ORDER BY n"
@@ -58,8 +58,8 @@ def numbers(path: Path, *values: int) -> sqlite3.Connection:
 
 
 @asynccontextmanager
-async def readers(path: Path, clock: Clock) -> AsyncIterator[AsyncReaders]:
-    opened = AsyncReaders(path, 1, clock)
+async def readers(path: Path, clock: Clock) -> AsyncIterator[AsyncSqliteReaders]:
+    opened = AsyncSqliteReaders(path, 1, clock)
     try:
         yield opened
     finally:
@@ -226,7 +226,7 @@ async def test_readers_refuse_an_absent_file_until_it_exists(
 
         assert await opened.rows(NUMBERS, brief=brief) == [(1,)]
         async with opened.snapshot() as db:
-            assert [*await db.execute_fetchall(NUMBERS)] == [(1,)]
+            assert await db.rows(NUMBERS) == [(1,)]
 
 
 async def test_close_waits_for_the_connection_that_a_cancelled_caller_opens(
@@ -234,7 +234,7 @@ async def test_close_waits_for_the_connection_that_a_cancelled_caller_opens(
 ) -> None:
     path = tmp_path / "pipe.db"
     os.mkfifo(path)  # opening it blocks until its other end is opened
-    opened = AsyncReaders(path, 1, clock)
+    opened = AsyncSqliteReaders(path, 1, clock)
     cancelled = asyncio.ensure_future(opened.rows(NUMBERS))
     await asyncio.sleep(0)
     cancelled.cancel()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.ledger.errors import BusyError, DeadlineExceededError
-from asset_ledger.ledger.storage.readers import SLOW, AsyncReaders
+from asset_ledger.ledger.storage.readers import SLOW, AsyncSqliteReaders
 from asset_ledger.ledger.storage.turns import MAX_WAITING, ReadBudget, Turns, read_budget
 from tests.ledger.storage.test_readers import ENDLESS, NUMBERS, numbers
 
@@ -22,29 +22,33 @@ def count_to(n: int) -> str:
 
 
 @pytest.fixture
-async def shared(tmp_path: Path) -> AsyncIterator[AsyncReaders]:
+async def shared(tmp_path: Path) -> AsyncIterator[AsyncSqliteReaders]:
     numbers(tmp_path / "numbers.db", 1, 2).close()
-    opened = AsyncReaders(tmp_path / "numbers.db", 1)
+    opened = AsyncSqliteReaders(tmp_path / "numbers.db", 1)
     try:
         yield opened
     finally:
         await opened.close()
 
 
-async def read(readers: AsyncReaders, sql: str, user: str, seconds: float = LONG) -> list[object]:
+async def read(
+    readers: AsyncSqliteReaders, sql: str, user: str, seconds: float = LONG
+) -> list[object]:
     read_budget.set(ReadBudget(user, seconds))
     return await readers.rows(sql)
 
 
 def reading(
-    readers: AsyncReaders, sql: str, user: str, seconds: float = LONG
+    readers: AsyncSqliteReaders, sql: str, user: str, seconds: float = LONG
 ) -> "asyncio.Task[list[object]]":
     """Read in a task of its own, which has a context of its own."""
     return asyncio.create_task(read(readers, sql, user, seconds))
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.2, 0.5])
-async def test_an_endless_read_ends_at_its_deadline(shared: AsyncReaders, seconds: float) -> None:
+async def test_an_endless_read_ends_at_its_deadline(
+    shared: AsyncSqliteReaders, seconds: float
+) -> None:
     began = time.monotonic()
 
     with pytest.raises(DeadlineExceededError, match="took longer than"):
@@ -54,23 +58,23 @@ async def test_an_endless_read_ends_at_its_deadline(shared: AsyncReaders, second
     assert await reading(shared, NUMBERS, "bob") == [(1,), (2,)]
 
 
-async def test_a_snapshot_ends_at_its_deadline_too(shared: AsyncReaders) -> None:
+async def test_a_snapshot_ends_at_its_deadline_too(shared: AsyncSqliteReaders) -> None:
     async def endless() -> None:
         read_budget.set(ReadBudget("bob", 0.2))
         async with shared.snapshot() as db:
-            await db.execute_fetchall(ENDLESS)
+            await db.rows(ENDLESS)
 
     with pytest.raises(DeadlineExceededError):
         await asyncio.create_task(endless())
     async with shared.snapshot() as db:
-        assert len(list(await db.execute_fetchall(NUMBERS))) == 2
+        assert len(await db.rows(NUMBERS)) == 2
 
 
-async def test_a_read_that_is_slow_but_in_time_returns_its_rows(shared: AsyncReaders) -> None:
+async def test_a_read_that_is_slow_but_in_time_returns_its_rows(shared: AsyncSqliteReaders) -> None:
     assert await reading(shared, count_to(4_000_000), "bob") == [(4_000_000,)]
 
 
-async def test_endless_reads_of_one_user_do_not_hold_up_another(shared: AsyncReaders) -> None:
+async def test_endless_reads_of_one_user_do_not_hold_up_another(shared: AsyncSqliteReaders) -> None:
     endless = [reading(shared, ENDLESS, "bob") for _ in range(20)]
     await asyncio.sleep(0.5)  # by now they have begun again as slow ones
     for _ in range(5):
@@ -84,7 +88,7 @@ async def test_endless_reads_of_one_user_do_not_hold_up_another(shared: AsyncRea
     await asyncio.gather(*endless, return_exceptions=True)
 
 
-async def test_the_reads_of_one_user_that_wait_are_bounded(shared: AsyncReaders) -> None:
+async def test_the_reads_of_one_user_that_wait_are_bounded(shared: AsyncSqliteReaders) -> None:
     endless = [reading(shared, ENDLESS, "bob") for _ in range(MAX_WAITING + SLOW // 2)]
     await asyncio.sleep(0)
     late = [reading(shared, ENDLESS, "bob", 2.0) for _ in range(3)]
@@ -98,7 +102,7 @@ async def test_the_reads_of_one_user_that_wait_are_bounded(shared: AsyncReaders)
     assert await reading(shared, NUMBERS, "bob") == [(1,), (2,)]
 
 
-async def test_a_cancelled_read_frees_its_connection(shared: AsyncReaders) -> None:
+async def test_a_cancelled_read_frees_its_connection(shared: AsyncSqliteReaders) -> None:
     for _ in range(3 * SLOW):
         endless = reading(shared, ENDLESS, "bob")
         await asyncio.sleep(0.15)

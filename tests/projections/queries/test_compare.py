@@ -12,7 +12,7 @@ from asset_ledger.ledger.errors import CursorError, UnknownJobError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.queries.compare import AttemptName, CompareQueries
 from asset_ledger.projections.queries.job_comparison import (
     STATUSES,
@@ -22,14 +22,14 @@ from asset_ledger.projections.queries.job_comparison import (
 from asset_ledger.projections.queries.pages import MAX_BYTES
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, deleted, finished, started
-from tests.projections.world import World
+from tests.projections.world import World, file_of
 
 JOBS: Final = ("a", "b")
 
 
 @pytest.fixture
 async def queries(runner: Runner) -> AsyncIterator[CompareQueries]:
-    readers = AsyncReaders(runner.database.path)
+    readers = AsyncSqliteReaders(file_of(runner))
     yield CompareQueries(readers)
     await readers.close()
 

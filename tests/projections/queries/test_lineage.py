@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.queries import lineage
 from asset_ledger.projections.queries.lineage import Direction, LineageQueries, LineageWalk
 from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import DIGEST, asset_id, created, deleted, replaced
-from tests.projections.world import World, select, world
+from tests.projections.world import World, file_of, select, world
 
 Edges = set[tuple[str, str]]
 
 
 @pytest.fixture
 async def lines(runner: Runner) -> AsyncIterator[LineageQueries]:
-    readers = AsyncReaders(runner.database.path, size=1)
+    readers = AsyncSqliteReaders(file_of(runner), size=1)
     yield LineageQueries(readers)
     await readers.close()
 
@@ -170,7 +170,7 @@ def test_walk_finds_the_same_as_a_walk_over_the_events(sources: list[set[int]], 
 
 
 async def _walked(runner: Runner, root: int, direction: Any) -> LineageWalk:
-    readers = AsyncReaders(runner.database.path, size=1)
+    readers = AsyncSqliteReaders(file_of(runner), size=1)
     try:
         return await LineageQueries(readers).of_asset("1", AssetId(asset_id(root)), direction, 100)
     finally:

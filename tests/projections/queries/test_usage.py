@@ -12,7 +12,7 @@ import pytest
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.node import NodeRun
 from asset_ledger.ledger.errors import CursorError
-from asset_ledger.ledger.storage.readers import AsyncReaders
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.queries.asset_query import conditions
 from asset_ledger.projections.queries.usage import GROUPINGS, SORTS, UsageQueries, UsageQuery
 from asset_ledger.projections.queries.zones import zone_named
@@ -20,7 +20,7 @@ from asset_ledger.projections.runtime.runner import Runner
 from tests.builders import asset_id, created, node_finished, node_started
 from tests.projections.counting import ended_runs, recounted, run_key_of, usage
 from tests.projections.histories import live
-from tests.projections.world import World
+from tests.projections.world import World, file_of
 
 FILTERS = ("job_id", "workflow_id", "node_id")
 COLUMNS = {"-count": 1, "-bytes": 2, "-largest": 3, "-failed": 7, "-seconds": 8}
@@ -82,7 +82,7 @@ async def test_usage_pages_are_sorted_groups_with_and_without_filters(
     choices += [{name: ["a"]} for name in FILTERS] + [{"node_id": ["a", "b"], "job_id": ["a"]}]
     choices += [{name: ["a", "b"] for name in FILTERS}, {"workflow_id": ["a"], "node_id": ["c"]}]
     with usage(here) as part:
-        some = [AsyncReaders(each.database.path, 1) for each in (part, runner)]
+        some = [AsyncSqliteReaders(file_of(each), 1) for each in (part, runner)]
         for filters in choices:
             own = [a for a in filled if a.user_id == "1" and _matches(a, filters)]
             runs = [r for r in ended_runs(here.feed.read(0, 1_000)) if _has_run(filters, r)]
@@ -125,7 +125,7 @@ async def test_usage_refuses_the_cursor_of_another_query(here: World, runner: Ru
     here.append(*[created(originator_id=asset_id(n), node_id=f"n{n}") for n in (1, 2)])
     query = UsageQuery("1", ("node_id",), {}, "-bytes")
     with usage(here) as part:
-        readers = AsyncReaders(part.database.path, 1)
+        readers = AsyncSqliteReaders(file_of(part), 1)
         queries = UsageQueries(readers, readers)
         first = await queries.page(query, page_size=1)
 
@@ -175,7 +175,7 @@ async def test_days_and_hours_are_those_of_the_zone(
     here: World, runner: Runner, around_changes: list[Asset]
 ) -> None:
     with usage(here) as part:
-        totals, assets = (AsyncReaders(each.database.path, 1) for each in (part, runner))
+        totals, assets = (AsyncSqliteReaders(file_of(each), 1) for each in (part, runner))
         for zone, (groupings, filters) in product(ZONES, QUESTIONS):
             tests = conditions("1", filters)
             own = [asset for asset in around_changes if all(each.holds(asset) for each in tests)]

@@ -5,14 +5,15 @@ import pytest
 
 from asset_ledger.ledger.errors import DataFolderError, PoisonEventError
 from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
-from asset_ledger.projections.rebuild.build import adopt, build, next_number
+from asset_ledger.projections.rebuild.build import adopt, build
 from asset_ledger.projections.rebuild.comparison import GenerationComparison
 from asset_ledger.projections.rebuild.difference import TableDifference
-from asset_ledger.projections.runtime.database import Database, in_use, numbers
 from asset_ledger.projections.runtime.generation import open_generation
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import follow
+from asset_ledger.projections.runtime.store import in_use, next_number
+from asset_ledger.projections.runtime.table_files import SqliteDatabase, TableFiles
 from tests.builders import asset_id, created, deleted
 from tests.projections.before import events
 from tests.projections.unreadable import FromTheFuture
@@ -21,7 +22,7 @@ from tests.projections.world import World, digest_of, select, world
 
 def compared(here: World) -> GenerationComparison:
     """Build a generation, which stays, and return its comparison with the one in use."""
-    comparison = build(here.folder, next_number(here.folder), here.feed).comparison
+    comparison = build(here.tables, next_number(here.tables), here.feed).comparison
     assert comparison is not None
     return comparison
 
@@ -35,7 +36,7 @@ def catch_up_all(here: World, runner: Runner) -> None:
     """Catch up all files of the generation of this runner."""
     runner.catch_up()
     for projection in FOLLOWING:
-        follow(here.folder, runner.database.number, projection, here.feed).close()
+        follow(here.tables, runner.database.number, projection, here.feed).close()
 
 
 def test_built_generation_has_the_same_digest_and_is_not_in_use(
@@ -44,7 +45,7 @@ def test_built_generation_has_the_same_digest_and_is_not_in_use(
     here.write(runner, *events())
     value = digest_of(runner)
 
-    built = build(here.folder, 2, here.feed)
+    built = build(here.tables, 2, here.feed)
 
     assert (built.digest, built.position) == (value, here.feed.head())
     assert built.comparison is not None
@@ -56,16 +57,16 @@ def test_built_generation_has_the_same_digest_and_is_not_in_use(
         "catalog",
     ]
     assert (built.comparison.differs, built.comparison.reasons) == (False, [])
-    assert in_use(here.folder) == 1
+    assert in_use(here.tables) == 1
 
 
 def test_built_generation_has_every_index(here: World, runner: Runner) -> None:
     indexes = "SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name"
     here.write(runner, *events())
 
-    build(here.folder, 2, here.feed)
+    build(here.tables, 2, here.feed)
 
-    with closing(open_generation(here.folder, 2, here.feed)) as generation:
+    with closing(open_generation(here.tables, 2, here.feed)) as generation:
         assert select(generation.own["tables"], indexes) == select(runner, indexes)
 
 
@@ -102,7 +103,7 @@ def test_comparison_is_at_the_position_of_the_generation_in_use(
     position = runner.position
     here.append(*[created(originator_id=asset_id(n)) for n in range(100, 110)])
 
-    built = build(here.folder, 2, here.feed)
+    built = build(here.tables, 2, here.feed)
 
     assert built.comparison is not None
     assert (built.comparison.position, built.comparison.differs) == (position, False)
@@ -137,7 +138,7 @@ def test_failed_build_leaves_no_file(tmp_path: Path) -> None:
         here.append(FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1"))
 
         with pytest.raises(PoisonEventError):
-            build(tmp_path, 1, here.feed)
+            build(TableFiles(tmp_path), 1, here.feed)
 
         assert list(tmp_path.glob("projections.*")) == []
 
@@ -146,10 +147,10 @@ def test_adopt_puts_a_generation_in_use_and_keeps_the_previous(here: World) -> N
     with here.projections() as runner:
         here.write(runner, *events())
     for number in (2, 3):
-        build(here.folder, number, here.feed)
-        adopt(here.folder, number)
+        build(here.tables, number, here.feed)
+        adopt(here.tables, number)
 
-    assert numbers(here.folder) == [2, 3]
+    assert here.tables.numbers() == [2, 3]
     with here.projections() as runner:
         assert runner.database.number == 3
         assert select(runner, "SELECT * FROM deferred_indexes") == []
@@ -157,7 +158,7 @@ def test_adopt_puts_a_generation_in_use_and_keeps_the_previous(here: World) -> N
 
 def test_start_restores_deferred_indexes(here: World) -> None:
     here.append(*events())
-    database = Database(here.folder, 1, PROJECTIONS)
+    database = SqliteDatabase(here.folder, 1, PROJECTIONS)
     database.write.execute(
         "INSERT INTO deferred_indexes VALUES ('extra', 'CREATE INDEX extra ON jobs (status)')"
     )
@@ -177,17 +178,17 @@ def test_generation_with_another_schema_is_refused(here: World) -> None:
         )
 
     with pytest.raises(DataFolderError, match=r"has the schema 2026.* and this release 2026"):
-        open_generation(here.folder, 1, here.feed)
+        open_generation(here.tables, 1, here.feed)
 
 
 @pytest.mark.parametrize("missing", ["projections.g1.db", "projections.g1.usage.db"])
 def test_generation_with_a_missing_file_is_refused(here: World, missing: str) -> None:
     here.append(created(), deleted())
-    build(here.folder, 1, here.feed)
+    build(here.tables, 1, here.feed)
     (here.folder / missing).unlink()
 
     with pytest.raises(DataFolderError, match=f"there is no {missing}"):
-        open_generation(here.folder, 1, here.feed)
+        open_generation(here.tables, 1, here.feed)
 
 
 def test_start_removes_files_of_an_interrupted_removal(here: World) -> None:

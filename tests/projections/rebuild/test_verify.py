@@ -32,7 +32,7 @@ def full(here: World) -> World:
     )
     with here.projections() as runner:
         for projection in FOLLOWING:
-            follow(here.folder, runner.database.number, projection, here.feed).close()
+            follow(here.tables, runner.database.number, projection, here.feed).close()
     return here
 
 

@@ -13,11 +13,12 @@ from asset_ledger.projections.projection import Projection, Statement
 from asset_ledger.projections.rebuild.digest import rows
 from asset_ledger.projections.runtime import bulk
 from asset_ledger.projections.runtime.bulk import begin_bulk_fill, end_bulk_fill, fill
-from asset_ledger.projections.runtime.database import Database, numbers
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
 from asset_ledger.projections.runtime.runner import BATCH, Runner
 from asset_ledger.projections.runtime.start import follow
+from asset_ledger.projections.runtime.store import Database
+from asset_ledger.projections.runtime.table_files import SqliteDatabase
 from asset_ledger.projections.tables.usage import Usage
 from tests.builders import asset_id, created, deleted, described, finished, replaced, restored
 from tests.projections.unreadable import FromTheFuture
@@ -49,7 +50,7 @@ def long(here: World) -> World:
 
 
 def new(here: World, number: int, part: str, projections: list[Projection]) -> Runner:
-    database = Database(here.folder, number, projections, part)
+    database = SqliteDatabase(here.folder, number, projections, part)
     migrate(database)
     return Runner(database, here.feed)
 
@@ -61,7 +62,7 @@ def contents(database: Database) -> dict[str, list[Any]]:
     """Return every row of the existing tables, their schema, and their positions."""
     db = database.write
     existing = [name for name in TABLES if db.execute(f"PRAGMA table_info({name})").fetchall()]
-    found: dict[str, list[Any]] = {name: list(rows(db, name)) for name in existing}
+    found: dict[str, list[Any]] = {name: list(rows(database, name)) for name in existing}
     if "assets" in found:
         found["json"] = db.execute("SELECT json FROM assets ORDER BY seq").fetchall()
     found["schema"] = db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
@@ -122,13 +123,13 @@ def abandoned(long: World) -> World:
 def test_start_deletes_a_file_whose_bulk_fill_was_interrupted(abandoned: World) -> None:
     with abandoned.projections() as runner:
         assert (runner.database.number, runner.position) == (2, abandoned.feed.head())
-        assert numbers(abandoned.folder) == [2]
+        assert abandoned.tables.numbers() == [2]
 
 
 def test_follow_rebuilds_a_file_whose_bulk_fill_was_interrupted(
     abandoned: World,
 ) -> None:
-    runner = follow(abandoned.folder, 1, Usage(), abandoned.feed)
+    runner = follow(abandoned.tables, 1, Usage(), abandoned.feed)
 
     assert (runner.database.state, runner.position) == ("ready", abandoned.feed.head())
     assert select(runner, "SELECT sum(count) FROM usage WHERE dimension = 'day'") == [(832,)]

@@ -89,7 +89,7 @@ async def test_expanded_tables_serve_at_once_and_take_new_events(older: World) -
 
 async def test_rebuild_fills_the_columns_that_rows_lack(older: World) -> None:
     async with reading(older):
-        rebuilt = rebuild(older.folder, older.feed)
+        rebuilt = rebuild(older.tables, older.feed)
 
     assert rebuilt.digest == DIGEST
     async with reading(older) as projections:
@@ -167,7 +167,7 @@ async def test_rows_with_only_outdated_json_answer_every_filter(
     older: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrating, "LONG", 1_000)
-    start(older.folder, older.feed).close()
+    start(older.tables, older.feed).close()
     monkeypatch.setattr(migrating, "LONG", 0)
     plant(monkeypatch, Migration(PLANTED, lambda _: None, needs_events=True, backfills=()))
 
@@ -177,7 +177,7 @@ async def test_rows_with_only_outdated_json_answer_every_filter(
             set(),
         )
         assert (await projections.assets.page("1", {"node_id": ["node_0"]})).json
-        rebuild(older.folder, older.feed)
+        rebuild(older.tables, older.feed)
     async with reading(older) as projections:
         assert (projections.generation.expanded, projections.generation.revision) == (
             False,
@@ -225,13 +225,13 @@ def test_column_is_added_once_and_recorded_when_the_rows_are_filled(
 ) -> None:
     plant(monkeypatch, SMELL)
     for _ in range(2):
-        runner = start(older.folder, older.feed)
+        runner = start(older.tables, older.feed)
         assert "assets.smell" in migrating.pending_backfill(runner.database.expanded, PROJECTIONS)
         assert select(runner, "SELECT count(*), max(smell) FROM assets") == [(14, "none")]
         runner.close()
     monkeypatch.setattr(migrating, "LONG", 1_000)
 
-    runner = start(older.folder, older.feed)
+    runner = start(older.tables, older.feed)
 
     assert migrating.pending_backfill(runner.database.expanded, PROJECTIONS) == set()
     assert PLANTED in runner.database.applied
@@ -244,10 +244,10 @@ def test_file_expanded_by_a_later_release_is_refused_with_both_revisions(
 ) -> None:
     with monkeypatch.context() as later:
         plant(later, SMELL)
-        start(older.folder, older.feed).close()
+        start(older.tables, older.feed).close()
 
     with pytest.raises(NewerSchemaError, match=f"{PLANTED}.*{NEWEST}"):
-        start(older.folder, older.feed)
+        start(older.tables, older.feed)
 
 
 def verified(here: World, scratch: Path) -> list[object]:
@@ -260,9 +260,9 @@ async def test_expanded_tables_are_neither_verified_nor_usable_for_a_rollback(
     async with reading(older):
         with TemporaryDirectory() as scratch, pytest.raises(DataFolderError, match="schema of"):
             verified(older, Path(scratch))
-        rebuild(older.folder, older.feed)
+        rebuild(older.tables, older.feed)
 
-    previous = find_previous(older.folder, 2)
+    previous = find_previous(older.tables, 2)
     assert previous is not None
     assert not previous.usable
 
@@ -274,7 +274,7 @@ def test_failed_expansion_leaves_the_file_as_it_was(
     monkeypatch.setattr(Assets, "migrations", (*earlier, last._replace(upgrade=fail_half_way)))
 
     with pytest.raises(RuntimeError, match="half-way"):
-        start(older.folder, older.feed)
+        start(older.tables, older.feed)
 
     path = older.folder / "projections.g1.db"
     assert "smell" not in columns_of(path)

@@ -12,10 +12,11 @@ import pytest
 
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.storage.sqlite import open_reader
-from asset_ledger.projections.rebuild.build import build, next_number, rebuild
-from asset_ledger.projections.runtime.database import in_use, path_of
+from asset_ledger.projections.rebuild.build import build, rebuild
 from asset_ledger.projections.runtime.registry import other_projections
 from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.store import in_use, next_number
+from asset_ledger.projections.runtime.table_files import path_of
 from tests.builders import asset_id, created, deleted
 from tests.house.console import document
 from tests.house.source import ROOT
@@ -58,7 +59,7 @@ def made(here: World) -> str:
 
 def seen(here: World) -> list[int]:
     """Return the positions that the projection `seen` stored, in the generation in use."""
-    db = open_reader(path_of(here.folder, in_use(here.folder) or 0, "seen"))
+    db = open_reader(path_of(here.folder, in_use(here.tables) or 0, "seen"))
     try:
         return [position for (position,) in db.execute("SELECT position FROM seen ORDER BY 1")]
     finally:
@@ -91,7 +92,7 @@ async def test_example_projection_follows_the_log_and_answers_queries(here: Worl
 def test_rebuild_includes_the_example_with_its_own_digest(here: World) -> None:
     made(here)
 
-    first, second = rebuild(here.folder, here.feed), rebuild(here.folder, here.feed)
+    first, second = rebuild(here.tables, here.feed), rebuild(here.tables, here.feed)
 
     assert set(first.others) == {"leaderboard"}
     assert first.others == second.others
@@ -101,10 +102,10 @@ def test_rebuild_includes_the_example_with_its_own_digest(here: World) -> None:
 
 def test_digest_does_not_depend_on_other_packages(here: World, example: Path) -> None:
     made(here)
-    alone = rebuild(here.folder, here.feed)
+    alone = rebuild(here.tables, here.feed)
 
     with importable(example):
-        assert rebuild(here.folder, here.feed).digest == alone.digest
+        assert rebuild(here.tables, here.feed).digest == alone.digest
 
 
 async def test_projection_installed_later_is_filled_from_the_whole_log(
@@ -134,8 +135,8 @@ def test_code_on_the_documentation_page_is_in_the_example(kind: str) -> None:
 
 async def switched(server: Served) -> None:
     """Build the next generation and switch to it."""
-    number = next_number(server.here.folder)
-    await asyncio.to_thread(build, server.here.folder, number, server.here.feed)
+    number = next_number(server.here.tables)
+    await asyncio.to_thread(build, server.here.tables, number, server.here.feed)
     await server.switch(number)
 
 
@@ -239,7 +240,7 @@ def test_rebuild_reports_a_broken_projection_and_builds_the_rest(here: World, si
     made(here)
     plant(site, PROJECTION.replace(STATEMENT, "raise KeyError('smell')"))
 
-    rebuilt = rebuild(here.folder, here.feed)
+    rebuilt = rebuild(here.tables, here.feed)
 
     assert rebuilt.position == 6
     assert rebuilt.others == {}

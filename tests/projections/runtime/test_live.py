@@ -15,10 +15,10 @@ from tests.projections.world import World
 @pytest.fixture
 def live(here: World, runner: Runner) -> LiveTables:
     """Tables in use, beside a built generation that lags by more than `NEAR` events."""
-    build(here.folder, 2, here.feed)
+    build(here.tables, 2, here.feed)
     here.append(*[created(originator_id=asset_id(n)) for n in range(NEAR + 1)])
     runner.catch_up()
-    return LiveTables(here.folder, runner)
+    return LiveTables(here.tables, runner)
 
 
 def test_lagging_generation_takes_batches_before_it_takes_over(

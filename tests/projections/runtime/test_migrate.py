@@ -9,11 +9,11 @@ import pytest
 from asset_ledger.ledger.errors import NewerSchemaError
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.rebuild.build import rebuild
-from asset_ledger.projections.runtime.database import Database
 from asset_ledger.projections.runtime.migrate import migrate, migrations_of
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import start
+from asset_ledger.projections.runtime.table_files import SqliteDatabase
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created
 from tests.projections.before import (
@@ -83,7 +83,7 @@ def test_migrated_file_keeps_its_number_and_has_the_digest_of_a_new_file(
     assert all({"node_id", "job_id"} < document.keys() for document in shown.values())
     migrated.close()
 
-    assert rebuild(older.folder, older.feed).digest == DIGEST
+    assert rebuild(older.tables, older.feed).digest == DIGEST
     with older.projections() as rebuilt:
         assert (rebuilt.database.number, documents(rebuilt)) == (2, shown)
         assert schema_of(rebuilt) == schema
@@ -125,7 +125,7 @@ def test_file_of_a_later_release_is_refused_with_both_revisions(here: World) -> 
         )
 
     with pytest.raises(NewerSchemaError, match=f"20991231_000000_add_smell.*{NEWEST}"):
-        start(here.folder, here.feed)
+        start(here.tables, here.feed)
 
 
 def test_migration_without_need_of_events_keeps_the_rows(
@@ -134,7 +134,7 @@ def test_migration_without_need_of_events_keeps_the_rows(
     migrated.close()
     plant(monkeypatch, Migration(PLANTED, add_smell, needs_events=False))
 
-    with closing(Database(older.folder, 1, PROJECTIONS)) as database:
+    with closing(SqliteDatabase(older.folder, 1, PROJECTIONS)) as database:
         assert migrate(database) is False
         smells = database.write.execute("SELECT smell, count(*) FROM assets GROUP BY 1").fetchall()
     assert smells == [("none", ROWS)]
@@ -146,7 +146,7 @@ def test_failed_migration_leaves_the_file_as_it_was(
     *earlier, last = Assets.migrations
     monkeypatch.setattr(Assets, "migrations", (*earlier, last._replace(upgrade=fail_half_way)))
 
-    with closing(Database(older.folder, 1, PROJECTIONS)) as database:
+    with closing(SqliteDatabase(older.folder, 1, PROJECTIONS)) as database:
         with pytest.raises(RuntimeError, match="half-way"):
             migrate(database)
         assert "smell" not in columns_of(database.path)

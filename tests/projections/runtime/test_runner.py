@@ -171,7 +171,7 @@ def test_start_reports_progress_up_to_the_end_of_the_log(here: World) -> None:
     here.append(*made(*range(1, BATCH + 5)))
     reported: list[tuple[int, int]] = []
 
-    runner = start(here.folder, here.feed, lambda _, done, target: reported.append((done, target)))
+    runner = start(here.tables, here.feed, lambda _, done, target: reported.append((done, target)))
     runner.database.close()
 
     end = BATCH + 5

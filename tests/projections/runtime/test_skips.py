@@ -90,7 +90,7 @@ def test_rebuilds_skip_the_same_events_and_give_the_same_digest(
         runner.catch_up()
         live = digest_of(runner)
 
-    first, second = (rebuild(poisoned.folder, poisoned.feed) for _ in range(2))
+    first, second = (rebuild(poisoned.tables, poisoned.feed) for _ in range(2))
 
     assert first.digest == second.digest == live
 
@@ -101,21 +101,21 @@ def test_skip_applies_only_to_the_projections_that_it_names(poisoned: World) -> 
         runner.catch_up()
         assert (runner.position, runner.refusing(POISON)) == (POISON - 1, ["lineage"])
 
-        usage = follow(poisoned.folder, 1, Usage(), poisoned.feed)
+        usage = follow(poisoned.tables, 1, Usage(), poisoned.feed)
         assert (usage.state, usage.position) == ("live", poisoned.feed.head())
         usage.close()
 
 
 def test_skip_holds_for_a_release_that_can_read_the_event(poisoned: World) -> None:
     skip(poisoned, POISON, "refusing")
-    runner = start(poisoned.folder, poisoned.feed, projections=[RefusingProjection(refused=99)])
+    runner = start(poisoned.tables, poisoned.feed, projections=[RefusingProjection(refused=99)])
     positions = positions_of(runner)
     runner.close()
     for file in poisoned.folder.glob("projections.*"):
         file.unlink()
 
     later_feed = Feed(poisoned.log, Codec(EventMapper((*EVENTS, FromTheFuture))), LOG_ID)
-    runner = start(poisoned.folder, later_feed, projections=[RefusingProjection(refused=99)])
+    runner = start(poisoned.tables, later_feed, projections=[RefusingProjection(refused=99)])
 
     assert positions_of(runner) == positions
     assert POISON not in positions
@@ -151,7 +151,7 @@ def positions_of(runner: Runner) -> list[int]:
 def test_event_refused_by_one_projection_is_skipped_for_that_projection_alone(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(2, 10)])
     runner = start(
-        here.folder, here.feed, projections=[*PROJECTIONS, RefusingProjection(refused=5)]
+        here.tables, here.feed, projections=[*PROJECTIONS, RefusingProjection(refused=5)]
     )
     assert isinstance(runner.error, PoisonEventError)
     assert (runner.position, runner.error.position) == (4, 5)
@@ -168,7 +168,7 @@ def test_event_refused_by_one_projection_is_skipped_for_that_projection_alone(he
 
 def test_event_with_failing_statements_is_found_within_its_batch(here: World) -> None:
     here.append(*[created(originator_id=asset_id(n)) for n in range(2, 40)])
-    runner = start(here.folder, here.feed, projections=[RefusingProjection(refused=99)])
+    runner = start(here.tables, here.feed, projections=[RefusingProjection(refused=99)])
 
     assert isinstance(runner.error, PoisonEventError)
     assert (runner.position, runner.error.position) == (6, 7)

@@ -6,12 +6,12 @@ import pytest
 from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.ledger.log.codec import EVENTS, Codec, EventMapper
 from asset_ledger.projections.rebuild.build import rebuild
-from asset_ledger.projections.runtime.database import numbers
 from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.table_files import TableFiles
 from tests.builders import asset_id, created, deleted, restored
 from tests.projections.before import events
 from tests.projections.unreadable import FromTheFuture
-from tests.projections.world import World, digest_of, select, world
+from tests.projections.world import World, digest_of, file_of, select, world
 
 
 def test_start_after_deleting_all_tables_gives_the_same_digest(here: World) -> None:
@@ -31,11 +31,11 @@ def test_rebuild_adopts_the_next_generation_and_keeps_the_previous(here: World) 
         here.write(runner, *events())
         value = digest_of(runner)
 
-    first = rebuild(here.folder, here.feed)
+    first = rebuild(here.tables, here.feed)
     assert (first.generation, first.position, first.digest) == (2, here.feed.head(), value)
-    assert numbers(here.folder) == [1, 2]
-    assert rebuild(here.folder, here.feed).generation == 3
-    assert numbers(here.folder) == [2, 3]
+    assert here.tables.numbers() == [1, 2]
+    assert rebuild(here.tables, here.feed).generation == 3
+    assert here.tables.numbers() == [2, 3]
 
     with here.projections() as runner:
         assert runner.database.number == 3
@@ -48,7 +48,7 @@ def test_rebuild_repairs_altered_rows(here: World) -> None:
         runner.database.write.execute("UPDATE assets SET size = 1, node_id = 'other'")
         assert digest_of(runner) != value
 
-    assert rebuild(here.folder, here.feed).digest == value
+    assert rebuild(here.tables, here.feed).digest == value
 
 
 def test_failed_rebuild_leaves_the_generation_in_use(tmp_path: Path) -> None:
@@ -59,18 +59,18 @@ def test_failed_rebuild_leaves_the_generation_in_use(tmp_path: Path) -> None:
         here.append(FromTheFuture(originator_id=asset_id(9), originator_version=1, by="1"))
 
         with pytest.raises(PoisonEventError, match="position 3"):
-            rebuild(tmp_path, here.feed)
+            rebuild(TableFiles(tmp_path), here.feed)
 
         with here.projections() as runner:
             assert (runner.database.number, runner.position) == (1, 2)
-            assert numbers(tmp_path) == [1]
+            assert TableFiles(tmp_path).numbers() == [1]
 
 
 def test_rebuild_keeps_deleted_and_restored_assets_as_they_were(here: World) -> None:
     here.append(created(), created(originator_id=asset_id(2)))
     here.append(deleted(), deleted(originator_id=asset_id(2)), restored(originator_id=asset_id(2)))
 
-    rebuild(here.folder, here.feed)
+    rebuild(here.tables, here.feed)
 
     with here.projections() as runner:
         live = select(runner, "SELECT id FROM assets WHERE deleted_at IS NULL")
@@ -78,7 +78,7 @@ def test_rebuild_keeps_deleted_and_restored_assets_as_they_were(here: World) -> 
 
 
 def test_generation_in_use_is_stored_as_ready(here: World, runner: Runner) -> None:
-    db = sqlite3.connect(runner.database.path)
+    db = sqlite3.connect(file_of(runner))
 
     assert db.execute("SELECT state FROM generation").fetchall() == [("ready",)]
     db.close()
@@ -87,7 +87,7 @@ def test_generation_in_use_is_stored_as_ready(here: World, runner: Runner) -> No
 def test_wal_of_a_deleted_file_is_not_replayed(here: World) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
-        value, path = digest_of(runner), runner.database.path
+        value, path = digest_of(runner), file_of(runner)
         wal = Path(f"{path}-wal").read_bytes()
     path.unlink()
     Path(f"{path}-wal").write_bytes(wal)
@@ -100,7 +100,7 @@ def test_wal_of_a_deleted_file_is_not_replayed(here: World) -> None:
 def test_start_recovers_from_a_damaged_page(here: World, page: int) -> None:
     with here.projections() as runner:
         here.write(runner, *events())
-        path = runner.database.path
+        path = file_of(runner)
     with path.open("r+b") as file:
         file.seek(page * 4096 - 4096)
         file.write(b"\xff" * 4096)

@@ -19,7 +19,7 @@ from tests.projections.searching import (
     search,
     texts,
 )
-from tests.projections.world import World, select, world
+from tests.projections.world import World, file_of, select, world
 from tests.properties import examples
 
 
@@ -60,11 +60,11 @@ async def test_deleted_and_renamed_assets_are_not_found_under_their_old_words(
 def test_migration_empties_and_refills_the_index(here: World) -> None:
     here.append(*named("cat"))
     with search(here) as part:
-        from_before = part.database.path
+        from_before = file_of(part)
     with search(here) as part:
         part.database.write.execute("DELETE FROM schema_migrations")
         for table in ("search_assets", "search_text", "search_heads"):
             part.database.write.execute(f"DROP TABLE {table}")
     with search(here) as part:
-        assert part.database.path == from_before
+        assert file_of(part) == from_before
         assert select(part, "SELECT name FROM search_assets") == [("cat",)]

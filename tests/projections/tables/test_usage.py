@@ -23,7 +23,7 @@ from tests.builders import (
 )
 from tests.projections.counting import Totals, ended_runs, recounted, usage
 from tests.projections.histories import histories, live
-from tests.projections.world import World, select, world
+from tests.projections.world import World, file_of, select, world
 from tests.properties import examples
 
 
@@ -112,7 +112,7 @@ def test_totals_are_the_same_live_and_rebuilt(here: World) -> None:
             here.append(created(originator_id=asset_id(number), node_id=f"n{number % 3}"))
             part.turn()
         value = totals(part)
-    part.database.path.unlink()
+    file_of(part).unlink()
 
     with usage(here) as rebuilt:
         assert totals(rebuilt) == value

@@ -2,24 +2,19 @@ from pathlib import Path
 
 import pytest
 
-from asset_ledger.projections.runtime.database import (
-    Database,
-    State,
-    numbers,
-    open_current,
-    open_next,
-)
 from asset_ledger.projections.runtime.registry import PROJECTIONS
+from asset_ledger.projections.runtime.store import State, next_number, open_current
+from asset_ledger.projections.runtime.table_files import SqliteDatabase, TableFiles
 
 
 def leave(folder: Path, number: int, state: State) -> None:
-    database = Database(folder, number, PROJECTIONS)
+    database = SqliteDatabase(folder, number, PROJECTIONS)
     database.mark(state)
     database.close()
 
 
 def current(folder: Path) -> int:
-    database = open_current(folder, PROJECTIONS)
+    database = open_current(TableFiles(folder), PROJECTIONS)
     database.close()
     return database.number
 
@@ -49,7 +44,7 @@ def test_generation_in_use_is_the_highest_ready_generation(
         leave(tmp_path, number, state)
 
     assert current(tmp_path) == expected
-    assert numbers(tmp_path) == left
+    assert TableFiles(tmp_path).numbers() == left
 
 
 @pytest.mark.parametrize("damaged", [b"", b"not a database at all, but long enough" * 200])
@@ -58,7 +53,7 @@ def test_damaged_file_is_not_the_generation_in_use(tmp_path: Path, damaged: byte
     (tmp_path / "projections.g2.db").write_bytes(damaged)
 
     assert current(tmp_path) == 1
-    assert numbers(tmp_path) == [1]  # nothing else would ever remove it
+    assert TableFiles(tmp_path).numbers() == [1]  # nothing else would ever remove it
 
 
 def test_damaged_file_without_others_leads_to_a_new_generation(tmp_path: Path) -> None:
@@ -71,14 +66,14 @@ def test_next_generation_has_the_highest_number(tmp_path: Path) -> None:
     leave(tmp_path, 1, "ready")
     leave(tmp_path, 4, "retired")
 
-    database = open_next(tmp_path, PROJECTIONS)
+    database = TableFiles(tmp_path).open(next_number(TableFiles(tmp_path)), PROJECTIONS)
     database.close()
 
-    assert (database.number, numbers(tmp_path)) == (5, [1, 4, 5])
+    assert (database.number, TableFiles(tmp_path).numbers()) == (5, [1, 4, 5])
 
 
 def test_files_with_other_names_are_not_generations(tmp_path: Path) -> None:
     for name in ("projections.g1.db-wal", "projections.g01.db", "projections.gx.db", "x.g1.db"):
         (tmp_path / name).touch()
 
-    assert numbers(tmp_path) == []
+    assert TableFiles(tmp_path).numbers() == []

@@ -1,0 +1,345 @@
+"""PostgreSQL: connections for one thread, reads for many threads, and our SQL in its dialect.
+
+Our SQL is written for SQLite, in the subset that `translate` turns into PostgreSQL's.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
+from queue import Empty, LifoQueue
+from typing import Any, Final
+
+import psycopg
+from psycopg.adapt import AdaptersMap, Loader
+from psycopg.pq import Format, TransactionStatus
+from psycopg.types.numeric import NumericBinaryLoader
+
+from asset_ledger.ledger.errors import DataFolderError, DiskFullError, StorageFailedError
+from asset_ledger.ledger.storage.database import Cursor
+
+LOG: Final = "ledger"
+"""The schema of the log, and of the functions that our SQL calls."""
+
+_RULES: Final = (
+    (r"\bINDEXED BY \w+", ""),  # the planner takes the same index
+    (r"\bCROSS JOIN\b", "JOIN"),
+    (r"\bjson_each\(", "each_of("),
+    (r"\bjson_object\(", "json_build_object("),
+    (r"\bjson_array\(", "json_build_array("),
+    (r"\bjson_group_array\(", "json_agg("),
+    (r"\bjson_quote\(", "to_json("),
+    (r"\bjson\(", "as_json("),
+    (r"\bgroup_concat\(", "string_agg("),
+    (r"\b([\w.]+) (->>?) ", r"\1::json \2 "),
+    (r"\b(\w+) IS (lane\d+\.value)", r"(\1 = \2 OR \1 IS NULL AND \2 IS NULL)"),
+    (r"(?<=[\s(])\+(?=[a-z])", ""),  # keeps SQLite from using an index
+    (r"\bWITHOUT ROWID\b,?|\bSTRICT\b", ""),
+    (r"\bINTEGER\b", "BIGINT"),
+    (r"\bREAL\b", "DOUBLE PRECISION"),
+    (r"\) VIRTUAL\b", ") STORED"),
+    (r"\browid\b", "notification_id"),
+    (r"^BEGIN IMMEDIATE$", "BEGIN"),
+)
+_COMPILED: Final = [(re.compile(pattern), to) for pattern, to in _RULES]
+_AS_BYTES: Final = " AS BLOB)"
+_MARK: Final = re.compile(r"\?(\d*)")
+
+FUNCTIONS: Final = (
+    """CREATE OR REPLACE FUNCTION each_of(list text) RETURNS TABLE (key bigint, value text)
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50 AS $$
+        SELECT ordinality - 1, item
+        FROM jsonb_array_elements_text(list::jsonb) WITH ORDINALITY AS each(item, ordinality) $$""",
+    """CREATE OR REPLACE FUNCTION as_json(document text) RETURNS json
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT document::json $$""",
+    """CREATE OR REPLACE FUNCTION max(a anycompatible, b anycompatible) RETURNS anycompatible
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN greatest(a, b) END $$""",
+    """CREATE OR REPLACE FUNCTION min(a anycompatible, b anycompatible) RETURNS anycompatible
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN least(a, b) END $$""",
+    """CREATE OR REPLACE FUNCTION each_of(list json) RETURNS TABLE (key bigint, value text)
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50 AS $$
+        SELECT ordinality - 1, item
+        FROM json_array_elements_text(list) WITH ORDINALITY AS each(item, ordinality) $$""",
+    """CREATE OR REPLACE FUNCTION as_json(document json) RETURNS json
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT document $$""",
+    """CREATE OR REPLACE FUNCTION instr(text, text) RETURNS integer
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT strpos($1, $2) $$""",
+    """CREATE OR REPLACE FUNCTION julianday(moment text) RETURNS double precision
+        LANGUAGE sql STABLE PARALLEL SAFE AS $$
+        SELECT extract(epoch FROM moment::timestamptz)::double precision / 86400 + 2440587.5 $$""",
+    """CREATE OR REPLACE FUNCTION strftime(format text, moment text, change text) RETURNS text
+        LANGUAGE sql STABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN changed < '0001-01-01' THEN '0000' || substr(changed_text, 5)
+            WHEN changed < '10000-01-01' THEN changed_text END
+        FROM (SELECT moment::timestamp + change::interval AS changed) AS moved, LATERAL (
+            SELECT to_char(changed, CASE format
+                WHEN '%Y-%m-%d' THEN 'YYYY-MM-DD'
+                WHEN '%Y-%m-%dT%H:%MZ' THEN 'YYYY-MM-DD"T"HH24:MI"Z"' END) AS changed_text
+        ) AS written $$""",
+)
+
+
+@lru_cache(maxsize=4_096)
+def translate(sql: str) -> str:
+    """Return a statement in PostgreSQL's dialect, with `$1` for its first question mark."""
+    for pattern, replacement in _COMPILED:
+        sql = pattern.sub(replacement, sql)
+    sql = _to_bytes(sql).replace("BLOB", "BYTEA")
+    last = 0
+
+    def number(mark: re.Match[str]) -> str:
+        nonlocal last
+        given = int(mark[1] or last + 1)
+        last = max(last, given)
+        return f"${given}"
+
+    return _MARK.sub(number, sql)
+
+
+def _to_bytes(sql: str) -> str:
+    """Replace `CAST(x AS BLOB)`, whose x is text in UTF-8."""
+    while (end := sql.find(_AS_BYTES)) >= 0:
+        start, depth = end, 1
+        while depth:
+            start -= 1
+            depth += {")": 1, "(": -1}.get(sql[start], 0)
+        inner = sql[start + 1 : end]
+        head, tail = sql[: start - len("CAST")], sql[end + len(_AS_BYTES) :]
+        sql = f"{head}convert_to(CAST({inner} AS text), 'UTF8'){tail}"
+    return sql
+
+
+class _Hex(Loader):
+    """Reads a UUID as 32 hex digits, as the log has it."""
+
+    format = Format.BINARY
+
+    def load(self, data: Any) -> str:
+        return bytes(data).hex()
+
+
+class _Text(Loader):
+    """Reads JSON as text."""
+
+    format = Format.BINARY
+
+    def load(self, data: Any) -> str:
+        return bytes(data).decode()
+
+
+class _Number(NumericBinaryLoader):
+    """Reads sums, which are whole numbers unless a summand is not."""
+
+    def load(self, data: Any) -> Any:
+        number = super().load(data)
+        return int(number) if number == number.to_integral_value() else float(number)
+
+
+def adapt(adapters: AdaptersMap) -> None:
+    """Read values of these types as SQLite returns them."""
+    adapters.register_loader("uuid", _Hex)
+    adapters.register_loader("json", _Text)
+    adapters.register_loader("numeric", _Number)
+
+
+def settings(schemas: Sequence[str], *, read_only: bool) -> str:
+    """Return the statements to run on a new connection."""
+    path = ", ".join(schemas)
+    only = "SET default_transaction_read_only = on;" if read_only else ""
+    return (
+        f"SET search_path = {path}; SET max_parallel_workers_per_gather = 0;"  # keeps rows in order
+        f"SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; {only}"
+    )
+
+
+def unreachable(error: Exception) -> StorageFailedError:
+    """Return the error for a caller of a database that does not answer."""
+    reason = str(error).strip().splitlines()
+    return StorageFailedError(
+        f"the database cannot be reached ({reason[0] if reason else type(error).__name__});"
+        " nothing was recorded: retry"
+    )
+
+
+def storage_error(error: Exception) -> StorageFailedError:
+    """Return the error for the caller of a write that failed in PostgreSQL."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return DiskFullError("the database's disk is full; nothing was recorded: free space, retry")
+    if is_lost(error):
+        return unreachable(error)
+    return StorageFailedError(f"the database refused the write: {error}")
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether the connection, and not the statement, has failed."""
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
+        getattr(error, "sqlstate", None) is None or str(error.sqlstate)[:2] in ("08", "57")
+    )
+
+
+def is_statement_error(error: Exception) -> bool:
+    """Return whether the statement or its parameters are wrong, so that a retry cannot help."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in ("22", "23", "42")
+
+
+class PostgresConnection:
+    """A connection of one thread, opened again after it was lost. See `SqlConnection`."""
+
+    def __init__(self, url: str, schemas: Sequence[str], *, read_only: bool = False) -> None:
+        """Connect. Raises psycopg.OperationalError."""
+        self._url, self._schemas, self._read_only = url, tuple(schemas), read_only
+        self._opened = 0
+        self._on_open: Callable[[PostgresConnection], None] | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._opened += 1
+        self._db: psycopg.Connection[Any] = psycopg.connect(
+            self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.RawCursor
+        )
+        adapt(self._db.adapters)
+        self._db.execute(settings(self._schemas, read_only=self._read_only).encode())
+        if self._on_open is not None:
+            self._on_open(self)
+
+    def on_open(self, prepare: "Callable[[PostgresConnection], None]") -> None:
+        """Call a function now, and whenever the connection is opened again."""
+        prepare(self)
+        self._on_open = prepare
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection was lost."""
+        return self._db.closed
+
+    def reopen(self) -> None:
+        """Connect again. Raises psycopg.OperationalError."""
+        self._db.close()
+        self._open()
+
+    def use(self, schemas: Sequence[str]) -> None:
+        """Look tables up in these schemas from now on."""
+        self._schemas = tuple(schemas)
+        self._db.execute(f"SET search_path = {', '.join(schemas)}".encode())
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is under way."""
+        return self._db.info.transaction_status != TransactionStatus.IDLE and not self._db.closed
+
+    @contextmanager
+    def transaction(self) -> Iterator["PostgresConnection"]:
+        """Commit at the end of the block; inside another transaction, keep a savepoint until then.
+
+        On an error, roll back and reraise it.
+        """
+        with self._db.transaction():
+            yield self
+
+    def begin(self) -> int:
+        """Begin a transaction. Return what `commit` has to be given."""
+        self._db.execute(b"BEGIN")
+        return self._opened
+
+    def commit(self, begun: int) -> None:
+        """Commit a transaction. Raises OperationalError if it is not under way any more: COMMIT by
+        itself would report success then."""
+        status = self._db.info.transaction_status
+        if begun != self._opened or status != TransactionStatus.INTRANS:
+            raise psycopg.OperationalError("the transaction was lost")
+        self._db.execute(b"COMMIT")
+
+    def pipeline(self) -> AbstractContextManager[Any]:
+        """Send the statements of the block without waiting for the rows of each."""
+        return self._db.pipeline()
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
+        """Run a statement."""
+        return self._db.execute(translate(sql).encode(), parameters or None, binary=True)
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement for each row, in order."""
+        self._db.cursor().executemany(translate(sql).encode(), rows)
+
+    def stream(self, sql: str, parameters: Sequence[Any]) -> Iterator[Any]:
+        """Yield rows as they arrive. The caller closes the iterator."""
+        return self._db.cursor().stream(translate(sql).encode(), parameters, binary=True)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+
+class PostgresReaders:
+    """Reads for threads: each call uses a connection of its own. Raises StorageFailedError."""
+
+    def __init__(self, url: str, schemas: Sequence[str] = (LOG,)) -> None:
+        self._url, self._schemas = url, schemas
+        self._free: LifoQueue[PostgresConnection] = LifoQueue()
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Return all rows of one statement, which is finished by then."""
+        return self._read(lambda db: db.execute(sql, parameters).fetchall())
+
+    def rows_upto(self, max_bytes: int, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Return rows until the sum of the bytes in their last columns reaches `max_bytes`."""
+        return self._read(lambda db: _upto(db, max_bytes, sql, parameters))
+
+    def _read(self, read: Callable[[PostgresConnection], list[Any]]) -> list[Any]:
+        """Read with a connection. One that was lost since its last use is opened again."""
+        try:
+            with self._lent() as db:
+                try:
+                    return read(db)
+                except psycopg.OperationalError:
+                    if not db.is_lost:
+                        raise
+                    db.reopen()
+                    return read(db)
+        except psycopg.OperationalError as error:
+            raise unreachable(error) from error
+
+    @contextmanager
+    def _lent(self) -> Iterator[PostgresConnection]:
+        try:
+            db = self._free.get_nowait()
+        except Empty:
+            db = PostgresConnection(self._url, self._schemas, read_only=True)
+        try:
+            yield db
+        finally:
+            self._free.put(db)
+
+    def close(self) -> None:
+        """Close the connections that are not lent."""
+        while not self._free.empty():
+            self._free.get_nowait().close()
+
+
+def _upto(db: PostgresConnection, max_bytes: int, sql: str, parameters: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    size = 0
+    rows = db.stream(sql, parameters)
+    try:
+        for row in rows:
+            found.append(row)
+            size += len(row[-1])
+            if size >= max_bytes:
+                break
+    finally:
+        rows.close()  # type: ignore[attr-defined]  # a generator, which cancels the rest
+    return found
+
+
+def check_database(db: PostgresConnection) -> None:
+    """Raise DataFolderError for a database that would order or store texts in another way."""
+    sql = """SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database
+        WHERE datname = current_database()"""
+    collation, encoding = db.execute(sql).fetchone()
+    if collation not in ("C", "POSIX") or encoding != "UTF8":
+        raise DataFolderError(
+            f"the database has the collation {collation} and the encoding {encoding}: create one"
+            " with TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C', so that lists have one order"
+        )

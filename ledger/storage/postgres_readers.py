@@ -1,0 +1,134 @@
+"""Reads of PostgreSQL for the event loop, with connections of their own.
+
+Promise: one user's slow statements never take the last connections, and no statement outlives the
+budget of its task (`storage.turns`), or its caller: PostgreSQL is told to cancel it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+
+from asset_ledger.ledger.storage.database import Damage, Snapshot
+from asset_ledger.ledger.storage.postgres import adapt, settings, translate, unreachable
+from asset_ledger.ledger.storage.turns import Turns, deadline
+
+SIZE: Final = 4
+"""Connections of one set of tables. One user has all but one of them at most."""
+MAX_WAITING: Final = 1_000
+
+_BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ"
+
+
+class _Reading:
+    """An open connection, as a `Snapshot`."""
+
+    def __init__(self, db: "psycopg.AsyncConnection[Any]") -> None:
+        self.db = db
+
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Return all rows of one statement."""
+        cursor = await self.db.execute(translate(sql).encode(), parameters or None, binary=True)
+        return await cursor.fetchall()
+
+
+class AsyncPostgresReaders:
+    """An `AsyncReaders` of the tables in some schemas."""
+
+    def __init__(self, url: str, schemas: Sequence[str]) -> None:
+        self._pool = _Connections(url, schemas)
+
+    @property
+    def damage(self) -> Damage | None:
+        """None: PostgreSQL's own tools find and repair damage."""
+        return None
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """Begin a read transaction, which ends with the block."""
+        return self._pool.snapshot()
+
+    async def rows(
+        self, sql: str, parameters: Sequence[Any] = (), brief: bool = False
+    ) -> list[Any]:
+        """Return all rows of one statement. Raises StorageFailedError, DeadlineExceededError and
+        BusyError."""
+        return await self._pool.rows(sql, parameters)
+
+    def swap(self, other: "AsyncPostgresReaders") -> None:
+        """Exchange schemas with other readers. Reads under way continue in their old one."""
+        self._pool, other._pool = other._pool, self._pool
+
+    async def drain(self) -> None:
+        """Wait until no read is under way."""
+        await self._pool.drain()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+
+class _Connections:
+    """The connections to some schemas, opened by the reads that need them."""
+
+    def __init__(self, url: str, schemas: Sequence[str]) -> None:
+        self._url, self._schemas = url, schemas
+        self._free: list[_Reading] = []
+        self._turns = Turns(SIZE, SIZE - 1, "reads", MAX_WAITING)
+        self._lent = 0
+        self._returned = asyncio.Event()
+
+    async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        async with self._connection() as reading:
+            try:
+                return await reading.rows(sql, parameters)
+            except psycopg.OperationalError:
+                if not reading.db.closed:
+                    raise
+                reading.db = await self._open()  # the database was restarted since its last use
+                return await reading.rows(sql, parameters)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        async with self._connection() as reading:
+            await reading.db.execute(_BEGIN)
+            try:
+                yield reading
+            finally:
+                if not reading.db.closed:
+                    await reading.db.execute(b"ROLLBACK")
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[_Reading]:
+        self._lent += 1
+        try:
+            async with deadline(), self._turns.take():
+                reading = self._free.pop() if self._free else _Reading(await self._open())
+                try:
+                    yield reading
+                finally:
+                    if not reading.db.closed:
+                        self._free.append(reading)
+        except psycopg.OperationalError as error:
+            raise unreachable(error) from error
+        finally:
+            self._lent -= 1
+            self._returned.set()
+
+    async def _open(self) -> "psycopg.AsyncConnection[Any]":
+        db = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.AsyncRawCursor
+        )
+        adapt(db.adapters)
+        await db.execute(settings(self._schemas, read_only=True).encode())
+        return db
+
+    async def drain(self) -> None:
+        while self._lent:
+            self._returned.clear()
+            await self._returned.wait()
+
+    async def close(self) -> None:
+        for reading in self._free:
+            await reading.db.close()

@@ -1,0 +1,308 @@
+"""Tables in PostgreSQL: a schema for each part of a generation, `g<N>` and `g<N>_<part>`."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.storage.database import SqlConnection
+from asset_ledger.ledger.storage.postgres import (
+    LOG,
+    PostgresConnection,
+    PostgresReaders,
+    is_statement_error,
+    storage_error,
+)
+from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
+from asset_ledger.projections.projection import Projection
+from asset_ledger.projections.runtime.store import (
+    BOOKKEEPING,
+    CREATE,
+    Columns,
+    Database,
+    State,
+    TextIndexKind,
+)
+from asset_ledger.projections.tables.postgres_search import PostgresSearch
+
+NO_PACKAGES: Final = "it has SQL for SQLite only, and this ledger is in PostgreSQL"
+
+_SCHEMAS: Final = "SELECT nspname FROM pg_namespace WHERE nspname ~ ?"
+_MAIN: Final = re.compile(r"g([1-9][0-9]*)")
+_PART: Final = re.compile(r"(g[1-9][0-9]*)_\w+")
+_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = ?"
+_INDEXES: Final = """SELECT name.relname, pg_get_indexdef(made.indexrelid) FROM pg_index AS made
+    JOIN pg_class AS name ON name.oid = made.indexrelid
+    JOIN pg_namespace AS place ON place.oid = name.relnamespace
+    WHERE place.nspname = ? AND NOT made.indisunique"""
+_COLUMNS: Final = """SELECT of.attname, format_type(of.atttypid, NULL),
+        array_position(own.indkey::int2[], of.attnum)
+    FROM pg_attribute AS of LEFT JOIN pg_index AS own
+        ON own.indrelid = of.attrelid AND own.indisprimary
+    WHERE of.attrelid = to_regclass(?) AND of.attnum > 0 AND NOT of.attisdropped
+        AND of.attgenerated = '' ORDER BY of.attnum"""
+_INSERT: Final = re.compile(
+    r"\s*INSERT INTO (\w+)(?:\s+\(([\w,\s]+)\))?\s+VALUES \(\?(?:, \?)*\)\s*"
+)
+_REWRITE: Final = re.compile(r"UPDATE (\w+) SET (\w+) = (\w+)\(([\w,\s]+)\) WHERE id = \?")
+_BY_SEQ: Final = re.compile(
+    r"(CREATE INDEX \w+\s+ON (?:assets|catalog|search_assets|usage_assets) \(.*?)\)"
+    r"(?=\s+WHERE|\s*$)",
+    re.DOTALL,
+)
+"""Indexes that end with the row id in SQLite without naming it."""
+
+
+class _Migrating:
+    """The connection for migrations: their indexes end with `seq`."""
+
+    def __init__(self, db: PostgresConnection) -> None:
+        self._db = db
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        return self._db.execute(_BY_SEQ.sub(r"\1, seq)", sql), parameters)
+
+
+class PostgresDatabase(Database):
+    """A schema of tables, open for writing."""
+
+    errors = (psycopg.Error,)
+
+    def __init__(
+        self, store: "TableSchemas", number: int, projections: Sequence[Projection], part: str
+    ) -> None:
+        own = [PostgresSearch() if each.name == "search" else each for each in projections]
+        super().__init__(number, part, own)
+        self._store, self._types = store, dict[str, dict[str, str]]()
+        self.name = self.location = store.name(number, part)
+        self.write: PostgresConnection = PostgresConnection(store.url, (self.name, LOG))
+        self._is_shared = False
+        self._functions = {n: f for each in own for n, f in each.functions.items()}
+        with self.transaction() as db:
+            db.execute(f"CREATE SCHEMA IF NOT EXISTS {self.name}")
+            for statement in CREATE:
+                db.execute(statement)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is under way."""
+        return self.write.in_transaction
+
+    def transaction(self) -> AbstractContextManager[PostgresConnection]:
+        """Commit at the end of the block; in the transaction of a group, with that group."""
+        return self.write.transaction()
+
+    def migrating(self) -> SqlConnection:
+        """Return the connection for migrations."""
+        return _Migrating(self.write)
+
+    def run(self, sql: str, parameters: Sequence[Any]) -> None:
+        """Run a statement of a projection. A function of the projection is called here."""
+        rewrite = _REWRITE.fullmatch(sql.strip())
+        if rewrite is None or rewrite[3] not in self._functions:
+            self.write.execute(sql, parameters)
+            return
+        table, column, function, arguments = rewrite.groups()
+        found = f"SELECT {arguments} FROM {table} WHERE id = ?"
+        for row in self.write.execute(found, parameters).fetchall():
+            value = self._functions[function](*row)
+            self.write.execute(
+                f"UPDATE {table} SET {column} = ? WHERE id = ?", (value, *parameters)
+            )
+
+    def insert(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of many rows, in order."""
+        plain = _INSERT.fullmatch(sql)
+        if plain is None:
+            self.write.execute_many(sql, rows)
+            return
+        types = self._types_of(plain[1])
+        names = [name.strip() for name in plain[2].split(",")] if plain[2] else [*types]
+        marks = ", ".join(f"?::{types[name]}[]" for name in names)
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        into = f"INSERT INTO {plain[1]} ({', '.join(names)})"
+        self.write.execute(f"{into} SELECT * FROM unnest({marks})", columns)
+
+    def _types_of(self, table: str) -> dict[str, str]:
+        if table not in self._types:
+            found = self.write.execute(_COLUMNS, (f"{self.name}.{table}",)).fetchall()
+            self._types[table] = {name: kind for name, kind, _ in found}
+        return self._types[table]
+
+    def columns(self, table: str) -> Columns:
+        """Return the columns of a table; no columns if there is no such table."""
+        return columns_of(self.write, self.name, table)
+
+    def empty(self) -> None:
+        """Delete all rows and positions, as part of the caller's transaction."""
+        for (table,) in self.write.execute(_TABLES, (self.name,)).fetchall():
+            if table not in BOOKKEEPING or table == "positions":
+                self.write.execute(f'DELETE FROM "{table}"')
+
+    def indexes(self) -> list[tuple[str, str]]:
+        """Return the name and the SQL of each index that is not unique."""
+        return self.write.execute(_INDEXES, (self.name,)).fetchall()
+
+    def is_statement_error(self, error: Exception) -> bool:
+        """Return whether the statement or its parameters are wrong: a retry cannot help."""
+        return is_statement_error(error)
+
+    def failure(self, error: Exception) -> StorageFailedError:
+        """Return the error for the caller of a write that failed."""
+        return storage_error(error)
+
+    def expect_groups(self) -> None:
+        """Use the connection of the log from now on: one transaction has events and rows."""
+        if self._store.committing is not None and not self._is_shared:
+            self.write.close()
+            self.write, self._is_shared = self._store.committing, True
+            self.write.use((self.name, LOG))
+
+    def begin_bulk_fill(self) -> None:
+        """Wait for no disk until `end_bulk_fill`: a crash of the database leaves `filling`."""
+        self.declare("filling")
+        self.write.execute("SET synchronous_commit = off")
+
+    def end_bulk_fill(self) -> None:
+        """Wait for the disk again, with the state `building`."""
+        self.write.execute("SET synchronous_commit = on")
+        self.declare("building")
+        self.write.execute("ANALYZE")
+
+    def reconnect(self) -> None:
+        """Connect again if the connection was lost."""
+        if self.write.is_lost:
+            self.write.reopen()
+
+    def close(self) -> None:
+        """Close the connection, unless it is the log's."""
+        if not self._is_shared:
+            self.write.close()
+
+
+class _TwoSchemas:
+    """A schema in use, and a built one. See `SideBySide`."""
+
+    differs = "IS DISTINCT FROM"
+
+    def __init__(self, db: PostgresConnection, before: str, after: str) -> None:
+        self.db, self.before, self.after = db, before, after
+
+    def begin(self) -> None:
+        """Begin a read transaction, until the connection closes."""
+        self.db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+
+    def columns(self, schema: str, table: str) -> Columns:
+        """Return the columns of a table; no columns if there is no such table."""
+        return columns_of(self.db, schema, table)
+
+    def tables(self, schema: str) -> set[str]:
+        """Return the tables whose rows depend on the events alone."""
+        found = self.db.execute(_TABLES, (schema,)).fetchall()
+        return {table for (table,) in found} - {*BOOKKEEPING}
+
+    def text_indexes(self, schema: str) -> set[str]:
+        """Return no names: the indexes are not tables."""
+        return set()
+
+
+class TableSchemas:
+    """The generations in a database. See `TableStore` for the methods.
+
+    `committing`: the connection of the log, for the tables that a group commit fills.
+    """
+
+    errors = (psycopg.Error,)
+    no_packages: str | None = NO_PACKAGES
+    text_index: TextIndexKind = "trigrams"
+
+    def __init__(self, url: str, committing: PostgresConnection | None = None) -> None:
+        self.url, self.committing = url, committing
+        self._readers = PostgresReaders(url)
+
+    def is_corrupt(self, error: object) -> bool:
+        """Return False: PostgreSQL's own tools repair a damaged database."""
+        return False
+
+    def name(self, number: int, part: str = "") -> str:
+        """Return the schema of a part."""
+        return f"g{number}_{part}" if part else f"g{number}"
+
+    def _schemas(self, pattern: str) -> list[str]:
+        return [name for (name,) in self._readers.rows(_SCHEMAS, (pattern,))]
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the generations, in order."""
+        found = (_MAIN.fullmatch(name) for name in self._schemas("^g"))
+        return sorted(int(name[1]) for name in found if name)
+
+    def is_ready(self, number: int) -> bool:
+        """Return whether the state of a generation is `ready`."""
+        return self.state_of(number) == "ready"
+
+    def state_of(self, number: int) -> State:
+        """Return the state of a generation."""
+        ((state,),) = self._readers.rows(f"SELECT state FROM {self.name(number)}.generation")
+        return state  # type: ignore[no-any-return]
+
+    def has(self, number: int, part: str = "") -> bool:
+        """Return whether there is such a schema."""
+        return bool(self._schemas(f"^{self.name(number, part)}$"))
+
+    def open(
+        self, number: int, projections: Sequence[Projection], part: str = ""
+    ) -> PostgresDatabase:
+        """Open a schema to write, made if absent."""
+        return PostgresDatabase(self, number, projections, part)
+
+    @contextmanager
+    def reading(self, number: int, part: str = "") -> Iterator[SqlConnection]:
+        """Read a schema in one transaction until the block ends."""
+        name = self.name(number, part)
+        with closing(PostgresConnection(self.url, (name, LOG), read_only=True)) as db:
+            db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            yield db
+
+    @contextmanager
+    def comparing(self, number: int, part: str, built: Database) -> Iterator[_TwoSchemas]:
+        """Read a schema beside a built one."""
+        name = self.name(number, part)
+        with closing(PostgresConnection(self.url, (name, LOG), read_only=True)) as db:
+            yield _TwoSchemas(db, name, built.location)
+
+    def readers(self, number: int, part: str = "") -> AsyncPostgresReaders:
+        """Return readers of a schema for an event loop."""
+        return AsyncPostgresReaders(self.url, (self.name(number, part), LOG))
+
+    def remove(self, number: int) -> None:
+        """Delete a generation, in one transaction."""
+        self._drop(self._schemas(f"^g{number}(_|$)"))
+
+    def remove_part(self, number: int, part: str) -> None:
+        """Delete one schema, which can be filled again."""
+        self._drop(self._schemas(f"^{self.name(number, part)}$"))
+
+    def remove_strays(self) -> None:
+        """Delete parts without a main schema."""
+        found = self._schemas("^g")
+        parts = ((name, _PART.fullmatch(name)) for name in found)
+        self._drop([name for name, part in parts if part and part[1] not in found])
+
+    def _drop(self, schemas: Sequence[str]) -> None:
+        if schemas:
+            with closing(PostgresConnection(self.url, (LOG,))) as db:
+                db.execute(f"DROP SCHEMA {', '.join(schemas)} CASCADE")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._readers.close()
+
+
+def columns_of(db: SqlConnection, schema: str, table: str) -> Columns:
+    """Return the columns of a table; no columns if there is no such table."""
+    found = db.execute(_COLUMNS, (f"{schema}.{table}",)).fetchall()
+    ranked = sorted((rank, name) for name, _, rank in found if rank is not None)
+    return Columns([name for name, _, _ in found], [name for _, name in ranked])

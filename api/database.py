@@ -7,14 +7,16 @@ sessions and thumbnails. A lock of the committer keeps other servers from the da
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Final
 
 from uuid_utils import uuid4
 
+from asset_ledger.ledger.commands.collection_plan import PlanSource
+from asset_ledger.ledger.commands.database_plan import DatabaseStored
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.objects import open_contents
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import open_identity
@@ -24,18 +26,19 @@ from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
+from asset_ledger.ledger.storage.object_store import ObjectStore
+from asset_ledger.ledger.storage.postgres import LOG
+from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
 
-NO_COLLECTION: Final = "the contents of a ledger in PostgreSQL are not collected"
-
 
 class DatabaseEngine:
     """The engine of a database. See `engine.Engine` for the methods."""
 
-    no_collection: str | None = NO_COLLECTION
+    scrubs = False  # the platform checks its disks, and each read compares a content's digest
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url, self._folder, self._files = url, folder, DataFolder(folder)
@@ -68,6 +71,12 @@ class DatabaseEngine:
         """Return the generations of tables."""
         return TableSchemas(self._url)
 
-    async def open_contents(self) -> ContentStore:
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones."""
-        return await open_local_contents(self._files.content.root, DatabaseContents(self._url))
+        small = DatabaseContents(self._url)
+        local = await open_local_contents(self._files.content.root, small)
+        return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
+
+    def stored(self) -> PlanSource:
+        """Return what a collection is planned from."""
+        return DatabaseStored(self._url, self._files.content)

@@ -13,8 +13,10 @@ from typing import Protocol
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
+from asset_ledger.ledger.commands.collection_plan import FolderStored, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.objects import open_contents
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import DataFolderError
@@ -29,6 +31,8 @@ from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
+from asset_ledger.ledger.storage.object_store import ObjectStore
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
@@ -38,8 +42,8 @@ from asset_ledger.projections.runtime.table_files import TableFiles
 class Engine(Protocol):
     """Opens the parts of one ledger."""
 
-    no_collection: str | None
-    """Why contents cannot be collected; None if they can."""
+    scrubs: bool
+    """Whether a server reads its ledger again and again, to find damage on the disk."""
     anchor: Path
     """The file whose absence means that the folder was moved away."""
     database: str | None
@@ -59,8 +63,11 @@ class Engine(Protocol):
     def tables(self) -> TableStore:
         """Return the generations of tables."""
 
-    async def open_contents(self) -> ContentStore:
-        """Open the contents to read, and to receive large ones."""
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
+        """Open the contents to read, and to receive large ones, which go to the store if given."""
+
+    def stored(self) -> PlanSource:
+        """Return what a collection is planned from."""
 
 
 def engine_of(folder: Path, database: str | None) -> Engine:
@@ -82,7 +89,7 @@ def engine_of(folder: Path, database: str | None) -> Engine:
 class FolderEngine:
     """The engine of a data folder. See `Engine` for the methods."""
 
-    no_collection: str | None = None
+    scrubs = True
     database: str | None = None
 
     def __init__(self, folder: Path) -> None:
@@ -107,9 +114,15 @@ class FolderEngine:
         """Return the generations of tables."""
         return TableFiles(self._folder)
 
-    async def open_contents(self) -> ContentStore:
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones."""
-        return await open_local_contents(self._files.content.root)
+        local = await open_local_contents(self._files.content.root)
+        rows = AsyncSqliteReaders(self._files.log, of_tables=False)
+        return await open_contents(store, log_id, rows, local)
+
+    def stored(self) -> PlanSource:
+        """Return what a collection is planned from."""
+        return FolderStored(self._files.content)
 
 
 @contextmanager

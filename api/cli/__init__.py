@@ -38,6 +38,8 @@ COMMANDS: Final = {
     "replay": "asset_ledger.api.cli.replay:replay",
     "compare": "asset_ledger.api.cli.compare:compare",
     "tail": "asset_ledger.api.cli.tail:tail",
+    "prove": "asset_ledger.api.cli.prove:prove",
+    "head": "asset_ledger.api.cli.prove:head",
     "watch": "asset_ledger.api.cli.watch:watch",
     "verify": "asset_ledger.api.cli.verify:verify",
     "audit-bundle": "asset_ledger.api.cli.audit_bundle:audit_bundle",
@@ -49,7 +51,9 @@ COMMANDS: Final = {
     "doctor": "asset_ledger.api.cli.doctor:doctor",
     "scrub": "asset_ledger.api.cli.scrub:scrub",
     "gc": "asset_ledger.api.cli.gc:gc",
+    "hook": "asset_ledger.api.cli.hook:hook",
     "key": "asset_ledger.api.cli.key:key",
+    "mcp": "asset_ledger.api.cli.mcp:mcp",
     "s3-key": "asset_ledger.api.cli.s3_key:s3_key",
     "token": "asset_ledger.api.cli.token:token",
 }

@@ -25,6 +25,20 @@ DEFAULT_FOLDER: Final = Path("data")
 """The same as the default of `Settings.data_dir`."""
 
 
+class Backups(click.ParamType[str]):
+    """A folder of backups, or s3://bucket/prefix, gs:// or az://."""
+
+    name = "folder or URL"
+
+    def __init__(self, *, exists: bool) -> None:
+        self._folder = click.Path(exists=exists, file_okay=False)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        return str(value if "://" in value else self._folder.convert(value, param, context))
+
+
 def check_address(context: click.Context, _: click.Parameter, url: str | None) -> str | None:
     """Return an address that a server can have. Raises BadParameter.
 

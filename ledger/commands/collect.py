@@ -4,7 +4,7 @@ In this order, so that a kill between any two steps loses nothing and leaves onl
 
 1. the event `content.collected` is committed; in its transaction small contents lose their places.
    The committer refuses it if a content was recorded or restored since the plan was made;
-2. the files of large contents are removed. Until then no upload of them is published;
+2. the files or objects of large contents are removed. Until then no upload of them is published;
 3. packs with few contents left are rewritten.
 
 What a kill left of 2 and 3 is done by the next collection.
@@ -20,20 +20,19 @@ from typing import Final, NamedTuple
 from asset_ledger.ledger.commands.collection_plan import (
     Collectable,
     CollectionPlan,
+    PlanSource,
     Retention,
     StateSize,
     plan_collection,
 )
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.content.checked import CheckedContents
-from asset_ledger.ledger.content.sparse import sparse_packs
 from asset_ledger.ledger.domain.ledger import ContentCollected
-from asset_ledger.ledger.errors import StorageFailedError, VersionConflictError
+from asset_ledger.ledger.errors import VersionConflictError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.ledger.storage.data_folder import ContentFolder
 
 BATCH: Final = 500
 """Contents of one event at most: 37 KB."""
@@ -60,17 +59,12 @@ class Collect:
         committer: Committer,
         replay: AsyncReplay,
         contents: CheckedContents,
-        files: ContentFolder,
+        stored: PlanSource,
         forget: Callable[[Sequence[Digest]], None],
-        refusal: str | None = None,
     ) -> None:
-        """`forget` removes what was derived from contents, such as thumbnails; it may block.
-
-        `refusal`: why nothing can be collected.
-        """
-        self._refusal = refusal
+        """`forget` removes what was derived from contents, such as thumbnails; it may block."""
         self._committer, self._replay, self._contents = committer, replay, contents
-        self._files, self._forget = files, forget
+        self._stored, self._forget = stored, forget
         self._lock = asyncio.Lock()
         self._measured = time.monotonic()
         self.sizes: Mapping[str, StateSize] = {}
@@ -79,10 +73,8 @@ class Collect:
         self, retention: Retention, purged: frozenset[AssetId] | None = None
     ) -> CollectionPlan:
         """Return what would be collected now; of deleted assets alone, if `purged` names any."""
-        if self._refusal is not None:
-            raise StorageFailedError(self._refusal)
         now = datetime.now(UTC)
-        plan = await asyncio.to_thread(plan_collection, self._files, retention, now, purged)
+        plan = await asyncio.to_thread(plan_collection, self._stored, retention, now, purged)
         if purged is None:
             self.sizes, self._measured = plan.sizes, time.monotonic()
         return plan
@@ -109,6 +101,7 @@ class Collect:
                     done += await self._collect(by, reason, batch, plan.position)
             packs = {each.pack for each in done if each.pack is not None and purged is not None}
             count = await self._compact(packs)
+            await self._contents.sweep()
             if done and purged is None:
                 await self.plan(retention)  # `sizes` are without the collected contents
             size = sum(each.size for each in done)
@@ -123,12 +116,14 @@ class Collect:
             chosen = [each for each in batch if each.digest in free]
             if not chosen:
                 return ()
+            large = [each.digest for each in chosen if each.pack is None]
+            remove = await self._contents.removal(large)
             try:
                 await self._record(by, reason, chosen, planned)
             except VersionConflictError:
                 pass
             else:
-                await self._contents.remove([each.digest for each in chosen if each.pack is None])
+                await remove()
                 await asyncio.to_thread(self._forget, [each.digest for each in chosen])
                 return chosen
         if len(chosen) == 1:
@@ -160,7 +155,7 @@ class Collect:
 
     async def _compact(self, emptied: AbstractSet[int]) -> int:
         """Rewrite these packs, and those that have mostly collected contents. Return how many."""
-        packs = emptied | {*await asyncio.to_thread(sparse_packs, self._files)}
+        packs = await asyncio.to_thread(self._stored.sparse, emptied)
         for pack in sorted(packs):
             await self._committer.compact(pack)
         self._contents.forget_packs()

@@ -5,13 +5,16 @@ Promise: what cannot be read is not collected, as the plan then fails as a whole
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
+from asset_ledger.ledger.content.sparse import sparse_packs
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import PoisonEventError
 from asset_ledger.ledger.ids import AssetId, Digest
@@ -28,7 +31,9 @@ _TABLES: Final = (
 )
 _PACKED: Final = """INSERT INTO present
     SELECT 'sha256:' || lower(hex(digest)), size, pack FROM log.contents"""
-_LARGE: Final = "INSERT INTO present VALUES (?, ?, NULL) ON CONFLICT DO NOTHING"
+_OBJECTS: Final = """INSERT INTO present
+    SELECT 'sha256:' || lower(hex(digest)), size, NULL FROM log.objects"""
+LARGE: Final = "INSERT INTO present VALUES (?, ?, NULL) ON CONFLICT DO NOTHING"
 _HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM log.stored_events"
 _UNKNOWN: Final = "SELECT rowid, topic FROM log.stored_events WHERE topic NOT IN ({}) LIMIT 1"
 _NAMED: Final = """INSERT INTO named SELECT originator_id, originator_version,
@@ -71,7 +76,7 @@ _PURGE_ONLY: Final = "DELETE FROM present WHERE digest NOT IN ({})".format(
     "SELECT digest FROM named JOIN purged USING (asset)"
 )
 
-_PAGE: Final = 20_000
+PAGE: Final = 20_000
 _ALL: Final = 2**62
 _NEVER: Final = "9999"
 
@@ -90,7 +95,7 @@ class Retention(NamedTuple):
 class Collectable(NamedTuple):
     """A content that can be collected: why, and since when (None: no event names it).
 
-    `pack`: the number of the pack that has it; None if it has a file of its own.
+    `pack`: the number of the pack that has it; None if it has a file or an object of its own.
     """
 
     digest: Digest
@@ -128,8 +133,60 @@ class CollectionPlan(NamedTuple):
         return sum(each.size for each in self.contents)
 
 
+class PlanSource(Protocol):
+    """The stored contents, and the events that name them: what a plan is made from."""
+
+    attached: Mapping[str, Path]
+    """Database files that `fill` reads, by the names of their schemas in the scratch file."""
+
+    def fill(self, plan: sqlite3.Connection) -> int:
+        """Insert contents, and what events say of them, into the tables of a scratch file. Return
+        the position of the last event.
+
+        Contents first: the event of each is then below the head, or its upload is under way. Raises
+        PoisonEventError for an event that this release does not know.
+        """
+
+    def sparse(self, emptied: AbstractSet[int]) -> Collection[int]:
+        """Return the packs to rewrite: these, and those that have mostly collected contents."""
+
+
+class FolderStored:
+    """What a data folder stores. See `PlanSource` for the methods."""
+
+    def __init__(self, files: ContentFolder) -> None:
+        self._files = files
+        self.attached: Mapping[str, Path] = {"log": files.log}
+
+    def fill(self, plan: sqlite3.Connection) -> int:
+        """Insert contents, and what events say of them, into the tables of a scratch file."""
+        plan.execute(_PACKED)
+        plan.execute(_OBJECTS)
+        plan.executemany(LARGE, large_contents(self._files))
+        (head,) = plan.execute(_HEAD).fetchone()
+        refuse_unknown(plan.execute(_UNKNOWN.format(", ".join("?" * len(TOPICS))), TOPICS))
+        for after in range(0, head, PAGE):
+            window = {"after": after, "last": min(after + PAGE, head)}
+            plan.execute(_NAMED, window)
+            plan.execute(_DELETED, window)
+        return int(head)
+
+    def sparse(self, emptied: AbstractSet[int]) -> Collection[int]:
+        """Return the packs to rewrite."""
+        return emptied | {*sparse_packs(self._files)}
+
+
+TOPICS: Final = sorted({kind.TOPIC for kind in EVENTS})
+
+
+def refuse_unknown(found: Iterable[Sequence[Any]]) -> None:
+    """Raise PoisonEventError for the first (position, topic) of an unknown event."""
+    for position, topic in found:
+        raise PoisonEventError(position, f"it has the topic {topic}", "unknown topic")
+
+
 def plan_collection(
-    files: ContentFolder, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
+    stored: PlanSource, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
 ) -> CollectionPlan:
     """Read the log, and return what can be collected.
 
@@ -138,21 +195,11 @@ def plan_collection(
     """
     with (
         TemporaryDirectory(prefix="asset-ledger-") as scratch,
-        closing(open_scratch(Path(scratch) / "plan.db", {"log": files.log})) as db,
+        closing(open_scratch(Path(scratch) / "plan.db", stored.attached)) as db,
     ):
         for table in _TABLES:
             db.execute(table)
-        # Contents first: the event of each is then below the head, or its upload is under way.
-        db.execute(_PACKED)
-        db.executemany(_LARGE, _objects(files))
-        (head,) = db.execute(_HEAD).fetchone()
-        topics = sorted({kind.TOPIC for kind in EVENTS})
-        for position, topic in db.execute(_UNKNOWN.format(", ".join("?" * len(topics))), topics):
-            raise PoisonEventError(position, f"it has the topic {topic}", "unknown topic")
-        for after in range(0, head, _PAGE):
-            window = {"after": after, "last": min(after + _PAGE, head)}
-            db.execute(_NAMED, window)
-            db.execute(_DELETED, window)
+        head = stored.fill(db)
         if purged is not None:
             db.executemany("INSERT INTO purged VALUES (?)", [(each,) for each in purged])
             db.execute(_PURGE_ONLY)
@@ -172,7 +219,7 @@ def _limits(retention: Retention, now: datetime) -> dict[str, int | str]:
     }
 
 
-def _objects(files: ContentFolder) -> Iterator[tuple[str, int]]:
+def large_contents(files: ContentFolder) -> Iterator[tuple[str, int]]:
     """Yield the digest and the size of each large content."""
     for folder, _, names in os.walk(files.objects):
         for name in names:

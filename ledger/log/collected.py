@@ -7,18 +7,21 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from asset_ledger.ledger.content.places import key_of
+import orjson
+
+from asset_ledger.ledger.content.places import DELETE_OBJECT, key_of
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import VersionConflictError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import Command
+from asset_ledger.ledger.storage.database import SqlConnection
 
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM collected)"
 _INSERT: Final = "INSERT OR REPLACE INTO collected VALUES (?, ?, ?)"
 _DELETE: Final = "DELETE FROM collected WHERE digest = ?"
-_DELETE_PLACE: Final = "DELETE FROM contents WHERE digest = ?"
-_NEEDED: Final = """SELECT DISTINCT json_extract(CAST(n.state AS TEXT), '$.digest')
-    FROM stored_events e JOIN stored_events n ON n.originator_id = e.originator_id
+_DELETE_PLACES: Final = ("DELETE FROM contents WHERE digest = ?", DELETE_OBJECT)
+_NEEDED: Final = """SELECT DISTINCT n.state FROM stored_events e
+    JOIN stored_events n ON n.originator_id = e.originator_id
         AND n.topic IN ('asset.created', 'asset.content_replaced')
     WHERE e.rowid > ?
         AND e.topic IN ('asset.created', 'asset.content_replaced', 'asset.restored')"""
@@ -37,13 +40,15 @@ def keep_collected(db: sqlite3.Connection, changes: Mapping[bytes, tuple[int, st
 
 def drop_places(db: sqlite3.Connection, digests: Sequence[Digest]) -> None:
     """Delete the places of collected contents. The caller owns the transaction."""
-    db.executemany(_DELETE_PLACE, [(key_of(digest),) for digest in digests])
+    for sql in _DELETE_PLACES:
+        db.executemany(sql, [(key_of(digest),) for digest in digests])
 
 
-def check_unneeded(db: sqlite3.Connection, command: Command) -> None:
+def check_unneeded(db: SqlConnection, command: Command) -> None:
     """Raise VersionConflictError if an event after `collects` needs a content that this command
     collects: it names the content, or restored an asset that does."""
-    needed = {digest for (digest,) in db.execute(_NEEDED, (command.collects,))}
+    states = db.execute(_NEEDED, (command.collects,))
+    needed = {orjson.loads(state).get("digest") for (state,) in states}
     if needed.intersection(collected_digests(command)):
         raise VersionConflictError("a content is needed again: plan the collection anew")
 

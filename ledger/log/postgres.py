@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.content.places import COLLECTED_TABLE, key_of
+from asset_ledger.ledger.content.places import COLLECTED_TABLE, INSERT_OBJECT, OBJECTS_TABLE, key_of
 from asset_ledger.ledger.errors import (
     BusyError,
     CorruptLogError,
@@ -21,11 +21,13 @@ from asset_ledger.ledger.errors import (
     LedgerError,
     OutcomeUnknownError,
     StorageFailedError,
+    VersionConflictError,
 )
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.collected import check_unneeded, collected_digests
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
-from asset_ledger.ledger.log.group import Group, Touched, jobs_of, keys_of, streams_of
+from asset_ledger.ledger.log.group import Group, Touched, jobs_of, keys_of, objects_of, streams_of
 from asset_ledger.ledger.log.reader import LAST, SqlLogReader, head_of
 from asset_ledger.ledger.log.side_tables import SIDE_TABLES
 from asset_ledger.ledger.log.tree_rows import TREE_TABLES, keep_checkpoint, keep_tiles
@@ -69,7 +71,7 @@ _SCHEMA: Final = (
     f"CREATE SCHEMA IF NOT EXISTS {LOG}",
     f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
     *FUNCTIONS,
-    *(_EVENTS, _BY_POSITION, _CONTENTS, COLLECTED_TABLE),
+    *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE),
     *SIDE_TABLES,
     *TREE_TABLES,
     *(_NEVER, *_GUARDS),
@@ -96,6 +98,12 @@ _INSERT_JOBS: Final = """INSERT INTO job_heads
     SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[])
     ON CONFLICT (user_id, job_id) DO UPDATE
     SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
+_PRESENT: Final = "SELECT digest FROM contents WHERE digest = ANY(?::bytea[])"
+_DROP_CONTENTS: Final = "DELETE FROM contents WHERE digest = ANY(?::bytea[])"
+_DROP_OBJECTS: Final = "DELETE FROM objects WHERE digest = ANY(?::bytea[])"
+_FORGET_COLLECTED: Final = "DELETE FROM collected WHERE digest = ANY(?::bytea[])"
+_INSERT_COLLECTED: Final = """INSERT INTO collected
+    SELECT * FROM unnest(?::bytea[], ?::bigint[], ?::text[])"""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(?)"
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock(?)"
 _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
@@ -201,12 +209,16 @@ class PostgresLog(PostgresLogReader):
     ) -> list[Outcome]:
         begun, touched = self._begin(commands, contents)
         group = Group(touched, self._codec, self._clock(), prepare)
-        outcomes = [group.add(command) for command in commands]
-        if not group.rows.events and not contents:
+        outcomes = [self._refusal(command) or group.add(command) for command in commands]
+        objects = objects_of(commands, outcomes)
+        if not group.rows.events and not contents and not objects:
             self.db.execute("ROLLBACK")
             return outcomes
+        if objects:
+            self.db.execute_many(INSERT_OBJECT, objects)
         if group.rows.events:
             self._insert(group)
+            self._keep_collected(group, commands, outcomes)
             apply(outcomes)
         try:
             self.db.commit(begun)
@@ -224,18 +236,51 @@ class PostgresLog(PostgresLogReader):
         with self._pipelined(sum(map(len, contents.values()))):
             begun = self.db.begin()
             if contents:
-                rows = [*map(key_of, contents)], [*contents.values()]
-                self.db.execute(_INSERT_CONTENTS, rows)
+                self._insert_contents(contents)
             self.db.execute(_LOCK, (APPEND_LOCK,))
+            present = self.db.execute(_PRESENT, ([*map(key_of, contents)],)) if contents else ()
             last = self.db.execute(LAST)
             found = [
                 self.db.execute(_VERSIONS, (streams,)),
                 self.db.execute(_KEYS, _columns(keys, 2)),
                 self.db.execute(_JOBS, _columns(jobs, 2)),
             ]
+        stored = {bytes(key) for (key,) in present}
+        if lost := {name: text for name, text in contents.items() if key_of(name) not in stored}:
+            self._insert_contents(lost)  # collected by another server before this one had the lock
         row = last.fetchone()
         self._head = Head(0, None) if row is None else head_of(row)
         return begun, Touched.of(self._head, *(each.fetchall() for each in found))
+
+    def _insert_contents(self, contents: Mapping[Digest, bytes]) -> None:
+        self.db.execute(_INSERT_CONTENTS, ([*map(key_of, contents)], [*contents.values()]))
+
+    def _refusal(self, command: Command) -> Exception | None:
+        """Return why a command may not collect its contents; None for any other command."""
+        if command.collects is None:
+            return None
+        try:
+            check_unneeded(self.db, command)
+        except VersionConflictError as conflict:
+            return conflict
+        return None
+
+    def _keep_collected(
+        self, group: Group, commands: Sequence[Command], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Change the rows of contents that were stored or collected, and drop the latter."""
+        changes = group.rows.collected
+        if changes:
+            self.db.execute(_FORGET_COLLECTED, ([*changes],))
+        rows = [(key, *row) for key, row in changes.items() if row is not None]
+        if not rows:
+            return
+        self.db.execute(_INSERT_COLLECTED, _columns(rows, 3))
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Appended):
+                keys = [*map(key_of, collected_digests(command))]
+                self.db.execute(_DROP_CONTENTS, (keys,))
+                self.db.execute(_DROP_OBJECTS, (keys,))
 
     def _insert(self, group: Group) -> None:
         rows, first = group.rows, self._head.position + 1

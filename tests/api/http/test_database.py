@@ -125,8 +125,31 @@ async def rebuild_and_roll_back(api: Api) -> None:
     assert await names(api, "?name=later") == ["later"]
 
 
-async def test_contents_are_not_collected_and_the_answer_says_so(api: Api) -> None:
-    refused = await api.call("POST", "/api/collection", json={})
+async def test_collected_bytes_are_gone_until_they_are_uploaded_again(
+    api: Api, data_dir: Path
+) -> None:
+    _, small, large = await fill(api)
+    kept = await api.created(b"kept", name="kept")
+    for asset in (small, large):
+        assert (await api.call("DELETE", f"/api/assets/{asset['id']}")).status == 200
 
-    assert (refused.status, refused.slug) == (503, "storage-failed")
-    assert refused.json["detail"] == "the contents of a ledger in PostgreSQL are not collected"
+    planned = await api.call("POST", "/api/collection", json={"retain_deleted": "0"})
+    done = await api.call("POST", "/api/collection", json={"apply": True, "retain_deleted": "0"})
+
+    assert (planned.json["count"], done.json["count"]) == (2, 2)
+    assert [path for path in (data_dir / "content/objects").rglob("*") if path.is_file()] == []
+    for asset in (small, large):
+        refused = await api.call("POST", f"/api/assets/{asset['id']}/restore")
+        assert refused.slug == "not-restorable"
+    assert (await api.get(f"/api/assets/{kept['id']}/content")).body == b"kept"
+    again = await api.created(b"small", name="again")
+    assert (await api.get(f"/api/assets/{again['id']}/content")).body == b"small"
+    assert (await api.call("POST", f"/api/assets/{small['id']}/restore")).status == 200
+
+
+async def test_a_purge_removes_the_bytes_of_an_asset_at_once(api: Api) -> None:
+    asset = await api.created(b"secret", name="secret")
+    purged = await api.call("DELETE", f"/api/assets/{asset['id']}?purge=true")
+
+    assert purged.status == 200, purged.body
+    assert (await api.call("POST", f"/api/assets/{asset['id']}/restore")).slug == "not-restorable"

@@ -429,7 +429,7 @@ class GatewayContract:
         history = [event["position"] async for event in gateway.job_history("j")]
         later = [event["position"] async for event in gateway.job_history("j", after=history[0])]
 
-        of_job, of_asset = await gateway.job_proof("j"), await gateway.asset_proof(made[0].id)
+        of_job, of_asset = await gateway.job_proof("j"), await gateway.prove([made[0].id])
 
         _, events = check_proof(of_job, of_job["key"])
         _, of_one = check_proof(of_asset, of_asset["key"])
@@ -439,7 +439,7 @@ class GatewayContract:
         with pytest.raises(UnknownJobError):
             await gateway.job_proof("none")
         with pytest.raises(UnknownAssetError):
-            await gateway.asset_proof(UNKNOWN_ID)
+            await gateway.prove([UNKNOWN_ID])
 
     async def test_a_job_history_yields_its_events_in_log_order(
         self, context: ProcessingContext

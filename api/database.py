@@ -10,7 +10,7 @@ from pathlib import Path
 
 from uuid_utils import uuid4
 
-from asset_ledger.ledger.commands.collection_plan import Stored
+from asset_ledger.ledger.commands.collection_plan import StoredContents
 from asset_ledger.ledger.commands.database_plan import DatabaseStored
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
@@ -77,6 +77,6 @@ class DatabaseEngine:
         local = await open_local_contents(self._files.content.root, small)
         return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
 
-    def stored(self) -> Stored:
+    def stored(self) -> StoredContents:
         """Return what a collection is planned from."""
         return DatabaseStored(self._url, self._files.content)

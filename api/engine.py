@@ -13,7 +13,7 @@ from typing import Protocol
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.commands.collection_plan import FolderStored, Stored
+from asset_ledger.ledger.commands.collection_plan import FolderStored, StoredContents
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.objects import open_contents
@@ -66,7 +66,7 @@ class Engine(Protocol):
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones, which go to the store if given."""
 
-    def stored(self) -> Stored:
+    def stored(self) -> StoredContents:
         """Return what a collection is planned from."""
 
 
@@ -120,7 +120,7 @@ class FolderEngine:
         rows = AsyncSqliteReaders(self._files.log, of_tables=False)
         return await open_contents(store, log_id, rows, local)
 
-    def stored(self) -> Stored:
+    def stored(self) -> StoredContents:
         """Return what a collection is planned from."""
         return FolderStored(self._files.content)
 

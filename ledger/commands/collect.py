@@ -22,7 +22,7 @@ from asset_ledger.ledger.commands.collection_plan import (
     CollectionPlan,
     Retention,
     StateSize,
-    Stored,
+    StoredContents,
     plan_collection,
 )
 from asset_ledger.ledger.commit.committer import Committer
@@ -59,7 +59,7 @@ class Collect:
         committer: Committer,
         replay: AsyncReplay,
         contents: CheckedContents,
-        stored: Stored,
+        stored: StoredContents,
         forget: Callable[[Sequence[Digest]], None],
     ) -> None:
         """`forget` removes what was derived from contents, such as thumbnails; it may block."""

@@ -133,7 +133,7 @@ class CollectionPlan(NamedTuple):
         return sum(each.size for each in self.contents)
 
 
-class Stored(Protocol):
+class StoredContents(Protocol):
     """The stored contents, and the events that name them: what a plan is made from."""
 
     attached: Mapping[str, Path]
@@ -152,7 +152,7 @@ class Stored(Protocol):
 
 
 class FolderStored:
-    """What a data folder stores. See `Stored` for the methods."""
+    """What a data folder stores. See `StoredContents` for the methods."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
@@ -186,7 +186,7 @@ def refuse_unknown(found: Iterable[Sequence[Any]]) -> None:
 
 
 def plan_collection(
-    stored: Stored, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
+    stored: StoredContents, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
 ) -> CollectionPlan:
     """Read the log, and return what can be collected.
 

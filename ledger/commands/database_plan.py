@@ -38,7 +38,7 @@ _KEEP_DELETED: Final = """INSERT INTO deleted VALUES (?, ?)
 
 
 class DatabaseStored:
-    """What a database stores, and large contents in a folder. See `Stored` for the methods."""
+    """What a database stores, and large contents of a folder: `StoredContents` has the methods."""
 
     attached: Mapping[str, Path] = {}
 

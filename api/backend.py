@@ -144,7 +144,15 @@ async def open_backend(
         collect = Collect(committer, replay, contents, engine.stored(), thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
         kept = _upkeep(settings, collect, scrub if engine.scrubs else None) if upkeep else ()
-        for work in (uploads.watch(), *kept):
+
+        async def changed() -> bool:
+            await tokens.refresh()
+            can_sign = await asyncio.to_thread(engine.share_key, log)
+            await proofs.refresh()
+            return can_sign
+
+        others = engine.watching(feed, projections.reflect, changed)
+        for work in (uploads.watch(), *others, *kept):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(

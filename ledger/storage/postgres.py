@@ -21,6 +21,11 @@ from asset_ledger.ledger.storage.database import Cursor
 LOG: Final = "ledger"
 """The schema of the log, and of the functions that our SQL calls."""
 
+FROZEN: Final = "4s"
+"""How long a server that stands still keeps the log's lock: shorter than others wait for it."""
+READING: Final = "10min"
+"""How long a reader may compute between two statements of a transaction."""
+
 _RULES: Final = (
     (r"\bINDEXED BY \w+", ""),  # the planner takes the same index
     (r"\bCROSS JOIN\b", "JOIN"),
@@ -148,9 +153,10 @@ def settings(schemas: Sequence[str], *, read_only: bool) -> str:
     """Return the statements to run on a new connection."""
     path = ", ".join(schemas)
     only = "SET default_transaction_read_only = on;" if read_only else ""
+    idle = READING if read_only else FROZEN
     return (
         f"SET search_path = {path}; SET max_parallel_workers_per_gather = 0;"  # keeps rows in order
-        f"SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; {only}"
+        f"SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '{idle}'; {only}"
     )
 
 
@@ -191,7 +197,6 @@ class PostgresConnection:
         """Connect. Raises psycopg.OperationalError."""
         self._url, self._schemas, self._read_only = url, tuple(schemas), read_only
         self._opened = 0
-        self._on_open: Callable[[PostgresConnection], None] | None = None
         self._open()
 
     def _open(self) -> None:
@@ -201,13 +206,6 @@ class PostgresConnection:
         )
         adapt(self._db.adapters)
         self._db.execute(settings(self._schemas, read_only=self._read_only).encode())
-        if self._on_open is not None:
-            self._on_open(self)
-
-    def on_open(self, prepare: "Callable[[PostgresConnection], None]") -> None:
-        """Call a function now, and whenever the connection is opened again."""
-        prepare(self)
-        self._on_open = prepare
 
     @property
     def is_lost(self) -> bool:

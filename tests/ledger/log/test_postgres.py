@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from asset_ledger.ledger.errors import DataFolderError, FolderLockedError, StorageFailedError
+from asset_ledger.ledger.errors import DataFolderError, StorageFailedError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, EventLog
 from tests.contracts.event_log import EventLogContract, append, appended, creation, positions
@@ -87,18 +87,6 @@ def test_a_lost_connection_loses_no_event_and_records_none_twice(
     assert isinstance(lost, StorageFailedError)
     assert isinstance(second, Appended)
     assert positions(log) == [1, 2]
-
-
-def test_a_second_server_is_refused(
-    url: str, log: EventLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_log, "PATIENCE", 0.0)
-    with closing(postgres_log.PostgresLog(url, Codec())) as first:
-        first.hold()
-
-        second = postgres_log.PostgresLog(url, Codec())
-        with closing(second), pytest.raises(FolderLockedError, match="stop it first"):
-            second.hold()
 
 
 def test_a_database_with_another_order_of_texts_is_refused(postgres: Postgres) -> None:

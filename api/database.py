@@ -11,8 +11,8 @@ from typing import Any
 
 from uuid_utils import uuid4
 
-from asset_ledger.ledger.commands.collection_plan import Stored
-from asset_ledger.ledger.commands.database_plan import DatabaseStored
+from asset_ledger.ledger.commands.collection_plan import PlanSource
+from asset_ledger.ledger.commands.database_plan import DatabasePlanSource
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
@@ -22,12 +22,12 @@ from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
 from asset_ledger.ledger.log.opening import open_identity
-from asset_ledger.ledger.log.others import Others
 from asset_ledger.ledger.log.postgres import APPEND_LOCK, PostgresLog, PostgresLogReader
 from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.shared_key import share_key
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed, LiveFeed
+from asset_ledger.ledger.reading.others import Others
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
@@ -81,9 +81,9 @@ class DatabaseEngine:
         """Open the contents to read, and to receive large ones."""
         return await open_local_contents(self._files.content.root, DatabaseContents(self._url))
 
-    def stored(self) -> Stored:
+    def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return DatabaseStored(self._url, self._files.content)
+        return DatabasePlanSource(self._url, self._files.content)
 
     @contextmanager
     def building(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.commands.collection_plan import FolderStored, Stored
+from asset_ledger.ledger.commands.collection_plan import FolderPlanSource, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.packs import Packs
@@ -64,7 +64,7 @@ class Engine(Protocol):
     async def open_contents(self) -> ContentStore:
         """Open the contents to read, and to receive large ones."""
 
-    def stored(self) -> Stored:
+    def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
 
     def building(self) -> AbstractContextManager[None]:
@@ -137,9 +137,9 @@ class FolderEngine:
         """Open the contents to read, and to receive large ones."""
         return await open_local_contents(self._files.content.root)
 
-    def stored(self) -> Stored:
+    def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return FolderStored(self._files.content)
+        return FolderPlanSource(self._files.content)
 
     def building(self) -> AbstractContextManager[None]:
         """Do nothing: one server has the folder."""

@@ -131,7 +131,7 @@ class CollectionPlan(NamedTuple):
         return sum(each.size for each in self.contents)
 
 
-class Stored(Protocol):
+class PlanSource(Protocol):
     """The stored contents, and the events that name them: what a plan is made from."""
 
     attached: Mapping[str, Path]
@@ -149,8 +149,8 @@ class Stored(Protocol):
         """Return the packs to rewrite: these, and those that have mostly collected contents."""
 
 
-class FolderStored:
-    """What a data folder stores. See `Stored` for the methods."""
+class FolderPlanSource:
+    """What a data folder stores. See `PlanSource` for the methods."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
@@ -183,7 +183,7 @@ def refuse_unknown(found: Iterable[Sequence[Any]]) -> None:
 
 
 def plan_collection(
-    stored: Stored, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
+    stored: PlanSource, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
 ) -> CollectionPlan:
     """Read the log, and return what can be collected.
 

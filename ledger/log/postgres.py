@@ -112,7 +112,7 @@ class PostgresLog(PostgresLogReader):
         self._failure: StorageFailedError | None = None
         self.generation: int | None = None
         try:
-            self.db = PostgresConnection(url, (LOG,))
+            self.db = PostgresConnection(url, (LOG,), is_log=True)
         except psycopg.OperationalError as error:
             raise unreachable(error) from error
         try:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NamedTuple
 
 from aiohttp import web
@@ -74,9 +74,15 @@ async def serve(backend: Backend, sockets: Listening, ready: Callable[[str], Non
     `ready` is called with the URL once requests are answered.
     """
     server = Server(backend)
-    if sockets.s3:
-        door = S3Door(backend, server.authenticator, server.admit)
-        server.doors = {each.getsockname()[1]: door for each in sockets.s3}
+    with ExitStack() as stack:
+        if sockets.s3:
+            door = S3Door(backend, server.authenticator, server.admit)
+            server.doors = {each.getsockname()[1]: door for each in sockets.s3}
+            stack.callback(asyncio.create_task(door.watch()).cancel)
+        await _serve(server, sockets, ready)
+
+
+async def _serve(server: Server, sockets: Listening, ready: Callable[[str], None]) -> None:
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:

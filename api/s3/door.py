@@ -4,6 +4,8 @@ It shares connections, limits, users and metrics with the server, which gives it
 arrive at the S3 port.
 """
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -24,6 +26,8 @@ from asset_ledger.api.s3.locks import Locks
 from asset_ledger.api.s3.signature import Signed, SignedRequest, claimed, verify
 from asset_ledger.api.s3.uploads import MultipartUploads
 from asset_ledger.ledger.storage.data_folder import DataFolder
+
+logger = logging.getLogger(__name__)
 
 Admit = Callable[[Request, Credential, NeededScope], None]
 """Checks rate, scope and connections of a caller, and notes it in the request."""
@@ -104,6 +108,15 @@ class S3Door:
         self._backend.log_file.check_often()
         self._admit(request, credential, route.scope)
         return await route.handler(call)
+
+    async def watch(self) -> None:
+        """Remove old unfinished uploads now and every hour, until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self._uploads.remove_old)
+            except OSError as error:
+                logger.warning("old uploads of S3 clients were not removed: %s", error)
+            await asyncio.sleep(3_600)
 
     def refusal(self, request: Request, error: Exception) -> web.Response:
         """Return the XML of an error."""

@@ -37,6 +37,8 @@ MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Bytes of the XML of a call."""
 
 _COPY: Final = "X-Amz-Copy-Source"
+_NEVER_RUN: Final = {"Content-Security-Policy": "sandbox"}
+"""A presigned address may ask for any content type, which a browser would then run."""
 
 
 async def get_object(call: Call) -> web.StreamResponse:
@@ -54,7 +56,7 @@ async def get_object(call: Call) -> web.StreamResponse:
     span = requested_range(request.headers.get("Range"), entry.size)
     response = content_response(asset, span)
     response.headers.update(headers | metadata_headers(asset["metadata"]))
-    response.headers.update(_overrides(call))
+    response.headers.update(_overrides(call) | _NEVER_RUN)
     content = await request.ledger.open_content(Digest(entry.digest), entry.size)
     try:
         await send_content(request, response, content, span or Span(0, entry.size))
@@ -144,17 +146,20 @@ async def store(
     fields: Mapping[str, Any],
     idempotency_key: str | None = None,
 ) -> Receipt:
-    """Record bytes under a key. Raises S3Error where If-Match or If-None-Match forbid it."""
+    """Record bytes under a key. Raises S3Error where If-Match or If-None-Match forbid it.
+
+    `idempotency_key` is that of a new asset. A repeated new version needs none: the same bytes
+    and metadata again record nothing.
+    """
     folder = await call.make_folders(bucket, key.folders)
     segment, ledger = shown(key.name), call.request.ledger
     async with call.locks.hold((call.user_id, folder, segment)):
         found = await call.keys.find(call.user_id, folder, segment)
         _check_conditions(call, found)
-        made = context(call, idempotency_key)
         if found is None:
             named = {"name": key.name, "parent_id": folder} | dict(fields)
             asked = upload_request(read_fields(named), staged, call.user_id)
-            return await ledger.create.asset(made, *asked)
+            return await ledger.create.asset(context(call, idempotency_key), *asked)
         changed = {name: fields[name] for name in ("metadata", "content_type") if name in fields}
         if "metadata" not in changed and (await _current(call, found)).metadata:
             changed["metadata"] = {}
@@ -162,7 +167,7 @@ async def store(
             changed["content_type"] = sniff(staged.head, key.name)
         read_changes = read_update_fields(changed)
         label = label_of(read_changes, call.user_id)
-        return await ledger.edit.asset(made, found.id, label, staged, read_changes)
+        return await ledger.edit.asset(context(call), found.id, label, staged, read_changes)
 
 
 async def _current(call: Call, found: KeyEntry) -> Asset:

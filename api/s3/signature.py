@@ -27,13 +27,15 @@ _HEADER: Final = re.compile(
 _CREDENTIAL: Final = re.compile(r"([^/\s]+)/([0-9]{8})/([^/\s]+)/s3/aws4_request")
 _OLD: Final = "the address has a signature of version 2: presign with version 4 (s3v4)"
 _UNRESERVED: Final = "-_.~"
+_PAYLOAD: Final = "x-amz-content-sha256"
+"""Every signature covers its value: in the last line of the canonical request."""
 
 
 class Signed(NamedTuple):
     """What a request claims: the id of a key, a signature and what it covers.
 
-    `payload` is the value of X-Amz-Content-Sha256. `seed`: the signature that the first chunk of
-    a signed stream continues.
+    `payload` is the value of X-Amz-Content-Sha256. The first chunk of a signed stream continues
+    `signature`.
     """
 
     key_id: str
@@ -103,6 +105,9 @@ def verify(signed: Signed, sent: SignedRequest, secret: str) -> bytes:
     """Check a signature; return the key that signs the chunks of a stream. Raises S3Error."""
     if "host" not in signed.headers or signed.time[:8] != signed.day:
         raise S3Error("InvalidRequest", "the signature must cover Host and the day of its time")
+    unsigned = {name.lower() for name in sent.headers} - {*signed.headers, _PAYLOAD}
+    if extra := next((name for name in sorted(unsigned) if name.startswith("x-amz-")), None):
+        raise S3Error("AccessDenied", f"the signature does not cover the header {extra}: sign it")
     hashed = sha256(_canonical(signed, sent).encode()).hexdigest()
     key = signing_key(secret, signed)
     text = "\n".join((ALGORITHM, signed.time, signed.scope, hashed))

@@ -1,15 +1,15 @@
 """Unfinished multipart uploads: a folder for each, with a file for each part.
 
-A part is durable once it is answered. MultipartUploads that are older than a week are removed.
+A part is durable once it is answered. Uploads that got no part for a week are removed.
 """
 
 import json
-import os
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,7 +26,7 @@ from asset_ledger.ledger.storage.files import (
 )
 
 LIFE: Final = 7 * 86_400
-"""Seconds after which an unfinished upload is removed."""
+"""Seconds without a new part after which an unfinished upload is removed."""
 MAX_PARTS: Final = 10_000
 MAX_UPLOADS: Final = 1_000
 """Unfinished uploads of one user."""
@@ -65,7 +65,6 @@ class MultipartUploads:
 
     def begin(self, user_id: str, bucket: str, key: str, fields: Mapping[str, Any]) -> str:
         """Begin an upload and return its id. Raises BusyError and the StorageFailedErrors."""
-        self._remove_old()
         if sum(each.user_id == user_id for each in self.all()) >= MAX_UPLOADS:
             raise BusyError(f"{MAX_UPLOADS:,} uploads are unfinished: complete or abort some")
         upload_id = secrets.token_hex(16)
@@ -122,12 +121,12 @@ class MultipartUploads:
             (upload.folder / "upload.json").unlink(missing_ok=True)
             shutil.rmtree(upload.folder, ignore_errors=True)
 
-    def _remove_old(self) -> None:
-        if not self._root.is_dir():
-            return
-        for folder in self._root.iterdir():
-            if time.time() - os.stat(folder).st_mtime > LIFE:
-                shutil.rmtree(folder, ignore_errors=True)
+    def remove_old(self) -> None:
+        """Remove the uploads that got no part for a week."""
+        for folder in self._root.iterdir() if self._root.is_dir() else ():
+            with suppress(FileNotFoundError):  # it was completed at this moment
+                if time.time() - folder.stat().st_mtime > LIFE:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(folder: Path) -> MultipartUpload | None:

@@ -1,6 +1,6 @@
 """Slots of the bounded write queue: a write takes one before its body is read."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +13,7 @@ class Slots:
     def __init__(self, size: int, per_user: int | None = None) -> None:
         self._size = self._free = size
         self._per_user = size if per_user is None else per_user
-        self._held: Counter[str] = Counter()
+        self._held = defaultdict[str, int](int)
 
     @property
     def taken(self) -> int:

@@ -7,7 +7,7 @@ content is checked when it is opened, so its ranges are checked too.
 import asyncio
 import hashlib
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class CheckedContents:
     def __init__(self, store: ContentStore) -> None:
         self._store = store
         self._damaged: dict[Digest, _Damage] = {}
-        self._used = Counter[Digest]()
+        self._used = defaultdict[Digest, int](int)
         self._collecting: frozenset[Digest] = frozenset()
 
     @property
@@ -77,7 +77,8 @@ class CheckedContents:
     def using(self, contents: Sequence[Staged]) -> Iterator[None]:
         """Keep these contents from being collected until the block, which records them, ends."""
         digests = [each.digest for each in contents if not isinstance(each, OwnedContent)]
-        self._used.update(digests)
+        for digest in digests:
+            self._used[digest] += 1
         try:
             yield
         finally:
@@ -96,7 +97,7 @@ class CheckedContents:
         Yield those that no upload uses now. One collection at a time.
         """
         self._collected = asyncio.Event()
-        free = [digest for digest in digests if not self._used[digest]]
+        free = [digest for digest in digests if digest not in self._used]
         self._collecting = frozenset(free)
         try:
             yield free

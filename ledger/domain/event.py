@@ -4,11 +4,12 @@ A decision makes an event without `recorded_at` and without its `JobStamp`. The 
 it gives the event its position.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 MAX_CLOCK_LAG: Final = timedelta(minutes=1)
@@ -52,7 +53,7 @@ class Event:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the class and the values: the default of dataclasses takes three times as long."""
         kind = type(self)
-        return _unpickled, (kind, [getattr(self, name) for name in _names(kind)])
+        return _unpickled, (kind, _access(kind).values(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +87,28 @@ class Origin:
     traceparent: str | None = None
 
 
-_NAMES: Final[dict[type[Event], tuple[str, ...]]] = {}
+class _Access(NamedTuple):
+    """Reads all fields of an event at once, and sets each one of a new event."""
+
+    values: Callable[[Event], Any]
+    setters: Sequence[Callable[[Event, Any], None]]
 
 
-def _names(kind: type[Event]) -> tuple[str, ...]:
-    if kind not in _NAMES:
-        _NAMES[kind] = tuple(field.name for field in fields(kind))
-    return _NAMES[kind]
+_ACCESS: Final[dict[type[Event], _Access]] = {}
+
+
+def _access(kind: type[Event]) -> _Access:
+    if kind not in _ACCESS:
+        names = [field.name for field in fields(kind)]
+        setters = [getattr(kind, name).__set__ for name in names]
+        _ACCESS[kind] = _Access(attrgetter(*names), setters)
+    return _ACCESS[kind]
 
 
 def _unpickled(kind: type[Event], values: Sequence[Any]) -> Event:
     event = kind.__new__(kind)
-    for name, value in zip(_names(kind), values, strict=True):
-        object.__setattr__(event, name, value)
+    for set_field, value in zip(_access(kind).setters, values, strict=True):
+        set_field(event, value)
     return event
 
 

@@ -1,6 +1,9 @@
 import asyncio
 import io
+import json
 import os
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from asset_ledger.api.s3 import multipart
+from asset_ledger.api.s3.uploads import LIFE, MultipartUploads
 from tests.api.running import stray_files
 from tests.api.s3.conftest import S3
 
@@ -143,3 +147,43 @@ async def test_concurrent_completions_record_one_asset(s3: S3) -> None:
     assert [each.segment for each in entries] == ["bucket/"]
     assert await s3.keys() == ["big/file"]
     assert await s3.get("big/file") == b"a" * 100_000
+
+
+async def test_a_completion_that_was_recorded_but_not_answered_can_be_repeated(
+    s3: S3, data_dir: Path
+) -> None:
+    upload = await begun(s3)
+    only = await part(s3, upload, 1, b"a" * 100_000)
+    folder = data_dir / "s3-uploads" / upload["UploadId"]
+    shutil.copytree(folder, data_dir / "kept")
+    done = await complete(s3, upload, only)
+    shutil.move(data_dir / "kept", folder)  # as if the server was killed before it removed them
+
+    again = await complete(s3, upload, only)
+
+    assert again["ETag"] == done["ETag"]
+    assert await document_version(s3) == 1
+    assert not folder.exists()
+
+
+async def document_version(s3: S3) -> int:
+    folder = await s3.backend.projections.keys.find("alice", None, "bucket/")
+    assert folder is not None
+    folder = await s3.backend.projections.keys.find("alice", folder.id, "big/")
+    assert folder is not None
+    found = await s3.backend.projections.keys.find("alice", folder.id, "file")
+    assert found is not None
+    asset = await s3.backend.projections.assets.find("alice", found.id)
+    return int(json.loads(asset.json)["version"])
+
+
+async def test_a_week_old_upload_is_removed_without_a_new_one(s3: S3, data_dir: Path) -> None:
+    upload = await begun(s3)
+    await part(s3, upload, 1, b"a" * 100_000)
+    recent = await begun(s3)
+    folder = data_dir / "s3-uploads" / upload["UploadId"]
+    os.utime(folder, (time.time() - LIFE - 60,) * 2)
+
+    MultipartUploads(data_dir / "s3-uploads").remove_old()
+
+    assert [path.name for path in (data_dir / "s3-uploads").iterdir()] == [recent["UploadId"]]

@@ -231,6 +231,36 @@ async def test_a_presigned_address_works_without_a_key(s3: S3) -> None:
     assert await s3.get("b") == b"2"
 
 
+@pytest.mark.parametrize(
+    "header", ["X-Amz-Copy-Source", "x-amz-meta-job-id", "x-amz-metadata-directive"]
+)
+async def test_a_presigned_address_allows_no_header_that_it_does_not_sign(
+    s3: S3, header: str
+) -> None:
+    await s3.put("secret", b"1")
+    put = s3.client.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "b"})
+
+    async with httpx.AsyncClient() as client:
+        answer = await client.put(put, headers={header: "/bucket/secret"})
+
+    assert (answer.status_code, b"AccessDenied" in answer.content) == (403, True)
+    assert await s3.keys() == ["secret"]
+
+
+async def test_no_address_makes_a_browser_run_an_object(s3: S3) -> None:
+    await s3.put("a.png", b"<script>alert(1)</script>", ContentType="image/png")
+    asked = {"ResponseContentType": "text/html", "ResponseContentDisposition": "inline"}
+    named = {"Bucket": "bucket", "Key": "a.png", **asked}
+    get = s3.client.generate_presigned_url("get_object", Params=named)
+
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(get)
+
+    assert answer.headers["Content-Type"] == "text/html"
+    assert answer.headers["Content-Security-Policy"] == "sandbox"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_without_a_known_key_nothing_is_answered(s3: S3) -> None:
     async with httpx.AsyncClient() as client:
         unsigned = await client.get(f"{s3.url}/bucket?list-type=2")

@@ -149,10 +149,17 @@ async def open_backend(
         stack.push_async_callback(thumbnails.close)
         collect = Collect(committer, replay, contents, engine.stored(), thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
-        kept = (
-            _upkeep(settings, collect, contents, scrub if engine.scrubs else None) if upkeep else ()
-        )
-        for work in (uploads.watch(), *kept):
+        scrubbed = scrub if engine.scrubs else None
+        kept = _upkeep(settings, collect, contents, scrubbed) if upkeep else ()
+
+        async def changed() -> bool:
+            await tokens.refresh()
+            can_sign = await asyncio.to_thread(engine.share_key, log)
+            await proofs.refresh()
+            return can_sign
+
+        others = engine.watching(feed, projections.reflect, changed)
+        for work in (uploads.watch(), *others, *kept):
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(

@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 from asset_ledger.ledger.commands.collection_plan import (
     Collectable,
     CollectionPlan,
+    PlanSource,
     Retention,
     StateSize,
-    StoredContents,
     plan_collection,
 )
 from asset_ledger.ledger.commit.committer import Committer
@@ -59,7 +59,7 @@ class Collect:
         committer: Committer,
         replay: AsyncReplay,
         contents: CheckedContents,
-        stored: StoredContents,
+        stored: PlanSource,
         forget: Callable[[Sequence[Digest]], None],
     ) -> None:
         """`forget` removes what was derived from contents, such as thumbnails; it may block."""

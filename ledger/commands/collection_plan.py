@@ -133,7 +133,7 @@ class CollectionPlan(NamedTuple):
         return sum(each.size for each in self.contents)
 
 
-class StoredContents(Protocol):
+class PlanSource(Protocol):
     """The stored contents, and the events that name them: what a plan is made from."""
 
     attached: Mapping[str, Path]
@@ -151,8 +151,8 @@ class StoredContents(Protocol):
         """Return the packs to rewrite: these, and those that have mostly collected contents."""
 
 
-class FolderStored:
-    """What a data folder stores. See `StoredContents` for the methods."""
+class FolderPlanSource:
+    """What a data folder stores. See `PlanSource` for the methods."""
 
     def __init__(self, files: ContentFolder) -> None:
         self._files = files
@@ -186,7 +186,7 @@ def refuse_unknown(found: Iterable[Sequence[Any]]) -> None:
 
 
 def plan_collection(
-    stored: StoredContents, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
+    stored: PlanSource, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
 ) -> CollectionPlan:
     """Read the log, and return what can be collected.
 

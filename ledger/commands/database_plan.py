@@ -37,8 +37,8 @@ _KEEP_DELETED: Final = """INSERT INTO deleted VALUES (?, ?)
     ON CONFLICT (asset) DO UPDATE SET at = excluded.at"""
 
 
-class DatabaseStored:
-    """What a database stores, and large contents of a folder: `StoredContents` has the methods."""
+class DatabasePlanSource:
+    """What a database stores, and large contents in a folder. See `PlanSource` for the methods."""
 
     attached: Mapping[str, Path] = {}
 

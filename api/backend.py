@@ -19,12 +19,15 @@ from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import Engine, FolderEngine
+from asset_ledger.api.hooks.deliveries import Deliveries, Receiver
+from asset_ledger.api.hooks.store import Hooks
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.api.uploads import Uploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
+from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.commands.collect import Collect
 from asset_ledger.ledger.commands.own_stream import record_in_own_stream
 from asset_ledger.ledger.commands.scrub import Scrub
@@ -32,6 +35,7 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.ledger import SYSTEM
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
@@ -72,6 +76,7 @@ class Backend:
     rebuilds: Rebuilds
     tokens: Tokens
     sessions: Sessions
+    hooks: Hooks
     thumbnails: Thumbnails
     collect: Collect
     scrub: Scrub
@@ -135,6 +140,7 @@ async def open_backend(
         tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
+        hooks = Hooks(files.hooks)
         rebuilds = Rebuilds(folder, engine.database, tables, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
@@ -149,8 +155,6 @@ async def open_backend(
         stack.push_async_callback(thumbnails.close)
         collect = Collect(committer, replay, contents, engine.stored(), thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
-        scrubbed = scrub if engine.scrubs else None
-        kept = _upkeep(settings, collect, contents, scrubbed) if upkeep else ()
 
         async def changed() -> bool:
             await tokens.refresh()
@@ -158,8 +162,11 @@ async def open_backend(
             await proofs.refresh()
             return can_sign
 
-        others = engine.watching(feed, projections.reflect, changed)
-        for work in (uploads.watch(), *others, *kept):
+        works = [uploads.watch(), *engine.watching(feed, projections.reflect, changed)]
+        if upkeep:
+            works.append(_deliver(settings, hooks, feed, replay))
+            works += _upkeep(settings, collect, contents, scrub if engine.scrubs else None)
+        for work in works:
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
@@ -176,10 +183,27 @@ async def open_backend(
             rebuilds=rebuilds,
             tokens=tokens,
             sessions=sessions,
+            hooks=hooks,
             thumbnails=thumbnails,
             collect=collect,
             scrub=scrub,
         )
+
+
+async def log_state(backend: Backend) -> dict[str, Any]:
+    """Return the size, root, times and bytes of the log. Raises SigningKeyError."""
+    signed, replay = await backend.proofs.checkpoint(), backend.ledger.replay
+    before = await replay(Replay.position_as_of, utc_now() - timedelta(minutes=1))
+    log = DataFolder(backend.settings.data_dir).log
+    return {
+        "origin": backend.proofs.origin,
+        "size": signed.size,
+        "root": signed.note.split("\n")[2],
+        "opened_at": iso(await replay(Replay.recorded_at, 1)),
+        "last_recorded_at": iso(await replay(Replay.recorded_at, signed.size)),
+        "log_bytes": (await asyncio.to_thread(log.stat)).st_size,
+        "events_last_minute": max(0, signed.size - before),
+    }
 
 
 def _upkeep(
@@ -192,6 +216,15 @@ def _upkeep(
         yield _collect_again_and_again(collect, settings)
     if scrub is not None and settings.scrub_interval != "off":
         yield scrub.run(read_duration(settings.scrub_interval))
+
+
+def _deliver(
+    settings: Settings, hooks: Hooks, feed: LiveFeed, replay: AsyncReplay
+) -> Coroutine[Any, Any, None]:
+    token = settings.lineage_token
+    lineage = Receiver(settings.lineage_url, token.get_secret_value() if token else None)
+    private = settings.hook_addresses == "any"
+    return Deliveries(hooks, feed, replay, lineage, private=private).run()
 
 
 async def _measure_again_and_again(collect: Collect, settings: Settings) -> None:

@@ -316,7 +316,8 @@ class Uploads:
         if self._of_user[user_id] >= self._per_user or len(self._all) >= MOST:
             raise BusyError(
                 f"there are {len(self._all):,} unfinished uploads, {self._of_user[user_id]:,} of"
-                " them of this user: finish or delete some, or wait until they expire"
+                " them of this user: finish or delete some, or wait until they expire",
+                "unfinished-uploads",
             )
         free = shutil.disk_usage(self._folder).free
         if free < size:

@@ -196,7 +196,14 @@ class UnavailableError(LedgerError):
 
 
 class BusyError(UnavailableError):
-    """Too many writes, or slow reads of this user, wait; nothing of this one was done."""
+    """Too many writes, or slow reads of this user, wait; nothing of this one was done.
+
+    `which` names the limit, for the metrics.
+    """
+
+    def __init__(self, message: str = "", which: str = "") -> None:
+        super().__init__(message)
+        self.which = which
 
 
 class DeadlineExceededError(UnavailableError):

@@ -5,7 +5,7 @@ Each function is a generator: it yields after every piece of work, so that the c
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -45,18 +45,23 @@ _TILE: Final = "SELECT hashes FROM merkle_tiles WHERE level = 1 AND idx = ?"
 _HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM stored_events"
 
 
-def read_content(files: ContentFolder, part: LedgerPart) -> Reading:
-    """Read a content. It may be moved or collected meanwhile. Raises sqlite3.Error."""
+def read_content(
+    files: ContentFolder, part: LedgerPart, packs: PackReader, known: Place | None = None
+) -> Reading:
+    """Read a content. It may be moved or collected meanwhile. Raises sqlite3.Error.
+
+    `known`: its place in a pack a moment ago.
+    """
     digest, before = Digest(part.name), None
-    while (place := _place_of(files, digest)) is not None:
+    while (place := known or _place_of(files, digest)) is not None:
         if place == before:
             return Checked(part, "changed", f"it is not at its place in pack {place.pack}")
         try:
-            if PackReader(files).find_on_disk(place) is not None:
+            if packs.find_on_disk(place) is not None:
                 return Checked(part)
         except OSError as error:
             return Checked(part, "unreadable", error.strerror)
-        before = place
+        before, known = place, None
         yield
     if (url := _url_of(files, digest)) is not None:
         checked = _look_at_object(url, part)
@@ -64,6 +69,14 @@ def read_content(files: ContentFolder, part: LedgerPart) -> Reading:
         checked = yield from _read_file(files.object(digest), part)
     is_gone = checked.cause == "missing" and _is_collected(files, digest)
     return Checked(part, is_gone=True) if is_gone else checked
+
+
+def places_of(files: ContentFolder, parts: Sequence[LedgerPart]) -> dict[str, Place]:
+    """Return the places of those of these parts that are packed, by name. Raises sqlite3.Error."""
+    digests = [Digest(part.name) for part in parts if part.is_content]
+    with closing(open_reader(files.log)) as db:
+        found = find_places(lambda *query: db.execute(*query).fetchall(), digests)
+    return {str(digest): place for digest, place in found.items()}
 
 
 def _place_of(files: ContentFolder, digest: Digest) -> Place | None:

@@ -137,13 +137,12 @@ def test_a_request_without_a_signature_claims_nothing() -> None:
 
 @pytest.mark.parametrize("value", ["\udce4", "caf\udce9", "\U0001f600"])
 def test_bytes_that_are_not_utf8_are_signed_as_they_were_sent(value: str) -> None:
-    sent = GET._replace(headers={**GET.headers, "range": value})
-    signed = claimed(sent, NOW)
-    presigned = claimed(PRESIGNED._replace(query=f"{PRESIGNED.query[:-1]}{value}"), NOW)
+    headed = GET._replace(headers={**GET.headers, "range": value})
+    presigned = PRESIGNED._replace(query=f"{PRESIGNED.query[:-1]}{value}")
 
-    assert signed is not None
-    assert presigned is not None
-    for each in (signed, presigned):
+    for sent in (headed, presigned):
+        signed = claimed(sent, NOW)
+        assert signed is not None
         with pytest.raises(S3Error) as refused:
-            verify(each, sent, SECRET)
+            verify(signed, sent, SECRET)
         assert refused.value.code == "SignatureDoesNotMatch"

@@ -138,12 +138,16 @@ def test_a_request_without_a_signature_claims_nothing() -> None:
 @pytest.mark.parametrize("value", ["\udce4", "caf\udce9", "\U0001f600"])
 def test_bytes_that_are_not_utf8_are_signed_as_they_were_sent(value: str) -> None:
     sent = GET._replace(headers={**GET.headers, "range": value})
-    signed = claimed(sent, NOW)
-    presigned = claimed(PRESIGNED._replace(query=f"{PRESIGNED.query[:-1]}{value}"), NOW)
+    address = PRESIGNED._replace(query=f"{PRESIGNED.query[:-1]}{value}")
+    signed, presigned = claimed(sent, NOW), claimed(address, NOW)
 
     assert signed is not None
     assert presigned is not None
-    for each in (signed, presigned):
+    for each, whole in (
+        (signed, sent),
+        (signed._replace(region=value), sent),
+        (presigned, address),
+    ):
         with pytest.raises(S3Error) as refused:
-            verify(each, sent, SECRET)
+            verify(each, whole, SECRET)
         assert refused.value.code == "SignatureDoesNotMatch"

@@ -155,7 +155,14 @@ async def open_backend(
         stack.push_async_callback(thumbnails.close)
         collect = Collect(committer, replay, contents, engine.stored(), thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
-        works = [uploads.watch()]
+
+        async def changed() -> bool:
+            await tokens.refresh()
+            can_sign = await asyncio.to_thread(engine.share_key, log)
+            await proofs.refresh()
+            return can_sign
+
+        works = [uploads.watch(), *engine.watching(feed, projections.reflect, changed)]
         if upkeep:
             works.append(_deliver(settings, hooks, feed, replay))
             works += _upkeep(settings, collect, contents, scrub if engine.scrubs else None)

@@ -1,38 +1,48 @@
 """The storage engine of PostgreSQL: log, tables and small contents in a database.
 
-The data folder has what one server alone needs: large contents, the key that signs checkpoints,
-sessions and thumbnails. A lock of the committer keeps other servers from the database.
+The data folder of each server has large contents, a copy of the key that signs checkpoints,
+sessions, unfinished uploads and thumbnails. Any number of servers may use one database.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.commands.collection_plan import PlanSource
-from asset_ledger.ledger.commands.database_plan import DatabaseStored
+from asset_ledger.ledger.commands.database_plan import DatabasePlanSource
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.objects import open_contents
 from asset_ledger.ledger.content.store import ContentStore
+from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import LogReader
 from asset_ledger.ledger.log.opening import open_identity
-from asset_ledger.ledger.log.postgres import PostgresLog, PostgresLogReader
+from asset_ledger.ledger.log.postgres import APPEND_LOCK, PostgresLog, PostgresLogReader
 from asset_ledger.ledger.log.reader import SqlLogReader
+from asset_ledger.ledger.log.shared_key import share_key
 from asset_ledger.ledger.progress import Progress
-from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.feed import Feed, LiveFeed
+from asset_ledger.ledger.reading.others import Others
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from asset_ledger.ledger.storage.object_store import ObjectStore
-from asset_ledger.ledger.storage.postgres import LOG
+from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
+
+BUILD_LOCK = APPEND_LOCK + 3
+
+logger = logging.getLogger(__name__)
 
 
 class DatabaseEngine:
@@ -55,11 +65,13 @@ class DatabaseEngine:
         with ExitStack() as stack:
             stack.enter_context(hold_committer_lock(self._folder))
             log = stack.enter_context(closing(PostgresLog(self._url, codec)))
-            log.hold()
             opened = open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
+            share_key(log.db, log, codec, self._files.key)
             store = TableSchemas(self._url, log.db)
             stack.callback(store.close)
-            runner = start(store, Feed(log, codec, opened.log_id), progress, keep_others=reopen)
+            with store.starting():
+                runner = start(store, Feed(log, codec, opened.log_id), progress, keep_others=True)
+                store.put_in_use(runner.database.number)
             tables = stack.enter_context(closing(LiveTables(store, runner)))
             yield DatabaseCommit(log, tables)
 
@@ -73,10 +85,38 @@ class DatabaseEngine:
 
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones."""
+        if store is None:
+            logger.warning(
+                "large contents go to %s, where no other server of the database can read them:"
+                " set --content-url",
+                self._folder,
+            )
         small = DatabaseContents(self._url)
         local = await open_local_contents(self._files.content.root, small)
         return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return DatabaseStored(self._url, self._files.content)
+        return DatabasePlanSource(self._url, self._files.content)
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Keep other servers from building tables. Raises GenerationError if one does."""
+        with closing(PostgresConnection(self._url, (LOG,))) as db:
+            if not db.execute("SELECT pg_try_advisory_lock(?)", (BUILD_LOCK,)).fetchone()[0]:
+                raise GenerationError("another server of this database rebuilds: wait for it")
+            yield
+
+    def watching(
+        self,
+        feed: LiveFeed,
+        reflects: Callable[[int, int], None],
+        changed: Callable[[], Awaitable[bool]],
+    ) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return what brings the events of other servers to this one."""
+        return (Others(self._url, feed, reflects, changed).run(),)
+
+    def share_key(self, log: LogReader) -> bool:
+        """Bring the key in force to the file of this server, or from it to the others."""
+        with closing(PostgresConnection(self._url, (LOG,))) as db:
+            return share_key(db, log, Codec(), self._files.key)

@@ -4,16 +4,16 @@ The worker is a thread (embedded, tests), or the committer process of a server. 
 the engine of a data folder; `api.database` has that of PostgreSQL.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.commands.collection_plan import FolderStored, PlanSource
+from asset_ledger.ledger.commands.collection_plan import FolderPlanSource, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.objects import open_contents
@@ -21,13 +21,14 @@ from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import LogReader
 from asset_ledger.ledger.log.inspection import refusal_of_writes
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.progress import Progress
-from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.reading.feed import Feed, LiveFeed
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
@@ -68,6 +69,27 @@ class Engine(Protocol):
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
+
+    def building(self) -> AbstractContextManager[None]:
+        """Keep other servers from building tables. Raises GenerationError if one does."""
+
+    def watching(
+        self,
+        feed: LiveFeed,
+        reflects: Callable[[int, int], None],
+        changed: Callable[[], Awaitable[bool]],
+    ) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return what brings the events of other servers to this one, until its feed ends.
+
+        `reflects` gets the generation in use and its position; `changed` is awaited when tokens or
+        keys may have changed, until it returns True.
+        """
+
+    def share_key(self, log: LogReader) -> bool:
+        """Bring the signing key in force to this server, or from it to the others.
+
+        Return whether this server can sign.
+        """
 
 
 def engine_of(folder: Path, database: str | None) -> Engine:
@@ -122,7 +144,24 @@ class FolderEngine:
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return FolderStored(self._files.content)
+        return FolderPlanSource(self._files.content)
+
+    def building(self) -> AbstractContextManager[None]:
+        """Do nothing: one server has the folder."""
+        return nullcontext()
+
+    def watching(
+        self,
+        feed: LiveFeed,
+        reflects: Callable[[int, int], None],
+        changed: Callable[[], Awaitable[bool]],
+    ) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return nothing: one server has the folder."""
+        return ()
+
+    def share_key(self, log: LogReader) -> bool:
+        """Do nothing: one server has the folder."""
+        return True
 
 
 @contextmanager

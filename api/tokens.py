@@ -128,6 +128,10 @@ class Tokens:
         live = self._live.get(token_id)
         return live.credential if live else None
 
+    async def refresh(self) -> None:
+        """Read what another server has recorded."""
+        self._learn_all(await asyncio.to_thread(self._unread))
+
     def learn(self, event: Event) -> None:
         """Note a recorded event."""
         match event:
@@ -153,7 +157,7 @@ class Tokens:
         try:
             await self._record(make)
         finally:  # after an error, the log has the outcome
-            self._learn_all(await asyncio.to_thread(self._unread))
+            await self.refresh()
 
     def _unread(self) -> list[tuple[int, Event | None]]:
         """Return the versions after the last one that was learnt, with their events of tokens."""

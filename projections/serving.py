@@ -5,6 +5,7 @@ follow the log, each in a task of its own, and no write waits for them.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -42,6 +43,8 @@ from asset_ledger.projections.runtime.registry import PROJECTIONS, TABLES
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.status import Status
 from asset_ledger.projections.runtime.store import TableStore
+
+logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 1.0
 """Seconds that a caller waits for the tables before it gets ProjectionBehindError."""
@@ -119,6 +122,7 @@ class Projections:
         self._store, self._served, self._feed = store, served, feed
         self._next: _OpenGeneration | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._adopting: asyncio.Task[None] | None = None
         self._follow()
 
     @classmethod
@@ -201,8 +205,33 @@ class Projections:
         that callers read their own writes.
         """
         if state.generation != self.generation.number:
+            if self._store.is_shared and not self._is_prepared(state.generation):
+                self._adopt_soon(state)
+                return
             self._take_over(state.generation)
-        self.tables.update(state.position, state.error)
+        position = state.position
+        if self._store.is_shared and state.error is None:
+            position = max(position, self.tables.position)  # another server may have moved it
+        self.tables.update(position, state.error)
+
+    def reflect(self, generation: int, position: int) -> None:
+        """Note the position of shared tables, which another server may have moved."""
+        if generation == self.generation.number and position > self.tables.position:
+            self.tables.update(position, self.tables.error)
+
+    def _is_prepared(self, generation: int) -> bool:
+        return self._next is not None and self._next.files.number == generation
+
+    def _adopt_soon(self, state: TablesState) -> None:
+        """Begin to serve a generation that another server has put in use."""
+        if self._adopting is None or self._adopting.done():
+            self._adopting = asyncio.create_task(self._adopt_shared(state))
+
+    async def _adopt_shared(self, state: TablesState) -> None:
+        try:
+            await self.adopt(state)
+        except Exception:
+            logger.exception("generation %d of another server is not served", state.generation)
 
     async def adopt(self, state: TablesState) -> None:
         """Serve the tables of a committer that restarted: it may have rebuilt them."""
@@ -232,7 +261,7 @@ class Projections:
 
     def _take_over(self, generation: int) -> None:
         """Swap readers and waiters, on the event loop, so that no query runs in between."""
-        if self._next is None or self._next.files.number != generation:
+        if self._next is None or not self._is_prepared(generation):
             raise GenerationError(f"generation {generation} was not prepared to take over")
         before, following = self._served, self._next
         for name, readers in before.readers.items():
@@ -244,6 +273,8 @@ class Projections:
 
     async def close(self) -> None:
         """Take a last turn of each follower and close every file."""
+        if self._adopting is not None:
+            await asyncio.wait([self._adopting])
         await self._pause()
         await self._served.close()
 

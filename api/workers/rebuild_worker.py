@@ -50,7 +50,7 @@ Task = Callable[[TableStore, int, Feed, Progress], dict[str, Any]]
 
 
 def _do(engine: Engine, task: Task, number: int) -> dict[str, Any]:
-    with closing(engine.reader()) as log, closing(engine.tables()) as tables:
+    with engine.building(), closing(engine.reader()) as log, closing(engine.tables()) as tables:
         codec = Codec()
         feed = Feed(log, codec, read_identity(log, codec).log_id)
         return task(tables, number, feed, ProgressLines())

@@ -6,21 +6,36 @@ tables fail, they roll back to a savepoint, and the events are recorded without 
 
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from asset_ledger.ledger.commit.group_commit import UNFORESEEN, GroupCommit, Tables
-from asset_ledger.ledger.commit.requests import Answer, CommandRequest, CompactRequest
-from asset_ledger.ledger.errors import OutcomeUnknownError, StorageFailedError
-from asset_ledger.ledger.log.postgres import PostgresLog
+from asset_ledger.ledger.commit.requests import (
+    Answer,
+    CommandRequest,
+    CompactRequest,
+    GroupResult,
+)
+from asset_ledger.ledger.errors import LedgerError, OutcomeUnknownError, StorageFailedError
+from asset_ledger.ledger.log.event_log import Outcome
+from asset_ledger.ledger.log.postgres import GenerationChangedError, PostgresLog
 
 logger = logging.getLogger(__name__)
 
 
-class DatabaseCommit(GroupCommit):
-    """Commits groups to a database. One thread calls it."""
+class SharedTables(Tables, Protocol):
+    """Tables that several servers fill."""
 
-    def __init__(self, log: PostgresLog, tables: Tables) -> None:
+    def adopt(self, generation: int) -> None:
+        """Fill another generation, which another server has put in use. Raises DataFolderError."""
+
+
+class DatabaseCommit(GroupCommit):
+    """Commits groups to a database, beside other servers. One thread calls it."""
+
+    def __init__(self, log: PostgresLog, tables: SharedTables) -> None:
         self._start(log, tables)
-        self._database = log
+        self._database, self._shared = log, tables
+        log.generation = tables.state.generation
 
     @property
     def failure(self) -> StorageFailedError | None:
@@ -28,12 +43,10 @@ class DatabaseCommit(GroupCommit):
         return self._log.failure
 
     def _commit(self, requests: Sequence[CommandRequest]) -> list[tuple[int, Answer]]:
-        contents = [content for request in requests for content in request.contents]
-        commands = [request.command for request in requests]
         try:
-            outcomes = self._database.append(
-                commands, self._tables.prepare, contents, self._apply, self._tables.doubt
-            )
+            outcomes = self._append(requests)
+        except LedgerError as error:
+            return [(request.number, error) for request in requests]
         except Exception:
             logger.exception("a group of %d writes failed", len(requests))
             unknown = OutcomeUnknownError(UNFORESEEN)
@@ -41,6 +54,35 @@ class DatabaseCommit(GroupCommit):
         if self._tables.state.position < self._log.head().position:
             self._tables.turn()  # else each retry is answered "behind" until the next turn
         return [(request.number, each) for request, each in zip(requests, outcomes, strict=True)]
+
+    def _append(self, requests: Sequence[CommandRequest]) -> list[Outcome]:
+        contents = [content for request in requests for content in request.contents]
+        commands, tables = [request.command for request in requests], self._tables
+        try:
+            return self._database.append(
+                commands, tables.prepare, contents, self._apply, tables.doubt
+            )
+        except GenerationChangedError as changed:
+            self._adopt(changed.generation)
+            return self._append(requests)
+
+    def _adopt(self, generation: int) -> None:
+        self._shared.adopt(generation)
+        self._database.generation = generation
+
+    def turn(self) -> GroupResult:
+        """Catch up tables that fell behind, follow what other servers did, or continue a switch."""
+        try:
+            if self._database.look():
+                self._tables.doubt()
+        except GenerationChangedError as changed:
+            self._adopt(changed.generation)
+        except LedgerError as error:
+            logger.warning("%s", error)
+            return self.result()
+        result = super().turn()
+        self._database.generation = result.tables.generation
+        return result
 
     def _compact(self, request: CompactRequest) -> Answer:
         return 0  # the database has no packs

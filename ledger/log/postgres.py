@@ -5,7 +5,6 @@ The table `stored_events` has the columns of eventsourcing's recorder, without t
 transaction of a group has its small contents, its events, and the rows of the tables.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -13,11 +12,10 @@ from typing import Any, Final
 import psycopg
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.content.places import COLLECTED_TABLE, INSERT_OBJECT, OBJECTS_TABLE, key_of
+from asset_ledger.ledger.content.places import INSERT_OBJECT, key_of
 from asset_ledger.ledger.errors import (
     BusyError,
     CorruptLogError,
-    FolderLockedError,
     LedgerError,
     OutcomeUnknownError,
     StorageFailedError,
@@ -28,12 +26,11 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.collected import check_unneeded, collected_digests
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
 from asset_ledger.ledger.log.group import Group, Touched, jobs_of, keys_of, objects_of, streams_of
+from asset_ledger.ledger.log.postgres_schema import SCHEMA
 from asset_ledger.ledger.log.reader import LAST, SqlLogReader, head_of
-from asset_ledger.ledger.log.side_tables import SIDE_TABLES
-from asset_ledger.ledger.log.tree_rows import TREE_TABLES, keep_checkpoint, keep_tiles
+from asset_ledger.ledger.log.tree_rows import keep_checkpoint, keep_tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
 from asset_ledger.ledger.storage.postgres import (
-    FUNCTIONS,
     LOG,
     PostgresConnection,
     PostgresReaders,
@@ -46,36 +43,8 @@ from asset_ledger.ledger.storage.postgres import (
 APPEND_LOCK: Final = 0x616C6C6F67
 """The advisory lock of a transaction that appends: `allog`."""
 SETUP_LOCK: Final = APPEND_LOCK + 1
-SERVER_LOCK: Final = APPEND_LOCK + 2
-PATIENCE: Final = 5.0
-"""Seconds to wait for the end of another server's connection."""
-
-_EVENTS: Final = """CREATE TABLE IF NOT EXISTS stored_events (
-    originator_id uuid NOT NULL, originator_version bigint NOT NULL, topic text, state bytea,
-    notification_id bigint NOT NULL, PRIMARY KEY (originator_id, originator_version))"""
-_BY_POSITION: Final = """CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx
-    ON stored_events (notification_id)"""
-_CONTENTS: Final = """CREATE TABLE IF NOT EXISTS contents (
-    digest bytea PRIMARY KEY, bytes bytea NOT NULL)"""
-_NEVER: Final = """CREATE OR REPLACE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'events never change'; END $$"""
-_GUARDS: Final = tuple(
-    f"""CREATE OR REPLACE TRIGGER never BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
-    FOR EACH STATEMENT EXECUTE FUNCTION never()"""
-    for table in (
-        *("stored_events", "event_tags", "command_keys", "event_leaves"),
-        *("merkle_tiles", "checkpoints"),
-    )
-)
-_SCHEMA: Final = (
-    f"CREATE SCHEMA IF NOT EXISTS {LOG}",
-    f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
-    *FUNCTIONS,
-    *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE),
-    *SIDE_TABLES,
-    *TREE_TABLES,
-    *(_NEVER, *_GUARDS),
-)
+CHANNEL: Final = "ledger"
+"""Where NOTIFY sends the position of each group to every server."""
 
 _VERSIONS: Final = """SELECT given.id, last.version FROM unnest(?::uuid[]) AS given(id)
     JOIN LATERAL (SELECT originator_version AS version FROM stored_events
@@ -105,11 +74,20 @@ _FORGET_COLLECTED: Final = "DELETE FROM collected WHERE digest = ANY(?::bytea[])
 _INSERT_COLLECTED: Final = """INSERT INTO collected
     SELECT * FROM unnest(?::bytea[], ?::bigint[], ?::text[])"""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(?)"
-_TRY_LOCK: Final = "SELECT pg_try_advisory_lock(?)"
+_NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', ?)"
+_GENERATION: Final = "SELECT generation FROM in_use"
 _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 
 PIPELINED: Final = 256 << 10
 """Bytes of statements that are sent without waiting for answers; more of them could block both."""
+
+
+class GenerationChangedError(Exception):
+    """Another server has put another generation of the tables in use."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__(f"generation {generation} is in use")
+        self.generation = generation
 
 
 class PostgresLogReader(SqlLogReader):
@@ -123,7 +101,8 @@ class PostgresLogReader(SqlLogReader):
 class PostgresLog(PostgresLogReader):
     """An EventLog in PostgreSQL. See the protocol for its promises.
 
-    `db` is the connection of the thread that appends; tables share it.
+    `db` is the connection of the thread that appends; tables share it. `generation`: that of the
+    tables that it fills.
     """
 
     def __init__(self, url: str, codec: Codec, *, clock: Clock = utc_now) -> None:
@@ -132,8 +111,9 @@ class PostgresLog(PostgresLogReader):
         super().__init__(url)
         self._codec, self._clock = codec, clock
         self._failure: StorageFailedError | None = None
+        self.generation: int | None = None
         try:
-            self.db = PostgresConnection(url, (LOG,))
+            self.db = PostgresConnection(url, (LOG,), is_log=True)
         except psycopg.OperationalError as error:
             raise unreachable(error) from error
         try:
@@ -147,7 +127,7 @@ class PostgresLog(PostgresLogReader):
     def _set_up(self) -> None:
         with self.db.transaction() as db:
             db.execute(_LOCK, (SETUP_LOCK,))
-            for statement in _SCHEMA:
+            for statement in SCHEMA:
                 db.execute(statement)
 
     def _load_head(self) -> Head:
@@ -177,7 +157,8 @@ class PostgresLog(PostgresLogReader):
 
         `apply` fills the tables in the same transaction; `undo` reports that it was rolled back, or
         may have been. Retry the commands of a failed transaction
-        one by one, so that only the failing one fails.
+        one by one, so that only the failing one fails. Raises GenerationChangedError if the tables
+        in use are not those of `generation`.
         """
         given = dict(contents)
         try:
@@ -207,7 +188,7 @@ class PostgresLog(PostgresLogReader):
         apply: Callable[[Sequence[Outcome]], None],
         undo: Callable[[], None],
     ) -> list[Outcome]:
-        begun, touched = self._begin(commands, contents)
+        begun, touched = self._begin(commands, contents, undo)
         group = Group(touched, self._codec, self._clock(), prepare)
         outcomes = [self._refusal(command) or group.add(command) for command in commands]
         objects = objects_of(commands, outcomes)
@@ -229,9 +210,15 @@ class PostgresLog(PostgresLogReader):
         return outcomes
 
     def _begin(
-        self, commands: Sequence[Command], contents: Mapping[Digest, bytes]
+        self,
+        commands: Sequence[Command],
+        contents: Mapping[Digest, bytes],
+        doubt: Callable[[], None],
     ) -> tuple[int, Touched]:
-        """Begin, store the contents, take the lock, and load the state that the group needs."""
+        """Begin, store the contents, take the lock, and load the state that the group needs.
+
+        Call `doubt` if another server has appended since the last group.
+        """
         streams, keys, jobs = streams_of(commands), keys_of(commands), jobs_of(commands)
         with self._pipelined(sum(map(len, contents.values()))):
             begun = self.db.begin()
@@ -239,7 +226,7 @@ class PostgresLog(PostgresLogReader):
                 self._insert_contents(contents)
             self.db.execute(_LOCK, (APPEND_LOCK,))
             present = self.db.execute(_PRESENT, ([*map(key_of, contents)],)) if contents else ()
-            last = self.db.execute(LAST)
+            last, in_use = self.db.execute(LAST), self.db.execute(_GENERATION)
             found = [
                 self.db.execute(_VERSIONS, (streams,)),
                 self.db.execute(_KEYS, _columns(keys, 2)),
@@ -248,9 +235,30 @@ class PostgresLog(PostgresLogReader):
         stored = {bytes(key) for (key,) in present}
         if lost := {name: text for name, text in contents.items() if key_of(name) not in stored}:
             self._insert_contents(lost)  # collected by another server before this one had the lock
-        row = last.fetchone()
+        self._check_generation(in_use.fetchone())
+        row, before = last.fetchone(), self._head
         self._head = Head(0, None) if row is None else head_of(row)
+        if self._head.position != before.position:
+            doubt()
         return begun, Touched.of(self._head, *(each.fetchall() for each in found))
+
+    def _check_generation(self, in_use: Sequence[int] | None) -> None:
+        if in_use is not None and self.generation not in (None, in_use[0]):
+            raise GenerationChangedError(in_use[0])
+
+    def look(self) -> bool:
+        """Read what other servers have appended. Return whether the head moved.
+
+        Raises GenerationChangedError and StorageFailedError.
+        """
+        before = self._head.position
+        try:
+            self._connect()
+            self._head = self._load_head()
+            self._check_generation(self.db.execute(_GENERATION).fetchone())
+        except psycopg.Error as error:
+            raise unreachable(error) from error
+        return self._head.position != before
 
     def _insert_contents(self, contents: Mapping[Digest, bytes]) -> None:
         self.db.execute(_INSERT_CONTENTS, ([*map(key_of, contents)], [*contents.values()]))
@@ -299,6 +307,7 @@ class PostgresLog(PostgresLogReader):
             ):
                 if values:
                     self.db.execute(sql, _columns(values, width))
+            self.db.execute(_NOTIFY, (str(group.position),))
         keep_tiles(self.db, self._head.position, group.position)
 
     @contextmanager
@@ -357,25 +366,10 @@ class PostgresLog(PostgresLogReader):
         """Return the end of the log, as of the last append."""
         return self._head
 
-    def hold(self) -> None:
-        """Keep other servers from this database, also after the connection was opened again.
-
-        Raises FolderLockedError.
-        """
-        self.db.on_open(_hold)
-
     def close(self) -> None:
         """Close every connection."""
         super().close()
         self.db.close()
-
-
-def _hold(db: PostgresConnection) -> None:
-    deadline = time.monotonic() + PATIENCE  # a server that was killed may still be connected
-    while not db.execute(_TRY_LOCK, (SERVER_LOCK,)).fetchone()[0]:
-        if time.monotonic() > deadline:
-            raise FolderLockedError("another server uses this database: stop it first")
-        time.sleep(0.05)
 
 
 def _is_new(outcome: Outcome) -> bool:

@@ -117,10 +117,17 @@ class Proofs:
             try:
                 committed = await self._committer.append(Command([event]))
             finally:
-                self._signer = await asyncio.to_thread(  # after an error, the log has the outcome
-                    signer_in_force, self._log, self._codec, self._signer.file
-                )
+                await self._load_signer()  # after an error, the log has the outcome
         return KeyInForce(committed.appended.last, event.new_key)
+
+    async def refresh(self) -> None:
+        """Use the key in force, which another server may have rotated."""
+        async with self._signing:
+            await self._load_signer()
+
+    async def _load_signer(self) -> None:
+        file = self._signer.file
+        self._signer = await asyncio.to_thread(signer_in_force, self._log, self._codec, file)
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """Prove that the log of size `second` extends that of `first`. Raises ParameterError."""

@@ -21,6 +21,17 @@ from asset_ledger.ledger.storage.database import Cursor
 LOG: Final = "ledger"
 """The schema of the log, and of the functions that our SQL calls."""
 
+FROZEN: Final = "4s"
+"""How long a server that stands still keeps the log's lock: shorter than others wait for it."""
+HELD: Final = "10s"
+"""How long a transaction of the log's connection may take, if PostgreSQL is 17 or newer: a server
+may stand still between the statements that it sends at once."""
+READING: Final = "10min"
+"""How long a reader may compute between two statements of a transaction."""
+
+_HELD: Final = f"""SELECT set_config('transaction_timeout', '{HELD}', false)
+    WHERE current_setting('transaction_timeout', true) IS NOT NULL;"""
+
 _RULES: Final = (
     (r"\bINDEXED BY \w+", ""),  # the planner takes the same index
     (r"\bCROSS JOIN\b", "JOIN"),
@@ -144,13 +155,15 @@ def adapt(adapters: AdaptersMap) -> None:
     adapters.register_loader("numeric", _Number)
 
 
-def settings(schemas: Sequence[str], *, read_only: bool) -> str:
-    """Return the statements to run on a new connection."""
+def settings(schemas: Sequence[str], *, read_only: bool, is_log: bool = False) -> str:
+    """Return the statements to run on a new connection. `is_log`: it takes the log's lock."""
     path = ", ".join(schemas)
     only = "SET default_transaction_read_only = on;" if read_only else ""
+    idle = READING if read_only else FROZEN
     return (
         f"SET search_path = {path}; SET max_parallel_workers_per_gather = 0;"  # keeps rows in order
-        f"SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; {only}"
+        f"SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '{idle}'; {only}"
+        f"{_HELD if is_log else ''}"
     )
 
 
@@ -187,11 +200,13 @@ def is_statement_error(error: Exception) -> bool:
 class PostgresConnection:
     """A connection of one thread, opened again after it was lost. See `SqlConnection`."""
 
-    def __init__(self, url: str, schemas: Sequence[str], *, read_only: bool = False) -> None:
-        """Connect. Raises psycopg.OperationalError."""
+    def __init__(
+        self, url: str, schemas: Sequence[str], *, read_only: bool = False, is_log: bool = False
+    ) -> None:
+        """Connect. `is_log`: see `settings`. Raises psycopg.OperationalError."""
         self._url, self._schemas, self._read_only = url, tuple(schemas), read_only
+        self._is_log = is_log
         self._opened = 0
-        self._on_open: Callable[[PostgresConnection], None] | None = None
         self._open()
 
     def _open(self) -> None:
@@ -200,14 +215,8 @@ class PostgresConnection:
             self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.RawCursor
         )
         adapt(self._db.adapters)
-        self._db.execute(settings(self._schemas, read_only=self._read_only).encode())
-        if self._on_open is not None:
-            self._on_open(self)
-
-    def on_open(self, prepare: "Callable[[PostgresConnection], None]") -> None:
-        """Call a function now, and whenever the connection is opened again."""
-        prepare(self)
-        self._on_open = prepare
+        chosen = settings(self._schemas, read_only=self._read_only, is_log=self._is_log)
+        self._db.execute(chosen.encode())
 
     @property
     def is_lost(self) -> bool:

@@ -68,7 +68,7 @@ def start_followers(
     store: TableStore, number: int, feed: Feed, progress: Progress | None = None
 ) -> Generation:
     """Open the followers' files of a generation and catch up; rebuild those that cannot be used."""
-    with ExitStack() as stack:
+    with store.starting(), ExitStack() as stack:
         own = {}
         for each in FOLLOWING:
             own[each.name] = follow(store, number, each, feed, progress)

@@ -56,6 +56,16 @@ class LiveTables:
         """Open the generation that is to take over. Raises DataFolderError if it cannot be used."""
         self._switch = _Switch(open_tables(self._store, generation, self._runner.feed), retire)
 
+    def adopt(self, generation: int) -> None:
+        """Fill a generation that another server has put in use. Raises DataFolderError.
+
+        A switch of this server ends with an error at its next turn.
+        """
+        runner = open_tables(self._store, generation, self._runner.feed)
+        self._runner.close()
+        self._runner = runner
+        self._runner.database.expect_groups()
+
     def turn(self) -> Exception | int | None:
         """Take one batch from the log, into the generation that is to take over if there is one.
 
@@ -89,6 +99,7 @@ class LiveTables:
             self._runner.database.declare("retired")
         else:
             switch.runner.database.declare("ready")
+        self._store.put_in_use(switch.runner.database.number)
         self._runner.close()
         self._runner, self._switch = switch.runner, None
         self._runner.database.expect_groups()

@@ -106,7 +106,7 @@ class Runner(Status):
     def turn(self, limit: int = BATCH) -> bool:
         """Take one batch from the log; return whether there may be more. Ends a stall if it can."""
         with self._turn:
-            return self._guarded(lambda: self._take_from_log(limit))
+            return self._guarded(lambda: self._take_turn(limit))
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Take batches up to the head of the log. A stall ends it early, with `error` set."""
@@ -148,6 +148,12 @@ class Runner(Status):
                 return False
             position = group.last
         return position == last
+
+    def _take_turn(self, limit: int) -> bool:
+        with self.database.exclusive() as is_mine:
+            if self.database.is_shared:
+                self._load_position()
+            return is_mine and self._take_from_log(limit)
 
     def _take_from_log(self, limit: int = BATCH) -> bool:
         while group := self._readable(limit):
@@ -212,9 +218,12 @@ class Runner(Status):
     def reload(self) -> None:
         """Read the position from the file."""
         self.database.reconnect()
+        self._load_position()
+        self._is_doubtful = False
+
+    def _load_position(self) -> None:
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
         self._watermark.move(rows[0][0])
-        self._is_doubtful = False
 
 
 def execute(database: Database, statements: Iterable[Statement]) -> None:

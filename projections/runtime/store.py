@@ -7,7 +7,7 @@ its own state. The highest generation whose part `""` is `ready` is in use.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from asset_ledger.ledger.errors import StorageFailedError
@@ -66,6 +66,8 @@ class Database(ABC):
     location: str
     """Where `TableStore.comparing` finds this part."""
     write: SqlConnection
+    is_shared = False
+    """Whether other servers may fill these tables, too."""
 
     def __init__(self, number: int, part: str, projections: Sequence[Projection]) -> None:
         self.number, self.part, self.projections = number, part, tuple(projections)
@@ -163,6 +165,13 @@ class Database(ABC):
         """Connect again if the connection was lost."""
         return
 
+    def exclusive(self) -> AbstractContextManager[bool]:
+        """Keep other servers from filling these tables until the block ends.
+
+        Yield whether the block may fill them: False if another server does so now.
+        """
+        return nullcontext(True)
+
     @abstractmethod
     def close(self) -> None:
         """Close the connection."""
@@ -256,6 +265,19 @@ class TableStore(Protocol):
     def remove_strays(self) -> None:
         """Delete what an interrupted `remove` left."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may fill the same tables."""
+
+    def starting(self) -> AbstractContextManager[None]:
+        """Keep other servers from opening tables at a start until the block ends."""
+
+    def next_number(self) -> int:
+        """Return a number for a generation that none had before."""
+
+    def put_in_use(self, number: int) -> None:
+        """Tell all servers which generation is in use."""
+
     def close(self) -> None:
         """Close the connections that its methods have left open."""
 
@@ -274,7 +296,7 @@ def open_current(
     states = {number: store.state_of(number) for number in store.numbers()}
     ready = [number for number, state in states.items() if state == "ready"]
     building = [number for number, state in states.items() if state == "building"]
-    current = max(ready or building, default=max(states, default=0) + 1)
+    current = max(ready or building, default=0) or next_number(store)
     kept = {current, *ready[-2:]}  # the previous generation: a rollback needs it
     for number, state in states.items():
         obsolete = number < max(ready, default=0) or state in ("building", "filling")
@@ -286,7 +308,7 @@ def open_current(
 
 def next_number(store: TableStore) -> int:
     """Return the number of the next generation. Numbers are never reused."""
-    return max(store.numbers(), default=0) + 1
+    return store.next_number()
 
 
 def in_use(store: TableStore) -> int | None:

@@ -5,7 +5,7 @@
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -279,6 +279,19 @@ class TableFiles:
             match = _FILE.fullmatch(path.name)
             if match and int(match[1]) not in known:
                 path.unlink(missing_ok=True)
+
+    is_shared = False
+
+    def starting(self) -> AbstractContextManager[None]:
+        """Do nothing: one server has the folder."""
+        return nullcontext()
+
+    def next_number(self) -> int:
+        """Return a number for a generation that none had before."""
+        return max(self.numbers(), default=0) + 1
+
+    def put_in_use(self, number: int) -> None:
+        """Do nothing: the state of the file says it."""
 
     def close(self) -> None:
         """Do nothing: no method leaves a connection open."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import psycopg
 
 from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.log.postgres import APPEND_LOCK
 from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.ledger.storage.postgres import (
     LOG,
@@ -29,6 +30,10 @@ from asset_ledger.projections.runtime.store import (
 from asset_ledger.projections.tables.postgres_search import PostgresSearch
 
 NO_PACKAGES: Final = "it has SQL for SQLite only, and this ledger is in PostgreSQL"
+
+START_LOCK: Final = APPEND_LOCK + 2
+_TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0))"
+_NEXT: Final = "SELECT nextval('generations')"
 
 _SCHEMAS: Final = "SELECT nspname FROM pg_namespace WHERE nspname ~ ?"
 _MAIN: Final = re.compile(r"g([1-9][0-9]*)")
@@ -70,6 +75,7 @@ class PostgresDatabase(Database):
     """A schema of tables, open for writing."""
 
     errors = (psycopg.Error,)
+    is_shared = True
 
     def __init__(
         self, store: "TableSchemas", number: int, projections: Sequence[Projection], part: str
@@ -172,6 +178,20 @@ class PostgresDatabase(Database):
         self.declare("building")
         self.write.execute("ANALYZE")
 
+    @contextmanager
+    def exclusive(self) -> Iterator[bool]:
+        """Keep other servers from filling these tables until the block ends.
+
+        Tables of a group commit wait for their turn; the others leave it to the other server.
+        """
+        with self.write.transaction() as db:
+            if self.part:
+                yield bool(db.execute(_TRY_LOCK, (self.name,)).fetchone()[0])
+                return
+            if db.execute("SELECT generation FROM in_use").fetchone() == (self.number,):
+                db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
+            yield True
+
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
         if self.write.is_lost:
@@ -218,6 +238,7 @@ class TableSchemas:
     errors = (psycopg.Error,)
     no_packages: str | None = NO_PACKAGES
     text_index: TextIndexKind = "trigrams"
+    is_shared = True
 
     def __init__(self, url: str, committing: PostgresConnection | None = None) -> None:
         self.url, self.committing = url, committing
@@ -295,6 +316,29 @@ class TableSchemas:
         if schemas:
             with closing(PostgresConnection(self.url, (LOG,))) as db:
                 db.execute(f"DROP SCHEMA {', '.join(schemas)} CASCADE")
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Keep other servers from opening tables at a start until the block ends."""
+        with closing(PostgresConnection(self.url, (LOG,))) as db:
+            db.execute("SET lock_timeout = 0")  # the other start may fill tables
+            db.execute("SELECT pg_advisory_lock(?)", (START_LOCK,))
+            yield
+
+    def next_number(self) -> int:
+        """Return a number for a generation that none had before."""
+        last = max(self.numbers(), default=0)
+        with closing(PostgresConnection(self.url, (LOG,))) as db:
+            while (number := int(db.execute(_NEXT).fetchone()[0])) <= last:
+                continue
+        return number
+
+    def put_in_use(self, number: int) -> None:
+        """Tell all servers which generation is in use."""
+        with closing(PostgresConnection(self.url, (LOG,))) as db, db.transaction():
+            db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
+            db.execute("DELETE FROM in_use")
+            db.execute("INSERT INTO in_use VALUES (?)", (number,))
 
     def close(self) -> None:
         """Close the connections."""

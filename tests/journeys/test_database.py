@@ -1,12 +1,24 @@
 """A server in PostgreSQL: kills under load lose no acknowledged upload, and record none twice."""
 
+import importlib
+import os
 import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.load import CONNECTIONS, Load, under_load
-from tests.journeys.server import run, serving
+from tests.journeys import load as load_module
+from tests.journeys.client import talking
+from tests.journeys.load import CONNECTIONS, Load, some_upload, under_load
+from tests.journeys.processes import children_of, command_of
+from tests.journeys.server import PATIENCE, Server, run, serving, until
+from tests.journeys.test_committer import WORKER
 from tests.journeys.test_kills import check_acknowledged, kill_at_a_random_moment, send_again
 from tests.postgres import Postgres
 
@@ -51,3 +63,114 @@ def test_kills_under_load_lose_no_acknowledged_upload(
         assert replayed.stdout.count('"topic":"asset.created"') >= made > 0
         assert server.stop() == 0
         assert "Traceback" not in server.errors
+
+
+@pytest.fixture
+def small_contents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upload contents that the database has: each server has its own folder for large ones."""
+    monkeypatch.setattr(load_module, "SIZES", (0, 1, 4_096, 65_536))
+    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_contents")
+def test_two_servers_with_32_writers_keep_one_order_while_one_is_killed(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    load, last = Load(), Load()
+    with postgres.database() as url, two_servers(url, tmp_path) as (first, second):
+        with tailing(url) as seen:
+            with under_load(second.port, load, seed=1, connections=16):
+                with under_load(first.port, load, seed=0, connections=16):
+                    kill_at_a_random_moment(first, load, random.Random(1))
+                first.start()
+                with under_load(first.port, load, seed=2, connections=16):
+                    load.wait_for_answers(100)
+                    first.kill()
+                second.kill()
+            for server in (first, second):
+                server.start()
+                check_acknowledged(server, load)
+            send_again(first, load)
+            with talking(second.port) as client:
+                upload = some_upload(random.Random(0), "last")
+                last.acknowledge(upload, upload.send(client))
+            with psycopg.connect(url) as db:
+                events, head = db.execute(POSITIONS).fetchone()
+                assets, position, created = db.execute(ROWS).fetchone()
+            assert (events, assets, position) == (head, created, head)
+            until(lambda: len(seen) == head, "the reader has every event")
+        assert seen == [*range(1, head + 1)]
+        verified = run("verify", "--database-url", url, "--data-dir", first.data_dir)
+        assert (verified.returncode, verified.stderr) == (0, "")
+        for server in (first, second):
+            assert server.stop() == 0
+            assert "Traceback" not in server.errors
+
+
+@contextmanager
+def two_servers(url: str, place: Path) -> Iterator[tuple[Server, Server]]:
+    flags = ("--database-url", url)
+    with serving(place / "first", *flags) as first, serving(place / "second", *flags) as second:
+        yield first, second
+
+
+@contextmanager
+def tailing(url: str) -> Iterator[list[int]]:
+    """Read the log as it grows. Yield the positions that were read so far."""
+    postgres_log = importlib.import_module("asset_ledger.ledger.log.postgres")
+    seen, ended = list[int](), threading.Event()
+
+    def read() -> None:
+        with closing(postgres_log.PostgresLogReader(url)) as log:
+            while not ended.is_set():
+                seen.extend(each.id for each in log.read(seen[-1] if seen else 0, 100))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
+
+
+HOLDS_THE_LOCK = """SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objid = 1819045735"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_contents")
+def test_a_frozen_server_that_holds_the_lock_does_not_stop_the_others(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    load, dice = Load(), random.Random(3)
+    with postgres.database() as url, two_servers(url, tmp_path) as (first, second):
+        with under_load(first.port, load, seed=0):
+            load.wait_for_answers(10)
+            (frozen,) = (pid for pid in children_of(first.pid) if WORKER in command_of(pid))
+            freeze_with_the_lock(url, frozen)
+            with talking(second.port) as client:
+                for number in range(5):
+                    upload = replace(some_upload(dice, f"other {number}"), key=f"other {number}")
+                    while (reply := upload.send(client)).status == 503:
+                        continue
+                    load.acknowledge(upload, reply)
+            os.kill(frozen, signal.SIGKILL)
+            first.kill()
+        check_acknowledged(second, load)
+        send_again(second, load)
+
+
+def freeze_with_the_lock(url: str, pid: int) -> None:
+    """Stop a process while it holds the lock of the log, in a transaction."""
+    deadline = time.monotonic() + PATIENCE
+    with psycopg.connect(url, autocommit=True) as db:
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.05)  # another server may have it for a moment
+            if db.execute(HOLDS_THE_LOCK).fetchone()[0]:
+                return
+            os.kill(pid, signal.SIGCONT)
+            assert time.monotonic() < deadline, "it was never stopped with the lock"
+            time.sleep(random.uniform(0, 0.1))

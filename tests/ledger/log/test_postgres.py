@@ -12,7 +12,6 @@ from asset_ledger.ledger.content.store import StoredObject
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import (
     DataFolderError,
-    FolderLockedError,
     StorageFailedError,
     VersionConflictError,
 )
@@ -177,18 +176,6 @@ def test_collection_is_refused_if_another_server_stored_the_content_meanwhile(
     (refused,) = append(log, collect(digest))
 
     assert isinstance(refused, VersionConflictError)
-
-
-def test_a_second_server_is_refused(
-    url: str, log: EventLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_log, "PATIENCE", 0.0)
-    with closing(postgres_log.PostgresLog(url, Codec())) as first:
-        first.hold()
-
-        second = postgres_log.PostgresLog(url, Codec())
-        with closing(second), pytest.raises(FolderLockedError, match="stop it first"):
-            second.hold()
 
 
 def test_a_database_with_another_order_of_texts_is_refused(postgres: Postgres) -> None:

@@ -1,0 +1,39 @@
+"""The tables of the log in PostgreSQL, and of what belongs to it."""
+
+from typing import Final
+
+from asset_ledger.ledger.content.places import COLLECTED_TABLE, OBJECTS_TABLE
+from asset_ledger.ledger.log.side_tables import SIDE_TABLES
+from asset_ledger.ledger.log.tree_rows import TREE_TABLES
+from asset_ledger.ledger.storage.postgres import FUNCTIONS, LOG
+
+_EVENTS: Final = """CREATE TABLE IF NOT EXISTS stored_events (
+    originator_id uuid NOT NULL, originator_version bigint NOT NULL, topic text, state bytea,
+    notification_id bigint NOT NULL, PRIMARY KEY (originator_id, originator_version))"""
+_BY_POSITION: Final = """CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx
+    ON stored_events (notification_id)"""
+_CONTENTS: Final = """CREATE TABLE IF NOT EXISTS contents (
+    digest bytea PRIMARY KEY, bytes bytea NOT NULL)"""
+_IN_USE: Final = """CREATE TABLE IF NOT EXISTS in_use (generation bigint NOT NULL)"""
+_KEYS_TABLE: Final = """CREATE TABLE IF NOT EXISTS signing_keys (
+    name text PRIMARY KEY, pem bytea NOT NULL)"""
+_NEVER: Final = """CREATE OR REPLACE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'events never change'; END $$"""
+_GUARDS: Final = tuple(
+    f"""CREATE OR REPLACE TRIGGER never BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION never()"""
+    for table in (
+        *("stored_events", "event_tags", "command_keys", "event_leaves"),
+        *("merkle_tiles", "checkpoints"),
+    )
+)
+SCHEMA: Final = (
+    f"CREATE SCHEMA IF NOT EXISTS {LOG}",
+    f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
+    *FUNCTIONS,
+    *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE, _IN_USE, _KEYS_TABLE),
+    "CREATE SEQUENCE IF NOT EXISTS generations",
+    *SIDE_TABLES,
+    *TREE_TABLES,
+    *(_NEVER, *_GUARDS),
+)

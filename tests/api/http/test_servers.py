@@ -1,0 +1,177 @@
+"""Several servers on one database: each sees what the others record, and fills the same tables."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.content.store import SMALL
+from tests.api import running
+from tests.api.http.test_events import stream
+from tests.api.running import Api, serving
+from tests.postgres import Postgres
+
+pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+
+
+class Two(NamedTuple):
+    """Two servers of one database, each with a data folder of its own."""
+
+    first: Api
+    second: Api
+
+
+@pytest.fixture(autouse=True)
+def in_one_database(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+
+    with postgres.database() as url:
+        monkeypatch.setattr(running, "engine_for", lambda folder: DatabaseEngine(url, folder))
+        yield
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[Two]:
+    async with (
+        serving(Settings(data_dir=tmp_path / "first")) as first,
+        serving(Settings(data_dir=tmp_path / "second")) as second,
+    ):
+        yield Two(first, second)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):  # fails a test that hangs
+        while not await condition():  # noqa: ASYNC110 - of a server, which has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def names(api: Api, position: int) -> list[str]:
+    """Return the names of all assets, as of a position or later."""
+    answer = await api.get(f"/api/assets?min_position={position}")
+    assert answer.status == 200, answer.body
+    return sorted(asset["name"] for asset in answer.json["assets"])
+
+
+async def test_each_server_reads_what_the_other_one_wrote(two: Two) -> None:
+    for number in range(6):
+        writer, reader = (two.first, two.second) if number % 2 else (two.second, two.first)
+        answer = await writer.upload(b"x", name=f"n{number}", job_id="j", node_id="n")
+        position = int(answer.headers["Ledger-Position"])
+
+        assert await names(reader, position) == [f"n{n}" for n in range(number + 1)]
+        assert (await reader.get(answer.json["get_url"])).body == b"x"
+    await until(lambda: counted(two, 6))
+
+
+async def counted(two: Two, count: int) -> bool:
+    """Return whether usage and search of both servers have so many assets."""
+    for api in two:
+        usage = (await api.get("/api/assets/usage?group_by=node_id")).json["usage"]
+        found = (await api.get("/api/assets/search?query=n")).json["assets"]
+        if [row["count"] for row in usage] != [count] or len(found) != count:
+            return False
+    return True
+
+
+async def test_writes_of_both_at_once_have_one_order(two: Two) -> None:
+    answers = await asyncio.gather(
+        *(api.upload(b"x", name=f"{n} {api.url}") for n in range(20) for api in two)
+    )
+
+    positions = sorted(int(answer.headers["Ledger-Position"]) for answer in answers)
+    assert [answer.status for answer in answers] == [201] * 40
+    head = max(positions)
+    assert len(await names(two.first, head)) == len(await names(two.second, head)) == 40
+    events = (await two.second.get("/api/events?after=0&limit=1000&all=true")).json["events"]
+    assert [event["position"] for event in events] == [*range(1, head + 1)]
+
+
+async def test_a_stream_sends_events_of_another_server(two: Two) -> None:
+    async with stream(two.second) as blocks:
+        await two.first.created(name="elsewhere")
+
+        async for block in blocks:
+            if block.data:
+                assert block.data["data"]["name"] == "elsewhere"
+                return
+
+
+async def test_a_rebuild_of_one_server_switches_the_other_one(two: Two) -> None:
+    await two.first.created(name="before")
+    await two.first.call("POST", "/api/projections/rebuild", json={"dry_run": False})
+    built = await two.first.backend.rebuilds.wait()
+    assert built is not None
+    assert (built.result, built.error) == ("switched", None)
+
+    answer = await two.second.upload(name="after")
+
+    assert answer.status == 201, answer.body
+    await until(lambda: serves(two.second, built.building.generation))
+    for api in two:
+        assert await names(api, int(answer.headers["Ledger-Position"])) == ["after", "before"]
+
+
+async def serves(api: Api, generation: int) -> bool:
+    shown = (await api.get("/api/projections")).json["serving"]["generation"]
+    return bool(shown == generation)
+
+
+async def test_a_token_is_refused_by_every_server_after_its_revocation(two: Two) -> None:
+    sent = {"user_id": "1", "scopes": ["read"], "name": "n"}
+    made = (await two.first.call("POST", "/api/tokens", json=sent)).json
+    await until(lambda: lists_token(two.second, made["id"], revoked=False))
+
+    await two.second.call("DELETE", f"/api/tokens/{made['id']}")
+
+    await until(lambda: lists_token(two.first, made["id"], revoked=True))
+
+
+async def lists_token(api: Api, token_id: str, *, revoked: bool) -> bool:
+    found = [each for each in api.backend.tokens.all() if each.id == token_id]
+    return [bool(each.revoked_at) for each in found] == [revoked]
+
+
+async def test_every_server_signs_with_the_key_in_force(two: Two) -> None:
+    await two.first.created()
+    await two.first.backend.proofs.rotate("1")
+
+    signed = await two.first.backend.proofs.checkpoint()
+    await until(lambda: signs_with(two.second, signed.key))
+
+
+async def signs_with(api: Api, key: str) -> bool:
+    await api.created()
+    try:
+        return (await api.backend.proofs.checkpoint()).key == key
+    except Exception:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1_000, SMALL + 1])
+async def test_collection_of_one_server_keeps_what_another_one_uploads(
+    tmp_path: Path, size: int
+) -> None:
+    store, everything = str(tmp_path / "shared"), {"apply": True, "retain_deleted": "0"}
+    async with (
+        serving(Settings(data_dir=tmp_path / "first", content_url=store)) as first,
+        serving(Settings(data_dir=tmp_path / "second", content_url=store)) as second,
+    ):
+        for number in range(12):
+            content = bytes([number]) * size
+            former = await first.created(content)
+            await first.call("DELETE", f"/api/assets/{former['id']}")
+            collected, *assets = await asyncio.gather(
+                second.call("POST", "/api/collection", json=everything),
+                *(first.created(content) for _ in range(3)),
+            )
+
+            assert collected.status == 200, collected.body
+            for api in (first, second):
+                for asset in assets:
+                    path = f"/api/assets/{asset['id']}/content?min_position={first.head()}"
+                    answer = await api.get(path)
+                    assert answer.body == content, (number, answer.body)

@@ -120,13 +120,13 @@ def signing_key(secret: str, signed: Signed) -> bytes:
     """Return the key of a day, a region and the service S3."""
     key = f"AWS4{secret}".encode()
     for part in (signed.day, signed.region, "s3", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+        key = hmac.digest(key, _bytes(part), "sha256")
     return key
 
 
 def sign(key: bytes, text: str) -> str:
     """Return the signature of a text."""
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    return hmac.digest(key, _bytes(text), "sha256").hex()
 
 
 def _canonical(signed: Signed, sent: SignedRequest) -> str:

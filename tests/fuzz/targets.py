@@ -286,7 +286,7 @@ def s3_xml(data: bytes) -> None:
 
 def s3_key(data: bytes) -> None:
     """Read the key of an object; its names have to lead to it again."""
-    found = names.parse_key(path_of(text_of(data))[2])
+    found = names.parse_key(path_of(text_of(data)).partition("/")[2])
     segments = [names.shown(name) for name in (*found.folders, found.name)]
     assert [names.name_of(each) for each in segments] == [*found.folders, found.name]
 

@@ -137,12 +137,17 @@ def test_a_request_without_a_signature_claims_nothing() -> None:
 
 @pytest.mark.parametrize("value", ["\udce4", "caf\udce9", "\U0001f600"])
 def test_bytes_that_are_not_utf8_are_signed_as_they_were_sent(value: str) -> None:
-    headed = GET._replace(headers={**GET.headers, "range": value})
-    presigned = PRESIGNED._replace(query=f"{PRESIGNED.query[:-1]}{value}")
+    sent = GET._replace(headers={**GET.headers, "range": value})
+    address = PRESIGNED._replace(query=f"{PRESIGNED.query[:-1]}{value}")
+    signed, presigned = claimed(sent, NOW), claimed(address, NOW)
 
-    for sent in (headed, presigned):
-        signed = claimed(sent, NOW)
-        assert signed is not None
+    assert signed is not None
+    assert presigned is not None
+    for each, whole in (
+        (signed, sent),
+        (signed._replace(region=value), sent),
+        (presigned, address),
+    ):
         with pytest.raises(S3Error) as refused:
-            verify(signed, sent, SECRET)
+            verify(each, whole, SECRET)
         assert refused.value.code == "SignatureDoesNotMatch"

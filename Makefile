@@ -18,7 +18,7 @@ report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 NPM := $(shell command -v npm)
 WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
 
-.PHONY: serve demo test check lint lint-web types slow chaos bench dist sbom lock vendor clean
+.PHONY: serve demo test check lint lint-web types slow chaos fuzz bench dist sbom lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
@@ -50,8 +50,11 @@ slow: .venv/dev.stamp $(WEB_TOOLS)  ## journeys with real processes, kills and l
 	$(BIN)/pytest -n 2 $(SLOW) $(call report,slow) --ignore tests/web --ignore tests/journeys tests
 	$(BIN)/pytest $(SLOW) $(call report,journeys) tests/web tests/journeys
 
-chaos: .venv/dev.stamp  ## the kills again, many more of them
+chaos: .venv/dev.stamp fuzz  ## the kills and power cuts again, many more of them
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
+
+fuzz: .venv/fuzz.stamp  ## each parser for a minute; ARGS="form --seconds 600" for one
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into docs/performance.md
 	$(BIN)/python -m benchmarks.write_path
@@ -95,6 +98,12 @@ clean:  ## everything that can be made again; ./data stays
 .venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
 	@echo "installing requirements-dev.lock into .venv"
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+# Atheris has wheels for Linux on x86-64 only, and no test of the suites needs it.
+.venv/fuzz.stamp: requirements-fuzz.lock .venv/dev.stamp
+	@echo "installing requirements-fuzz.lock into .venv"
+	@$(PIP) install --require-hashes --requirement requirements-fuzz.lock
 	@touch $@
 
 tools/web/node_modules/stamp: tools/web/package-lock.json tools/web/package.json

@@ -13,18 +13,21 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import Engine, FolderEngine
+from asset_ledger.api.hooks.deliveries import Deliveries, Receiver
+from asset_ledger.api.hooks.store import Hooks
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.api.uploads import Uploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
+from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.commands.collect import Collect
 from asset_ledger.ledger.commands.own_stream import record_in_own_stream
 from asset_ledger.ledger.commands.scrub import Scrub
@@ -32,6 +35,7 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.requests import Worker
 from asset_ledger.ledger.commit.thread import ThreadWorker
 from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.domain.ledger import SYSTEM
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.codec import Codec
@@ -46,7 +50,11 @@ from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
+from asset_ledger.ledger.storage.object_store import ObjectStore
 from asset_ledger.projections.serving import Projections
+
+SWEEP: Final = 6 * 3_600.0
+"""Seconds between two looks for objects of unrecorded uploads."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +76,7 @@ class Backend:
     rebuilds: Rebuilds
     tokens: Tokens
     sessions: Sessions
+    hooks: Hooks
     thumbnails: Thumbnails
     collect: Collect
     scrub: Scrub
@@ -91,6 +100,7 @@ async def open_backend(
     """
     folder, codec = settings.data_dir, Codec()
     files = DataFolder(folder)
+    store = ObjectStore(settings.content_url) if settings.content_url is not None else None
     engine = engine or FolderEngine(folder)
     worker = worker or ThreadWorker(partial(engine.open, progress))
     async with AsyncExitStack() as stack:
@@ -101,11 +111,12 @@ async def open_backend(
         )
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files
-        contents = CheckedContents(await engine.open_contents())
-        stack.push_async_callback(contents.close)
         log = engine.reader()
         stack.callback(log.close)
-        feed = LiveFeed(log, codec, read_identity(log, codec).log_id)
+        log_id = read_identity(log, codec).log_id
+        contents = CheckedContents(await engine.open_contents(store, log_id))
+        stack.push_async_callback(contents.close)
+        feed = LiveFeed(log, codec, log_id)
         stack.callback(feed.end)  # else subscribers in this process would wait for ever
         replay = AsyncReplay(Replay(log, codec))
         stack.callback(replay.close)
@@ -129,6 +140,7 @@ async def open_backend(
         tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
         sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
         stack.callback(sessions.close)
+        hooks = Hooks(files.hooks)
         rebuilds = Rebuilds(folder, engine.database, tables, projections, feed, committer)
         stack.push_async_callback(rebuilds.cancel)
         if projections.generation.expanded:
@@ -143,7 +155,6 @@ async def open_backend(
         stack.push_async_callback(thumbnails.close)
         collect = Collect(committer, replay, contents, engine.stored(), thumbnails.forget)
         scrub = Scrub(files, committer, replay, contents, feed)
-        kept = _upkeep(settings, collect, scrub if engine.scrubs else None) if upkeep else ()
 
         async def changed() -> bool:
             await tokens.refresh()
@@ -151,8 +162,11 @@ async def open_backend(
             await proofs.refresh()
             return can_sign
 
-        others = engine.watching(feed, projections.reflect, changed)
-        for work in (uploads.watch(), *others, *kept):
+        works = [uploads.watch(), *engine.watching(feed, projections.reflect, changed)]
+        if upkeep:
+            works.append(_deliver(settings, hooks, feed, replay))
+            works += _upkeep(settings, collect, contents, scrub if engine.scrubs else None)
+        for work in works:
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
         yield Backend(
@@ -169,21 +183,48 @@ async def open_backend(
             rebuilds=rebuilds,
             tokens=tokens,
             sessions=sessions,
+            hooks=hooks,
             thumbnails=thumbnails,
             collect=collect,
             scrub=scrub,
         )
 
 
+async def log_state(backend: Backend) -> dict[str, Any]:
+    """Return the size, root, times and bytes of the log. Raises SigningKeyError."""
+    signed, replay = await backend.proofs.checkpoint(), backend.ledger.replay
+    before = await replay(Replay.position_as_of, utc_now() - timedelta(minutes=1))
+    log = DataFolder(backend.settings.data_dir).log
+    return {
+        "origin": backend.proofs.origin,
+        "size": signed.size,
+        "root": signed.note.split("\n")[2],
+        "opened_at": iso(await replay(Replay.recorded_at, 1)),
+        "last_recorded_at": iso(await replay(Replay.recorded_at, signed.size)),
+        "log_bytes": (await asyncio.to_thread(log.stat)).st_size,
+        "events_last_minute": max(0, signed.size - before),
+    }
+
+
 def _upkeep(
-    settings: Settings, collect: Collect, scrub: Scrub | None
+    settings: Settings, collect: Collect, contents: CheckedContents, scrub: Scrub | None
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield what a server does by itself, until it is cancelled."""
     yield _measure_again_and_again(collect, settings)
+    yield _sweep_again_and_again(contents)
     if settings.gc_interval != "off":
         yield _collect_again_and_again(collect, settings)
     if scrub is not None and settings.scrub_interval != "off":
         yield scrub.run(read_duration(settings.scrub_interval))
+
+
+def _deliver(
+    settings: Settings, hooks: Hooks, feed: LiveFeed, replay: AsyncReplay
+) -> Coroutine[Any, Any, None]:
+    token = settings.lineage_token
+    lineage = Receiver(settings.lineage_url, token.get_secret_value() if token else None)
+    private = settings.hook_addresses == "any"
+    return Deliveries(hooks, feed, replay, lineage, private=private).run()
 
 
 async def _measure_again_and_again(collect: Collect, settings: Settings) -> None:
@@ -197,6 +238,17 @@ async def _measure_again_and_again(collect: Collect, settings: Settings) -> None
         except (LedgerError, OSError, sqlite3.Error) as error:
             logger.warning("what is stored was not measured: %s", error)
         pause = max(3_600.0, 100 * (time.monotonic() - began))
+
+
+async def _sweep_again_and_again(contents: CheckedContents) -> None:
+    """Remove what unrecorded uploads left in an object store. At the start, this is its check."""
+    while True:
+        try:
+            if swept := await contents.sweep():
+                logger.info("removed %d objects of unrecorded uploads", swept)
+        except (LedgerError, OSError, sqlite3.Error) as error:
+            logger.warning("what uploads left in the content store was not removed: %s", error)
+        await asyncio.sleep(SWEEP)
 
 
 async def _collect_again_and_again(collect: Collect, settings: Settings) -> None:

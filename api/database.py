@@ -12,11 +12,12 @@ from typing import Any
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.commands.collection_plan import PlanSource
-from asset_ledger.ledger.commands.database_plan import DatabasePlanSource
+from asset_ledger.ledger.commands.database_plan import DatabaseStored
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.objects import open_contents
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.log.codec import Codec
@@ -30,7 +31,9 @@ from asset_ledger.ledger.reading.feed import Feed, LiveFeed
 from asset_ledger.ledger.reading.others import Others
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
+from asset_ledger.ledger.storage.object_store import ObjectStore
 from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
+from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
@@ -85,13 +88,15 @@ class DatabaseEngine:
         """Return the generations of tables."""
         return TableSchemas(self._url)
 
-    async def open_contents(self) -> ContentStore:
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones."""
-        return await open_local_contents(self._files.content.root, DatabaseContents(self._url))
+        small = DatabaseContents(self._url)
+        local = await open_local_contents(self._files.content.root, small)
+        return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return DatabasePlanSource(self._url, self._files.content)
+        return DatabaseStored(self._url, self._files.content)
 
     @contextmanager
     def building(self) -> Iterator[None]:

@@ -51,6 +51,7 @@ _TABLES: Final = {
         SELECT user_id, job_id, seq, attempt, ended FROM job_heads""",
     "merkle_tiles (level, idx, hashes)": "SELECT level, idx, hashes FROM merkle_tiles",
     "checkpoints (size, note)": "SELECT size, note FROM checkpoints",
+    "objects (digest, url, size)": "SELECT digest, url, size FROM objects",
     "collected (digest, position, recorded_at)": """
         SELECT digest, position, recorded_at FROM collected""",
 }

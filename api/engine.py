@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.commands.collection_plan import FolderPlanSource, PlanSource
+from asset_ledger.ledger.commands.collection_plan import FolderStored, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
+from asset_ledger.ledger.content.objects import open_contents
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import DataFolderError
@@ -31,6 +32,8 @@ from asset_ledger.ledger.reading.feed import Feed, LiveFeed
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_committer_lock
+from asset_ledger.ledger.storage.object_store import ObjectStore
+from asset_ledger.ledger.storage.readers import AsyncSqliteReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
@@ -64,8 +67,8 @@ class Engine(Protocol):
     def tables(self) -> TableStore:
         """Return the generations of tables."""
 
-    async def open_contents(self) -> ContentStore:
-        """Open the contents to read, and to receive large ones."""
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
+        """Open the contents to read, and to receive large ones, which go to the store if given."""
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
@@ -147,13 +150,15 @@ class FolderEngine:
         """Return the generations of tables."""
         return TableFiles(self._folder)
 
-    async def open_contents(self) -> ContentStore:
+    async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones."""
-        return await open_local_contents(self._files.content.root)
+        local = await open_local_contents(self._files.content.root)
+        rows = AsyncSqliteReaders(self._files.log, of_tables=False)
+        return await open_contents(store, log_id, rows, local)
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return FolderPlanSource(self._files.content)
+        return FolderStored(self._files.content)
 
     def building(self) -> AbstractContextManager[None]:
         """Do nothing: one server has the folder."""

@@ -14,6 +14,7 @@ from asset_ledger.api.contract.rates import read_rate
 
 Auth = Literal["local", "tokens", "jwt"]
 CommitterKind = Literal["process", "thread"]
+HookAddresses = Literal["public", "any"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -30,7 +31,16 @@ class Settings(BaseSettings):
     s3_port: int | None = Field(
         None, ge=0, le=65535, description="the port for S3 clients; none without it"
     )
+    s3_host: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        description="the host name below which S3 buckets are: `<bucket>.<this>`",
+    )
     data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
+    content_url: str | None = Field(
+        None,
+        description="where large contents go: s3://, gs://, az://, or a folder; else `data_dir`",
+    )
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
         None, description="the key that verifies JWTs: a secret (HS256), or a public key in PEM"
@@ -82,6 +92,13 @@ class Settings(BaseSettings):
     scrub_interval: str = Field(
         "30d", description="time in which every stored byte is read again: `30d`, or `off`"
     )
+    hook_addresses: HookAddresses = Field(
+        "public", description="where webhooks may lead: `public` (https, the internet), or `any`"
+    )
+    lineage_url: str | None = Field(
+        None, description="where to send the OpenLineage events of each job that ends"
+    )
+    lineage_token: SecretStr | None = Field(None, description="the bearer token for `lineage_url`")
     committer: CommitterKind = Field(
         "process", description="where commits run: a worker process, or a thread of the server"
     )
@@ -112,6 +129,13 @@ class Settings(BaseSettings):
         if named is not None and "://" in named and not is_address(named):
             raise ValueError("must be a file, or an address that begins with https://")
         return named
+
+    @field_validator("lineage_url")
+    @classmethod
+    def _spelled_address(cls, address: str | None) -> str | None:
+        if address is not None and not is_http(address):
+            raise ValueError("must be an address such as https://example.com/api/v1/lineage")
+        return address
 
     @field_validator("rate_limit")
     @classmethod
@@ -170,6 +194,17 @@ class Settings(BaseSettings):
         if not is_address(self.jwt_issuer):
             raise ValueError("--jwt-issuer: must begin with https://, or set --jwt-jwks too")
         return self
+
+
+def is_http(text: str) -> bool:
+    """Return whether it is an address of http or https, without a user."""
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+        )
+    except ValueError:
+        return False
 
 
 def is_address(text: str) -> bool:

@@ -262,15 +262,16 @@ class Uploads:
         """Record the asset. The caller holds the lock."""
         state = upload.state
         call = CallContext(**state.declared["call"])
-        staged = await self._staged(upload)
+        whole = await self._staged(upload)
         try:
-            request = upload_request(dict(state.declared["fields"]), staged, state.user_id)
+            new, _, fields = upload_request(dict(state.declared["fields"]), whole, state.user_id)
         except DigestMismatchError:  # it can never be recorded
             await self._remove(upload)
             raise
         if call.key is None:
             call = replace(call, key=f"upload {state.id}")
-        receipt = await self._ledger.create.asset(call, *request, asset_id=state.id)
+        async with self._ledger.contents.taking(whole) as staged:
+            receipt = await self._ledger.create.asset(call, new, staged, fields, state.id)
         self.finished += 1
         await self._remove(upload)
         return receipt
@@ -315,7 +316,8 @@ class Uploads:
         if self._of_user[user_id] >= self._per_user or len(self._all) >= MOST:
             raise BusyError(
                 f"there are {len(self._all):,} unfinished uploads, {self._of_user[user_id]:,} of"
-                " them of this user: finish or delete some, or wait until they expire"
+                " them of this user: finish or delete some, or wait until they expire",
+                "unfinished-uploads",
             )
         free = shutil.disk_usage(self._folder).free
         if free < size:

@@ -25,6 +25,7 @@ LedgerError
 │   ├── DeadlineExceededError      a read took too long
 │   ├── OutcomeUnknownError        recorded or not: repeat it with the same key
 │   ├── ContentDamagedError        the bytes of a content are missing or changed
+│   ├── StoreUnavailableError      the store of large contents failed; nothing was recorded
 │   ├── TablesDamagedError         a file of the tables is damaged: rebuild it
 │   ├── StorageFailedError         the disk failed; nothing was recorded
 │   │   ├── DiskFullError            the disk has no free space
@@ -195,7 +196,14 @@ class UnavailableError(LedgerError):
 
 
 class BusyError(UnavailableError):
-    """Too many writes, or slow reads of this user, wait; nothing of this one was done."""
+    """Too many writes, or slow reads of this user, wait; nothing of this one was done.
+
+    `which` names the limit, for the metrics.
+    """
+
+    def __init__(self, message: str = "", which: str = "") -> None:
+        super().__init__(message)
+        self.which = which
 
 
 class DeadlineExceededError(UnavailableError):
@@ -215,6 +223,16 @@ class ContentDamagedError(UnavailableError):
             " from a backup"
         )
         self.digest = digest
+
+
+class StoreUnavailableError(UnavailableError):
+    """The store of large contents failed, or did not answer in time; its operator can see why."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store of large contents failed, and nothing was recorded: retry; if it stays so,"
+            " the server's log says why"
+        )
 
 
 class TablesDamagedError(UnavailableError):

@@ -13,6 +13,7 @@ from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.commands.edit import Edit
 from asset_ledger.ledger.commands.imports import Imports
 from asset_ledger.ledger.commands.jobs import JobCommands
+from asset_ledger.ledger.commands.lineage import RunReports
 from asset_ledger.ledger.commands.nodes import NodeCommands
 from asset_ledger.ledger.commands.restore import Restore
 from asset_ledger.ledger.commands.skip import Skip
@@ -37,6 +38,7 @@ class Ledger:
     jobs: JobCommands
     nodes: NodeCommands
     imports: Imports
+    run_reports: RunReports
     skip: Skip
     replay: AsyncReplay
     slots: Slots
@@ -52,15 +54,17 @@ class Ledger:
     ) -> Self:
         """Make the commands from these parts, which the caller closes."""
         edit = Edit(committer, replay, contents)
+        jobs, imports = JobCommands(committer, replay), Imports(committer, replay, contents)
         return cls(
             create=Create(committer, replay, contents, tables),
             edit=edit,
             bulk_edit=BulkEdit(committer, replay),
             delete=Delete(committer, replay, tables),
             restore=Restore(committer, replay, edit, tables, contents),
-            jobs=JobCommands(committer, replay),
+            jobs=jobs,
             nodes=NodeCommands(committer, replay),
-            imports=Imports(committer, replay, contents),
+            imports=imports,
+            run_reports=RunReports(jobs, imports, replay, tables),
             skip=Skip(committer, replay, tables),
             replay=replay,
             slots=committer.slots,

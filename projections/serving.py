@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import Final, Self
 
 from asset_ledger.ledger.commit.requests import TablesState
-from asset_ledger.ledger.errors import GenerationError
+from asset_ledger.ledger.errors import GenerationError, UnknownAssetError
+from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.storage.database import AsyncReaders, Damage
@@ -179,6 +180,17 @@ class Projections:
         await asyncio.gather(
             *(self.runners[name].wait_for(position, PATIENCE) for name in projections)
         )
+
+    async def named(self, user_id: str, name: str) -> AssetId | None:
+        """Return the newest live asset with this name, also one that was recorded just now.
+
+        Raises ProjectionBehindError.
+        """
+        await self.reach(self.position, ("search",))
+        try:
+            return await self.search.named(user_id, name)
+        except UnknownAssetError:
+            return None
 
     async def refusing(self, position: int) -> list[str]:
         """Return the projections that stop before this event because they cannot take it."""

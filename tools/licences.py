@@ -30,6 +30,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
 """Packages of an extra, or of the tests alone, with another licence."""
 
 _CLASSIFIERS: Final[Mapping[str, str]] = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD-3-Clause",
     "GNU General Public License v3 or later (GPLv3+)": "GPL-3.0-or-later",
@@ -53,7 +54,8 @@ def licence_of(name: str) -> str | None:
         return str(expression)
     classifiers = [text.split(" :: ")[-1] for text in found.get_all("Classifier", [])]
     known = [_CLASSIFIERS[each] for each in classifiers if each in _CLASSIFIERS]
-    texts = [text for text in found.get_all("License", []) if text in ALLOWED]
+    given = (_CLASSIFIERS.get(text, text) for text in found.get_all("License", []))
+    texts = [text for text in given if text in ALLOWED]
     return " AND ".join(known or texts) or None
 
 

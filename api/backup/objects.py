@@ -3,8 +3,6 @@
 Credentials are those of the environment, as each provider names them (`AWS_ACCESS_KEY_ID` ...).
 """
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,20 +10,22 @@ from typing import Final
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import ObjectStore, from_url
 
 from asset_ledger.api.imports.errors import SourceError
+from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import ContentFolder
+from asset_ledger.ledger.storage.object_store import open_store, reason_of
 
 _CHUNK: Final = 16 << 20
 _PARTS: Final = 9_000
 """Parts of one upload: stores take 10,000."""
 
 _AT_ONCE: Final = 4
+_DEADLINE, _RETRIES = 600.0, 10
+"""Nothing waits for a backup: it bears with a store that is away for minutes."""
+
 _PIECE: Final = 1 << 20
-_MESSAGE: Final = re.compile("<Message>([^<]+)")
-_SCHEMES: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
 
 
 class Objects:
@@ -34,12 +34,11 @@ class Objects:
     def __init__(self, url: str) -> None:
         """Raises SourceError for a URL of another kind, or without credentials."""
         self._url = url
-        if (scheme := url.partition("://")[0]) not in _SCHEMES:
-            raise SourceError(f"{scheme}:// is not of an object store: use s3://, gs:// or az://")
-        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-        plain = endpoint.startswith("http://")
-        with self._errors():
-            self._store: ObjectStore = from_url(url, client_options={"allow_http": plain})
+        try:
+            with self._errors():
+                self._store = open_store(url, _DEADLINE, _RETRIES)
+        except DataFolderError as error:
+            raise SourceError(str(error)) from error
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the names under a prefix, and their sizes in bytes. Raises SourceError."""
@@ -89,9 +88,7 @@ class Objects:
         except BaseError as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            found = _MESSAGE.search(str(error))
-            reason = found[1] if found else str(error).partition("\n")[0]
-            raise SourceError(f"{self._url}: {reason}") from error
+            raise SourceError(f"{self._url}: {reason_of(error)}") from error
 
 
 class LargeObjects:

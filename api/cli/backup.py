@@ -10,27 +10,13 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log, folder_of
+from asset_ledger.api.cli.options import DATA_DIR, JSON, Backups, existing_log, folder_of
 from asset_ledger.api.cli.output import echo
 
 FOUND = 1
 
 
-class _Backups(click.ParamType[str]):
-    """A folder of backups, or s3://bucket/prefix, gs:// or az://."""
-
-    name = "folder or URL"
-
-    def __init__(self, *, exists: bool) -> None:
-        self._folder = click.Path(exists=exists, file_okay=False)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> str:
-        return str(value if "://" in value else self._folder.convert(value, param, context))
-
-
-_EXISTING = click.argument("dest", type=_Backups(exists=True))
+_EXISTING = click.argument("dest", type=Backups(exists=True))
 
 
 @click.group()
@@ -39,7 +25,7 @@ def backup() -> None:
 
 
 @backup.command()
-@click.argument("dest", type=_Backups(exists=False))
+@click.argument("dest", type=Backups(exists=False))
 @DATA_DIR
 @click.option("--with-key", is_flag=True, help="Also back up the key that signs checkpoints.")
 @JSON

@@ -2,8 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ def import_() -> None:
     "--timezone", help="Of times without a zone: Europe/Berlin, say. [default: this host's]"
 )
 @click.option("--dry-run", is_flag=True, help="Record nothing; print what would be recorded.")
+@click.option("--watch", is_flag=True, help="Go on: import what NodeTool adds, until Ctrl-C.")
 @WHERE
 @JSON
 @click.pass_context
@@ -62,6 +64,7 @@ def nodetool(
     follow_external: bool,
     timezone: str | None,
     dry_run: bool,
+    watch: bool,
     as_json: bool,
     **where: Any,
 ) -> None:
@@ -69,7 +72,8 @@ def nodetool(
 
     Imports into the data folder, or through the server that has it. It can be run again: assets
     that are already in the ledger stay as they are. Prints a line for each value that cannot be
-    imported. Exit code 1 when a row was not imported, or has no content.
+    imported. Exit code 1 when a row was not imported, or has no content. With --watch, it follows a
+    NodeTool that runs.
     """
 
     def report(note: Any) -> None:
@@ -80,7 +84,15 @@ def nodetool(
     from asset_ledger.api.imports.nodetool_times import Times
 
     times = Times(_zone(timezone))
-    files = AssetFiles(assets, follow_external=follow_external)
+    list_files = partial(AssetFiles, assets, follow_external=follow_external)
+    if watch:
+        if dry_run:
+            raise click.UsageError("--watch records: leave out --dry-run")
+        passes = Passes(times, as_json=as_json)
+        with suppress(KeyboardInterrupt, asyncio.CancelledError):
+            asyncio.run(_follow(db, list_files, times, report, passes, **where))
+        context.exit(passes.end())
+    files = list_files()
     counts = asyncio.run(_nodetool(db, files, times, report, dry_run=dry_run, **where))
     document = {**dataclasses.asdict(counts), "timezone": times.zone}
     if times.without_zone and not as_json:
@@ -88,6 +100,42 @@ def nodetool(
     for line in [orjson.dumps(document)] if as_json else _summary(counts, dry_run=dry_run):
         echo(line)
     context.exit(0 if counts.complete else INCOMPLETE)
+
+
+class Passes:
+    """Prints what each pass of a watch added, and in the end what all of them did."""
+
+    def __init__(self, times: "Times", *, as_json: bool) -> None:
+        self._times, self._as_json = times, as_json
+        self._last: ImportCounts | None = None
+        self._waits_for = ""
+        self._assets = self._jobs = 0
+
+    def passed(self, counts: "ImportCounts") -> None:
+        """Print the counts of the first pass, and of each that added something."""
+        assets = counts.recorded + counts.filled
+        jobs = counts.jobs.started + counts.jobs.finished
+        if self._last is None or assets or jobs:
+            document = {**dataclasses.asdict(counts), "timezone": self._times.zone}
+            lines = _summary(counts, dry_run=False)
+            for line in [orjson.dumps(document)] if self._as_json else lines:
+                echo(line)
+        if self._last is None or self._waits_for:
+            echo("following NodeTool; Ctrl-C ends", err=True)
+        self._last, self._waits_for = counts, ""
+        self._assets += assets
+        self._jobs += jobs
+
+    def waits(self, reason: str) -> None:
+        """Print why there is no pass now, unless that was the last line."""
+        if reason != self._waits_for:
+            echo(f"waiting: {reason}", err=True)
+        self._waits_for = reason
+
+    def end(self) -> int:
+        """Print the totals, and return the exit code."""
+        echo(f"{self._assets:,} assets, {self._jobs:,} starts and ends of jobs recorded", err=True)
+        return 0 if self._last is None or self._last.complete else INCOMPLETE
 
 
 def _zone(name: str | None) -> "ZoneInfo | None":
@@ -125,6 +173,26 @@ async def _nodetool(
     with open_table(db) as table, closing(ProgressBar()) as progress:
         async with _destination(dry_run=dry_run, **where) as destination:
             return await import_nodetool(table, files, times, destination, report, progress)
+
+
+async def _follow(
+    db: Path,
+    list_files: "Callable[[], AssetFiles]",
+    times: "Times",
+    report: Any,
+    passes: Passes,
+    **where: Any,
+) -> None:
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.imports.nodetool_watch import NodeToolWatch
+
+    following = asyncio.current_task()
+    assert following is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, following.cancel)
+    with closing(ProgressBar()) as progress:
+        async with _destination(dry_run=False, **where) as destination:
+            watch = NodeToolWatch(db, list_files, times, destination, report, passes)
+            await watch.follow(progress)
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ async def asset_named(gateway: Gateway, text: str, *, alone: bool = False) -> Do
 
     Raises ClickException if there is none, or, with `alone`, if there are several.
     """
-    if _is_id(text):
+    if is_id(text):
         return await gateway.find(text)
     found = await _at_path(gateway, "", text.strip("/"))
     if not found:
@@ -89,7 +89,8 @@ async def _at_path(gateway: Gateway, folder: str, path: str) -> Sequence[Documen
     return []
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Return whether a text has the form of an asset's id."""
     try:
         parse_asset_id(text)
     except ValueError:

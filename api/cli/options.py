@@ -25,6 +25,20 @@ DEFAULT_FOLDER: Final = Path("data")
 """The same as the default of `Settings.data_dir`."""
 
 
+class Backups(click.ParamType[str]):
+    """A folder of backups, or s3://bucket/prefix, gs:// or az://."""
+
+    name = "folder or URL"
+
+    def __init__(self, *, exists: bool) -> None:
+        self._folder = click.Path(exists=exists, file_okay=False)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        return str(value if "://" in value else self._folder.convert(value, param, context))
+
+
 def check_address(context: click.Context, _: click.Parameter, url: str | None) -> str | None:
     """Return an address that a server can have. Raises BadParameter.
 
@@ -35,14 +49,15 @@ def check_address(context: click.Context, _: click.Parameter, url: str | None) -
         context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
     ):
         return None
-    if url is None or _is_address(url):
+    if url is None or is_address(url):
         return url
     raise click.BadParameter(
         f"{url!r} is not a server's address: write it as http://127.0.0.1:7777"
     )
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
+    """Return whether a text is an http(s) address."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -1,6 +1,7 @@
 """Store contents of a backup again: in a data folder, or through the server that has it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -11,30 +12,37 @@ from asset_ledger.ledger.ids import Digest
 
 if TYPE_CHECKING:
     from asset_ledger.api.backend import Backend
+    from asset_ledger.api.backup.files import BackupFolder
     from asset_ledger.api.sdk.content import UploadContent
 
 Outcomes = Mapping[str, str | None]
 """By digest: why a content was not stored again; None if it was."""
 
 
-async def repair(folder: Path, backup: Path, digests: Sequence[str]) -> Outcomes:
-    """Store these contents again, as a backup has them."""
+async def repair(folder: Path, source: str, digests: Sequence[str]) -> Outcomes:
+    """Store these contents again, as the backups in a folder or a store have them.
+
+    Raises SourceError.
+    """
     from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.backup.remote import open_backups
     from asset_ledger.api.cli.flags import settings_from
 
     settings = settings_from({"data_dir": folder})
-    try:
-        async with open_backend(settings) as backend:
-            return {each: await _outcome(backup, each, backend) for each in digests}
-    except FolderLockedError as locked:
-        return {each: await _outcome(backup, each, (folder, locked)) for each in digests}
+    with open_backups(source) as backups:
+        backups.open_contents()
+        try:
+            async with open_backend(settings) as backend:
+                return {each: await _outcome(backups, each, backend) for each in digests}
+        except FolderLockedError as locked:
+            return {each: await _outcome(backups, each, (folder, locked)) for each in digests}
 
 
 async def _outcome(
-    backup: Path, digest: str, target: "Backend | tuple[Path, FolderLockedError]"
+    backups: "BackupFolder", digest: str, target: "Backend | tuple[Path, FolderLockedError]"
 ) -> str | None:
     try:
-        async with _content(backup, Digest(digest)) as content:
+        async with _content(backups, Digest(digest)) as content:
             if isinstance(target, tuple):
                 await _send(*target, digest, content)
             else:
@@ -49,17 +57,23 @@ async def _outcome(
 
 
 @asynccontextmanager
-async def _content(backup: Path, digest: Digest) -> AsyncIterator["UploadContent"]:
-    """Open a content of a backup. Raises FileNotFoundError, CorruptLogError."""
-    from asset_ledger.api.backup.files import BackupFolder
+async def _content(backups: "BackupFolder", digest: Digest) -> AsyncIterator["UploadContent"]:
+    """Open a content of a backup. Raises FileNotFoundError, CorruptLogError, SourceError."""
     from asset_ledger.api.sdk.content import opened
     from asset_ledger.ledger.content.offline import OfflineContents
 
-    files = BackupFolder(backup).content
-    with closing(OfflineContents(files)) as contents:
+    with closing(OfflineContents(backups.content)) as contents:
         packed = contents.packed([digest])
-    async with opened(packed.get(digest, files.object(digest))) as content:
+    file = backups.content.object(digest)
+    large = file if file.exists() else _each(backups.large.pieces(digest))
+    async with opened(packed.get(digest, large)) as content:
         yield content
+
+
+async def _each(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of an iterator that blocks."""
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece
 
 
 async def _store(backend: "Backend", digest: str, content: "UploadContent") -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, existing_log
+from asset_ledger.api.cli.options import DATA_DIR, JSON, Backups, existing_log
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ FOUND = 1
 @click.option(
     "--from",
     "backup",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Repair damaged contents from the backups in this folder.",
+    type=Backups(exists=True),
+    help="Repair damaged contents from these backups: a folder, or s3://bucket/prefix.",
 )
 @JSON
 @click.pass_context
-def scrub(
-    context: click.Context, data_dir: Path | None, backup: Path | None, as_json: bool
-) -> None:
+def scrub(context: click.Context, data_dir: Path | None, backup: str | None, as_json: bool) -> None:
     """Read every content and the log again, at full speed. Print what is damaged.
 
     A server may run: it shows the findings and records them as events; without one, the next start
@@ -46,7 +44,7 @@ def scrub(
     context.exit(FOUND if damaged else 0)
 
 
-def _reports(folder: Path, backup: Path | None) -> Iterator[dict[str, Any]]:
+def _reports(folder: Path, backup: str | None) -> Iterator[dict[str, Any]]:
     """Yield each finding, each repair, and the numbers."""
     from asset_ledger.api.cli.flags import settings_from
     from asset_ledger.api.contract.durations import read_duration
@@ -100,7 +98,7 @@ def _findings(scrubber: "Scrubber") -> Iterator["Checked"]:
 
 
 def _repairs(
-    folder: Path, scrubber: "Scrubber", backup: Path, found: dict[str, "Checked"]
+    folder: Path, scrubber: "Scrubber", backup: str, found: dict[str, "Checked"]
 ) -> Iterator[dict[str, Any]]:
     from asset_ledger.api.cli.repairing import repair
 

@@ -9,6 +9,8 @@ RefusedError
 ├── RateLimitedError          the user sent more requests than the limit allows
 ├── UnknownRouteError         no operation has this path
 ├── UnknownTokenError         there is no token with this id
+├── UnknownHookError          there is no webhook with this id
+├── TooManyHooksError         the ledger has as many webhooks as it may have
 ├── UnknownUploadError        there is no unfinished upload with this id
 ├── UploadOffsetError         the upload has another number of bytes
 ├── UploadLockedError         another request sends bytes of this upload
@@ -93,6 +95,21 @@ class UnknownTokenError(RefusedError):
     def __init__(self, token_id: str) -> None:
         super().__init__(f"there is no token {token_id}: list the tokens for their ids")
         self.token_id = token_id
+
+
+class UnknownHookError(RefusedError):
+    """There is no webhook with this id."""
+
+    def __init__(self, hook_id: str) -> None:
+        super().__init__(f"there is no webhook {hook_id}: list the webhooks for their ids")
+        self.hook_id = hook_id
+
+
+class TooManyHooksError(RefusedError):
+    """The ledger has as many webhooks as it may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a ledger has at most {most} webhooks: remove one first")
 
 
 class UnknownUploadError(RefusedError):

@@ -20,9 +20,11 @@ from asset_ledger.api.contract.collection import CollectIn, CollectionOut
 from asset_ledger.api.contract.download import DownloadIn
 from asset_ledger.api.contract.editing import AssetPatch, AssetUpdate
 from asset_ledger.api.contract.health import ReadyOut
+from asset_ledger.api.contract.hooks import HookIn, HookList, HookOut, NewHookOut
 from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
 from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
+from asset_ledger.api.contract.openlineage import ReportsOut, RunEvents, RunEventsIn
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
 from asset_ledger.api.contract.proofs import ProofsIn
 from asset_ledger.api.contract.repairs import RepairOut
@@ -57,13 +59,13 @@ from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, To
 from asset_ledger.api.contract.uploads import UploadOut
 from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
-_ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
+EXAMPLE_ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
 _TIME: Final = "2026-01-01T00:00:00.000000Z"
-_DIGEST: Final = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+EXAMPLE_DIGEST: Final = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 _MADE_BY: Final = {"workflow_id": "workflow_789", "node_id": "node_123", "job_id": "job_456"}
 
 _ASSET: Final[Mapping[str, Any]] = {
-    "id": _ID,
+    "id": EXAMPLE_ID,
     "user_id": "1",
     **_MADE_BY,
     "parent_id": "1",
@@ -72,11 +74,11 @@ _ASSET: Final[Mapping[str, Any]] = {
     "size": 6,
     "metadata": {"seed": 7},
     "created_at": _TIME,
-    "get_url": f"/api/assets/{_ID}/content",
+    "get_url": f"/api/assets/{EXAMPLE_ID}/content",
     "thumb_url": None,
     "duration": None,
     "etag": "v1",
-    "digest": _DIGEST,
+    "digest": EXAMPLE_DIGEST,
     "version": 1,
     "position": 2,
     "updated_at": _TIME,
@@ -90,13 +92,18 @@ _EVENT: Final[Mapping[str, Any]] = {
     "time": _TIME,
     "clock": None,
     "by": "1",
-    "asset_id": _ID,
+    "asset_id": EXAMPLE_ID,
     **_MADE_BY,
     "job_seq": 1,
     "attempt": 1,
     "late": False,
     "version": 1,
-    "data": {"size": 6, "content_type": "text/plain", "digest": _DIGEST, "name": "output.txt"},
+    "data": {
+        "size": 6,
+        "content_type": "text/plain",
+        "digest": EXAMPLE_DIGEST,
+        "name": "output.txt",
+    },
 }
 _LOG_KEY: Final = {"since": 1, "key": "asset-ledger/019bd6f0a3c4+..."}
 _DIFFERENCE: Final[Mapping[str, Any]] = {
@@ -239,6 +246,31 @@ _TOKEN: Final[Mapping[str, Any]] = {
     "revoked_at": None,
 }
 
+_HOOK: Final[Mapping[str, Any]] = {
+    "id": "4f6c1b2a9d3e",
+    "url": "https://example.com/hook",
+    "user_id": "1",
+    "topics": ["asset.created"],
+    **dict.fromkeys(("job_id", "node_id", "workflow_id")),
+    "created_at": _TIME,
+    "status": "live",
+    "position": 12,
+    "lag": 0,
+    "delivered": 3,
+    **dict.fromkeys(("error", "failing_since", "disabled_at")),
+}
+
+_RUN_ID: Final = "01941f29-7c00-7000-8000-000000000001"
+_RUN_EVENT: Final[Mapping[str, Any]] = {
+    "eventType": "COMPLETE",
+    "eventTime": "2026-01-01T00:00:00Z",
+    "run": {"runId": _RUN_ID},
+    "job": {"namespace": "airflow", "name": "daily.clean"},
+    "inputs": [{"namespace": "s3://lake", "name": "raw/day.csv"}],
+    "outputs": [{"namespace": "s3://lake", "name": "clean/day.parquet"}],
+    "producer": "https://example.com/scheduler",
+}
+
 _PARTS: Final = [
     {"name": "committer", "ok": True, "reason": None, "waiting": 0},
     {"name": "disk", "ok": True, "free_bytes": 53687091200},
@@ -253,22 +285,25 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     RecordedOut: _ASSET,
     AssetPage: {"assets": [_ASSET], "next": ""},
     AssetTree: {"assets": [_ASSET]},
-    DownloadIn: {"asset_ids": [_ID]},
-    ProofsIn: {"asset_ids": [_ID]},
-    DeletedOut: {"deleted_asset_ids": [_ID]},
+    DownloadIn: {"asset_ids": [EXAMPLE_ID]},
+    ProofsIn: {"asset_ids": [EXAMPLE_ID]},
+    DeletedOut: {"deleted_asset_ids": [EXAMPLE_ID]},
     BulkDeleteIn: {"filter": {"job_id": "job_456"}, "expected_count": 1},
-    BulkDeletedOut: {"count": 1, "deleted_asset_ids": [_ID]},
-    BulkUpdateIn: {"ids": [_ID], "add_tags": ["pet"], "remove_tags": ["draft"]},
-    BulkUpdatedOut: {"count": 1, "updated_asset_ids": [_ID]},
-    BulkRestoreIn: {"ids": [_ID]},
-    BulkRestoredOut: {"restored_asset_ids": [_ID]},
+    BulkDeletedOut: {"count": 1, "deleted_asset_ids": [EXAMPLE_ID]},
+    BulkUpdateIn: {"ids": [EXAMPLE_ID], "add_tags": ["pet"], "remove_tags": ["draft"]},
+    BulkUpdatedOut: {"count": 1, "updated_asset_ids": [EXAMPLE_ID]},
+    BulkRestoreIn: {"ids": [EXAMPLE_ID]},
+    BulkRestoredOut: {"restored_asset_ids": [EXAMPLE_ID]},
     JobStartIn: {"workflow_id": "workflow_789", "parameters": {"steps": 20}},
     JobFinishIn: {"status": "completed"},
+    RunEventsIn: _RUN_EVENT,
+    RunEvents: [_RUN_EVENT],
+    ReportsOut: {"runs": [{"job_id": _RUN_ID, "attempt": 1, "status": "completed"}]},
     NodeStartIn: {"node_id": "node_123"},
     NodeFinishIn: {"node_id": "node_123", "status": "failed", "error": "out of memory"},
     NodeRunOut: _NODE_RUN,
     NodePage: {"nodes": [_NODE], "next": ""},
-    UploadOut: {"id": _ID, "offset": 6, "length": 9, "expires_at": _TIME, "asset_id": None},
+    UploadOut: {"id": EXAMPLE_ID, "offset": 6, "length": 9, "expires_at": _TIME, "asset_id": None},
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
     LaneOut: _LANE,
@@ -286,7 +321,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "first_divergence": _COMPARED,
         "next": "",
     },
-    LineageOut: {"root": _ID, "nodes": [_ASSET], "edges": [], "truncated": False},
+    LineageOut: {"root": EXAMPLE_ID, "nodes": [_ASSET], "edges": [], "truncated": False},
     UsagePage: {"group_by": "node_id", "usage": [_USAGE], "next": ""},
     ValueOut: {"value": "node_123", "count": 1},
     ValuesOut: {"field": "node_id", "values": [{"value": "node_123", "count": 1}]},
@@ -313,7 +348,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "events_last_minute": 3,
     },
     ConsistencyOut: {"first": 1, "second": 1, "path": []},
-    ImportsOut: {"outcomes": [{"id": _ID, "outcome": "recorded", "reason": None}]},
+    ImportsOut: {"outcomes": [{"id": EXAMPLE_ID, "outcome": "recorded", "reason": None}]},
     LogKeyOut: _LOG_KEY,
     LogKeysOut: {"keys": [{**_LOG_KEY, "leaf": "YXNzZXQtbGVkZ2Vy"}]},
     CollectIn: {"apply": True, "retain_deleted": "7d"},
@@ -323,9 +358,9 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "size": 6,
         "skipped": 0,
         "packs": 0,
-        "contents": [{"digest": _DIGEST, "size": 6, "reason": "deleted", "since": _TIME}],
+        "contents": [{"digest": EXAMPLE_DIGEST, "size": 6, "reason": "deleted", "since": _TIME}],
     },
-    RepairOut: {"digest": _DIGEST, "size": 6},
+    RepairOut: {"digest": EXAMPLE_DIGEST, "size": 6},
     SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},
     SessionIn: {"token": "alt_4f6c1b2a9d3e_" + "A" * 43},
@@ -343,29 +378,13 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},
+    HookIn: {"url": "https://example.com/hook", "topics": ["asset.created"]},
+    HookOut: _HOOK,
+    HookList: {"hooks": [_HOOK]},
+    NewHookOut: {**_HOOK, "secret": f"whsec_{'A' * 43}="},
     RebuildIn: {"dry_run": True},
     ProjectionsOut: _PROJECTIONS,
     DiffOut: {"compared": _DIFFERENCE},
     ReadyOut: {"ready": True, "parts": _PARTS},
     NewTokenOut: {**_TOKEN, "token": "alt_4f6c1b2a9d3e_" + "A" * 43},
 }
-
-PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
-    "id": ("The asset's id.", _ID),
-    "folder_id": ("The folder's id.", _ID),
-    "job_id": ("The job's id.", "job_456"),
-    "a": ("The first job's id.", "job_456"),
-    "b": ("The second job's id.", "job_457"),
-    "name": ("A file's name.", "output.txt"),
-    "key": ("NodeTool's key of the bytes.", f"{_ID}.txt"),
-    "tile": ("Level and index of a tile, as in C2SP tlog-tiles.", "0/000.p/1"),
-    "index": ("Index of a tile of entries.", "000.p/1"),
-    "file": ("A file of the page.", "docs.css"),
-    "digest": ("The digest of the console's files.", "0123456789abcdef"),
-    "node_id": ("The node's id.", "node_123"),
-    "workflow_id": ("The workflow's id.", "workflow_789"),
-    "content": ("The content's digest.", _DIGEST),
-    "upload_id": ("The upload's id.", _ID),
-    "token_id": ("The token's id.", "4f6c1b2a9d3e"),
-}
-"""The parameters in paths: a description and an example of each."""

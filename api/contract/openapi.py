@@ -20,7 +20,7 @@ from asset_ledger.api.contract.errors import (
     UnauthenticatedError,
     UnsupportedTypeError,
 )
-from asset_ledger.api.contract.examples import EXAMPLES, PATH_PARAMETERS
+from asset_ledger.api.contract.examples import EXAMPLE_DIGEST, EXAMPLE_ID, EXAMPLES
 from asset_ledger.api.contract.headers import OWNER, REQUEST_HEADERS, RESPONSE_HEADERS
 from asset_ledger.api.contract.operations import ANY, JSON, Model, Operation
 from asset_ledger.api.contract.parameters import CURSOR, MIN_POSITION, Parameter, Schema
@@ -60,6 +60,27 @@ _WRITE_ERRORS: Final[Errors] = (
     StorageFailedError,
     DiskFullError,
 )
+PATH_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
+    "id": ("The asset's id.", EXAMPLE_ID),
+    "folder_id": ("The folder's id.", EXAMPLE_ID),
+    "job_id": ("The job's id.", "job_456"),
+    "a": ("The first job's id.", "job_456"),
+    "b": ("The second job's id.", "job_457"),
+    "name": ("A file's name.", "output.txt"),
+    "key": ("NodeTool's key of the bytes.", f"{EXAMPLE_ID}.txt"),
+    "tile": ("Level and index of a tile, as in C2SP tlog-tiles.", "0/000.p/1"),
+    "index": ("Index of a tile of entries.", "000.p/1"),
+    "file": ("A file of the page.", "docs.css"),
+    "digest": ("The digest of the console's files.", "0123456789abcdef"),
+    "node_id": ("The node's id.", "node_123"),
+    "workflow_id": ("The workflow's id.", "workflow_789"),
+    "content": ("The content's digest.", EXAMPLE_DIGEST),
+    "upload_id": ("The upload's id.", EXAMPLE_ID),
+    "hook_id": ("The webhook's id.", "4f6c1b2a9d3e"),
+    "token_id": ("The token's id.", "4f6c1b2a9d3e"),
+}
+"""The parameters in paths: a description and an example of each."""
+
 _BINARY: Final[Schema] = {"format": "binary"}
 _REF: Final = "#/components/schemas/{model}"
 _NAME: Final = re.compile(r"\{(\w+)(?:\.\.\.)?\}")

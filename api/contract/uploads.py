@@ -1,6 +1,5 @@
 """The headers of resumable uploads: tus 1.0 (https://tus.io/protocols/resumable-upload)."""
 
-import binascii
 import hashlib
 import re
 from base64 import b64decode
@@ -117,7 +116,7 @@ class Checksum:
         self._hash = hashlib.new(self._algorithm, usedforsecurity=False)
         try:
             self._announced = b64decode(value.strip(), validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # binascii.Error, too
             raise refuse(CHECKSUM, "must be an algorithm, a space, and base64") from error
 
     def update(self, chunk: bytes) -> None:

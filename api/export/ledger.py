@@ -96,7 +96,7 @@ class _Export:
                 CHECKPOINTS: self._write(CHECKPOINTS, checkpoint_lines(log, 0, upto)),
             }
             root = b64encode(Tiles(log).root(upto)).decode()
-            files[CONTENTS], size = self._write_contents(log, progress)
+            files[CONTENTS], size = self._write_contents(progress)
         sync_folders(self._target)
         manifest = {
             "format": FORMAT,
@@ -123,7 +123,7 @@ class _Export:
                 progress("writing events", page[-1][0].position, upto)
         return file.digest
 
-    def _write_contents(self, log: SqliteLogReader, progress: Progress) -> tuple[LinesDigest, int]:
+    def _write_contents(self, progress: Progress) -> tuple[LinesDigest, int]:
         (total,) = self._notes.execute("SELECT count(*) FROM named").fetchone()
         size = count = 0
         with (
@@ -133,17 +133,14 @@ class _Export:
             for page in self._pages():
                 packed = contents.packed([digest for digest, _ in page])
                 for digest, position in page:
-                    if digest not in packed and self._is_collected(log, digest):
+                    if digest not in packed and _is_collected(contents, digest):
                         continue
-                    line = self._content_line(digest, position, packed.get(digest))
+                    line = self._content_line(contents, digest, position, packed.get(digest))
                     file.write(line)
                     size += line["size"]
                 count += len(page)
                 progress("writing contents", count, total)
         return file.digest, size
-
-    def _is_collected(self, log: SqliteLogReader, digest: Digest) -> bool:
-        return not self._files.content.object(digest).is_file() and log.collected(digest)
 
     def _pages(self) -> Iterator[list[tuple[Digest, int]]]:
         last = ""
@@ -151,12 +148,14 @@ class _Export:
             yield page
             last = page[-1][0]
 
-    def _content_line(self, digest: Digest, position: int, small: bytes | None) -> dict[str, Any]:
+    def _content_line(
+        self, contents: OfflineContents, digest: Digest, position: int, small: bytes | None
+    ) -> dict[str, Any]:
         """Return the line of a content; copy a large one to a file. Raises CorruptLogError."""
         if small is not None:
             _check(digest, digest_of(small), position)
             return {"digest": digest, "size": len(small), "bytes": b64encode(small).decode()}
-        if not self._files.content.object(digest).is_file():
+        if not contents.has_large(digest):
             raise CorruptLogError(f"{digest}, which event {position:,} names, is missing")
         copied = ContentFolder(self._target).object(digest)
         copied.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -209,6 +208,10 @@ def _hashed(pieces: Iterator[bytes], hashed: Any) -> Iterator[bytes]:
     for piece in pieces:
         hashed.update(piece)
         yield piece
+
+
+def _is_collected(contents: OfflineContents, digest: Digest) -> bool:
+    return not contents.has_large(digest) and contents.collected(digest) is not None
 
 
 def _check(digest: Digest, found: Digest, position: int) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.job import Attempt, job_stream
 from asset_ledger.ledger.domain.job_record import JobRecord
+from asset_ledger.ledger.ids import AssetId, parse_asset_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,15 @@ class Names:
 
     def asset(self, asset_id: str) -> str:
         return f"asset.{asset_id}"
+
+    def asset_id(self, namespace: str, name: str) -> AssetId | None:
+        """Return the asset with these names of a data set in OpenLineage; None if it is another."""
+        if f"{namespace}:" != self.namespace:
+            return None
+        try:
+            return parse_asset_id(name.removeprefix("asset."))
+        except ValueError:
+            return None
 
     def job(self, job_id: str, attempt: int = 1) -> str:
         """Name an attempt of a job. Attempt 1 has the name of the job, for other jobs' exports."""

@@ -1,13 +1,15 @@
 """A job as OpenLineage run events, in the order in which a reader has to receive them.
 
 Each attempt of a job is a run, and its workflow is the OpenLineage job. Each node has a run of its
-own in it, with the attempt's run as its parent. Assets are datasets; a digest is a version.
+own in it, with the attempt's run as its parent. Assets are datasets; a digest is a version. The
+facet `assetLedger_job` names job, attempt and node as they are here, for another ledger.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from asset_ledger.api.contract.openlineage import OWN
 from asset_ledger.api.export.names import ExportedAttempt, Names, attempts_of
 from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.domain.event import iso
@@ -91,7 +93,7 @@ class _RunEventWriter:
         return self._job if node_id is None else f"{self._job}.{node_id}"
 
     def _run_facets(self, kind: str, node_id: str | None) -> dict[str, Any]:
-        frame, facets = self._frame, dict[str, Any]()
+        frame, facets = self._frame, {OWN: _facet("AssetLedgerJobRunFacet", **self._own(node_id))}
         if node_id is not None:
             run_id = self._names.run(self._record.job_id, self._number)
             facets["parent"] = self._parent(run_id, self._job)
@@ -102,6 +104,19 @@ class _RunEventWriter:
             error = {"message": frame.error, "programmingLanguage": "unknown"}
             facets["errorMessage"] = _facet("1-0-1/ErrorMessageRunFacet", **error)
         return facets
+
+    def _own(self, node_id: str | None) -> dict[str, Any]:
+        """Return the members of our own facet that have a value."""
+        frame = self._frame
+        named = {
+            "jobId": self._record.job_id,
+            "attempt": self._number,
+            "workflowId": (frame and frame.workflow_id) or self._record.workflow_id,
+            "nodeId": node_id,
+            "parentJobId": frame and frame.parent_job_id,
+            "status": frame.status if frame else "untracked",
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
     def _parent(self, run_id: str, job: str) -> dict[str, Any]:
         named = {"namespace": self._namespace, "name": job}
@@ -126,5 +141,8 @@ class _RunEventWriter:
 
 
 def _facet(schema: str, **members: Any) -> dict[str, Any]:
-    url = f"{_SPEC}/facets/{schema}.json#/$defs/{schema.partition('/')[2]}"
+    """Return a facet of OpenLineage, or of our own if its schema has no version."""
+    version, _, name = schema.rpartition("/")
+    url = f"{_SPEC}/facets/{schema}.json" if version else f"{PRODUCER}:facets"
+    url += f"#/$defs/{name}"
     return {"_producer": PRODUCER, "_schemaURL": url, **members}

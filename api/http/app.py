@@ -5,6 +5,7 @@ router, which costs a third less per request; `Server.answer` replaces middlewar
 """
 
 import asyncio
+import errno
 import logging
 import sqlite3
 import time
@@ -41,11 +42,13 @@ from asset_ledger.api.http import (
     folders,
     health,
     history,
+    hooks,
     imports,
     jobs,
     lineage,
     log,
     nodes,
+    openlineage,
     projections,
     proofs,
     repairs,
@@ -92,6 +95,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         history,
         timeline,
         bundle,
+        openlineage,
         lineage,
         events,
         proofs,
@@ -107,6 +111,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         repairs,
         session,
         tokens,
+        hooks,
         health,
         description,
         console,
@@ -324,8 +329,12 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     if isinstance(error, sqlite3.Error) and is_fatal(error):
         logger.error("request %s found a damaged log", request.id, exc_info=error)
         error = LogDamagedError(LOG, error)
+    elif reason := _disk_failure(error):
+        logger.error("request %s met a failing disk", request.id, exc_info=error)
+        error = StorageFailedError(f"the disk failed ({reason}): try again, or check it")
     if isinstance(error, LogDamagedError):
         request.counts.log_damage = error
+    request.counts.count_refused(error)
     known = ConnectionError if door is None else (ConnectionError, RefusedError)
     if problem_of(error) is INTERNAL_ERROR and not isinstance(error, known):
         logger.error("request %s failed", request.id, exc_info=error)
@@ -337,3 +346,12 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
+
+
+def _disk_failure(error: Exception) -> str | None:
+    """Return the reason if the disk failed under a request; None for any other error."""
+    if isinstance(error, sqlite3.OperationalError):
+        is_closed = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN
+        return str(error) if is_closed else None
+    of_disks = (errno.EIO, errno.EROFS, errno.ENXIO, errno.ESTALE)
+    return error.strerror if isinstance(error, OSError) and error.errno in of_disks else None

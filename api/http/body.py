@@ -4,6 +4,8 @@ Promise: a body that breaks off, stalls or is announced too large fails only its
 """
 
 import asyncio
+import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -27,7 +29,9 @@ SHORT: Final = 128 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def begin(request: Request, *, is_content: bool = False) -> None:
+async def begin(
+    request: Request, *, is_content: bool = False, codings: Sequence[str] = ("identity",)
+) -> None:
     """Send `100 Continue` if the client waits for it (RFC 9110, 10.1.1). Raises RefusedError.
 
     The announced digest is checked while the body is read, unless the body is a content, whose
@@ -36,7 +40,7 @@ async def begin(request: Request, *, is_content: bool = False) -> None:
     if not is_content and (announced := announced_digest(request.headers)):
         request.body_digest = BodyDigest(announced)
     coding = request.headers.get("Content-Encoding", "identity")
-    if coding.lower() != "identity":
+    if coding.lower() not in codings:
         raise UnsupportedTypeError(f"Content-Encoding {coding!r} is not read: send plain bytes")
     coding = request.headers.get("Transfer-Encoding", "chunked")
     if coding.lower() != "chunked":  # else the coded bytes would be stored
@@ -144,6 +148,29 @@ async def read_whole(request: Request, limit: int) -> bytes:
     await begin(request)
     text = await read_short(request)
     return await gather(request, limit) if text is None else text
+
+
+async def read_unpacked(request: Request) -> bytes:
+    """Return the body, which may be gzipped, within the operation's limit of JSON.
+
+    Raises MalformedBodyError, TooLargeError and UnsupportedTypeError.
+    """
+    limit = request.max_json
+    check_length(request, limit)
+    await begin(request, codings=("identity", "gzip"))
+    text = await gather(request, limit)
+    if request.headers.get("Content-Encoding", "identity").lower() == "identity":
+        return text
+    unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        unpacked = unpacking.decompress(text, limit + 1)
+    except zlib.error as error:
+        raise MalformedBodyError("the body is not gzip, as Content-Encoding says") from error
+    if len(unpacked) > limit:
+        raise TooLargeError(f"the body is longer than {limit:,} bytes once it is unpacked")
+    if not unpacking.eof:
+        raise MalformedBodyError("the gzipped body ends too early: send it again")
+    return unpacked
 
 
 async def read_json(request: Request) -> dict[str, Any]:

@@ -13,7 +13,8 @@ class Budget:
     def take(self, count: int) -> None:
         """Take some bytes. Raises BusyError if too few are left."""
         if self.used + count > self._size:
-            raise BusyError("the bodies of other requests fill the memory for them: retry later")
+            reason = "the bodies of other requests fill the memory for them: retry later"
+            raise BusyError(reason, "body-memory")
         self.used += count
 
     def give_back(self, count: int) -> None:

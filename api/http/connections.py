@@ -133,7 +133,8 @@ class Connections:
         if self._busy[user] >= self.limits.per_user:
             raise BusyError(
                 f"this user has {self.limits.per_user:,} requests under way, half of what the"
-                " server takes: wait for their answers"
+                " server takes: wait for their answers",
+                "requests-of-a-user",
             )
         self._busy[user] += 1
         connection.user = user

@@ -2,11 +2,13 @@
 
 Promise: every page has the same strict policy, and loads and runs only files of this server.
 All files lie under `/web/<digest of all files>/`, so a browser may keep them for ever; the page
-itself names that digest and is revalidated each time.
+itself names that digest and is revalidated each time. Comments of the console's own files are
+not sent: line numbers stay those of the files (decision 50).
 """
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -54,6 +56,12 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+_COMMENTS: Final = {
+    ".js": re.compile(r"/\*\*.*?\*/|(?<!\S)//[^\n]*", re.DOTALL),
+    ".css": re.compile(r"/\*.*?\*/", re.DOTALL),
+}
+"""Comments of the console's own files. The tests look for text that only looks like one."""
+
 _PREFIX: Final = "PREFIX"  # what index.html has in the place of the files' address
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
@@ -80,7 +88,7 @@ class Site:
 def site() -> Site:
     """Return the console as it is installed. The files are read and gzipped once."""
     bodies = {
-        path.relative_to(FOLDER).as_posix(): path.read_bytes()
+        path.relative_to(FOLDER).as_posix(): _read(path)
         for path in sorted(FOLDER.rglob("*"))
         if path.is_file() and path.suffix in _TYPES
     }
@@ -89,6 +97,19 @@ def site() -> Site:
     page = bodies.pop("index.html").decode().replace(_PREFIX, f"/web/{digest}")
     files = {name: _file(name, body) for name, body in bodies.items()}
     return Site(digest, _file("index.html", page.encode()), files)
+
+
+def _read(path: Path) -> bytes:
+    """Return what is sent of a file: of a module or a sheet of our own, without comments."""
+    body = path.read_bytes()
+    if path.suffix not in _COMMENTS or path.is_relative_to(FOLDER / "vendor"):
+        return body
+    return without_comments(body.decode(), path.suffix).encode()
+
+
+def without_comments(text: str, suffix: str = ".js") -> str:
+    """Return a text with a space, or the line ends alone, in the place of each comment."""
+    return _COMMENTS[suffix].sub(lambda found: "\n" * found[0].count("\n") or " ", text)
 
 
 def _file(name: str, body: bytes) -> File:

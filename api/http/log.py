@@ -5,24 +5,20 @@ The specification's prefix is `/api/log`. The bytes of a tile never change.
 
 import asyncio
 import base64
-from datetime import timedelta
 from typing import Final
 
 import orjson
 from aiohttp import web
 
+from asset_ledger.api.backend import log_state
 from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import MAX_POSITION, Parameter, required, whole
 from asset_ledger.api.contract.shapes import ConsistencyOut, LogKeyOut, LogKeysOut
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.clock import utc_now
-from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import SigningKeyError, UnknownTileError, VersionConflictError
 from asset_ledger.ledger.merkle.tiles import read_index, read_tile
-from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.ledger.storage.data_folder import DataFolder
 
 _IMMUTABLE: Final = {
     "Content-Type": "application/octet-stream",
@@ -42,23 +38,8 @@ async def get_checkpoint(request: Request) -> web.Response:
 @operation("GET", "/api/ledger", answers=LedgerOut, errors=[SigningKeyError], scope="audit")
 async def get_ledger(request: Request) -> web.Response:
     """Return the size, root, times and bytes of the log, and the events of the last minute."""
-    signed, replay = await request.proofs.checkpoint(), request.ledger.replay
-    opened, last = (
-        await replay(Replay.recorded_at, 1),
-        await replay(Replay.recorded_at, signed.size),
-    )
-    before = await replay(Replay.position_as_of, utc_now() - timedelta(minutes=1))
-    log = DataFolder(request.backend.settings.data_dir).log
-    document = {
-        "origin": request.proofs.origin,
-        "size": signed.size,
-        "root": signed.note.split("\n")[2],
-        "opened_at": iso(opened),
-        "last_recorded_at": iso(last),
-        "log_bytes": (await asyncio.to_thread(log.stat)).st_size,
-        "events_last_minute": max(0, signed.size - before),
-    }
-    return json_answer(orjson.dumps(document), signed.size)
+    document = await log_state(request.backend)
+    return json_answer(orjson.dumps(document), document["size"])
 
 
 @operation("GET", "/api/log/key", answers=LogKeysOut, scope="audit")

@@ -1,5 +1,6 @@
 """The metrics of the server. Requests are counted as they end, the rest when metrics are read."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -13,14 +14,45 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from asset_ledger.api.backend import Backend
+from asset_ledger.api.contract.errors import RateLimitedError, StalledBodyError
+from asset_ledger.api.contract.problems import problem_of
 from asset_ledger.api.workers.rebuilds import RESULTS
 from asset_ledger.ledger.commit.histogram import Histogram
-from asset_ledger.ledger.errors import LogDamagedError, PoisonEventError
+from asset_ledger.ledger.errors import (
+    BusyError,
+    DeadlineExceededError,
+    LogDamagedError,
+    PoisonEventError,
+    TooLargeError,
+)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PREFIX: Final = "asset_ledger_"
 _UPLOADS: Final = ("create_asset", "create_asset_from_content")
+
+
+REFUSING: Final = (
+    "body-memory",
+    "deadline-exceeded",
+    "rate-limited",
+    "requests-of-a-user",
+    "slow-reads",
+    "stalled-body",
+    "thumbnails",
+    "too-large",
+    "unfinished-uploads",
+    "writes",
+    "writes-of-a-user",
+)
+"""The limits that refuse requests: a slug of a problem, or what of a `busy` server."""
+_LIMITS: Final = (
+    BusyError,
+    DeadlineExceededError,
+    RateLimitedError,
+    StalledBodyError,
+    TooLargeError,
+)
 
 
 class RequestCounts:
@@ -35,6 +67,7 @@ class RequestCounts:
         self.received = 0
         self.sent = 0
         self.searches_behind = 0
+        self.refused = Counter[str]()
         self.log_damage: LogDamagedError | None = None
 
     def count(
@@ -47,6 +80,11 @@ class RequestCounts:
         durations.count(seconds)
         self.received += received
         self.sent += sent
+
+    def count_refused(self, error: Exception) -> None:
+        """Count an error by the limit that raised it, if it was one."""
+        if isinstance(error, _LIMITS):
+            self.refused[getattr(error, "which", "") or problem_of(error).slug] += 1
 
 
 def exposition(backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> bytes:
@@ -68,6 +106,7 @@ class _Numbers(Collector):
         yield from self._rebuilds()
         yield from self._scrub()
         yield from self._stored()
+        yield from self._hooks()
         yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
@@ -93,6 +132,12 @@ class _Numbers(Collector):
         yield _counter("expired_uploads", "Unfinished uploads removed by age.", resumable.expired)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
+        refused = CounterMetricFamily(
+            f"{_PREFIX}refused", "Requests that a limit refused.", labels=["limit"]
+        )
+        for limit in sorted({*REFUSING, *self._counts.refused}):
+            refused.add_metric([limit], self._counts.refused[limit])
+        yield refused
         behind = self._counts.searches_behind
         yield _counter("searches_behind", "Searches answered before the index had all.", behind)
 
@@ -167,6 +212,24 @@ class _Numbers(Collector):
             size.add_metric([state], found.size)
         yield from (contents, size)
         yield _gauge("content_bytes_age_seconds", "Since these were measured.", collect.age)
+
+    def _hooks(self) -> Iterator[Metric]:
+        hooks, head = self._backend.hooks, self._backend.feed.head()
+        lag = GaugeMetricFamily(
+            f"{_PREFIX}hook_lag", "Events not sent to a webhook yet.", labels=["hook"]
+        )
+        failing = GaugeMetricFamily(
+            f"{_PREFIX}hook_failing_seconds", "Since a webhook fails.", labels=["hook"]
+        )
+        attempts = CounterMetricFamily(
+            f"{_PREFIX}hook_attempts", "Messages sent, by result.", labels=["hook", "result"]
+        )
+        for hook in hooks.all():
+            lag.add_metric([hook.id], max(0, head - hook.position))
+            failing.add_metric([hook.id], hooks.failing_seconds(hook))
+            attempts.add_metric([hook.id, "arrived"], hook.delivered)
+            attempts.add_metric([hook.id, "failed"], hook.failed)
+        yield from (lag, failing, attempts)
 
 
 def connection_metrics(

@@ -7,6 +7,7 @@ connection is closed afterwards, because the start of the next request is unknow
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -23,6 +24,9 @@ MAX_LINE: Final = 32 * 1024
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a head, and of requests that arrive while another one is under way."""
+
+LARGE: Final = 64 * 1024
+"""Bytes of a body that are sent without a copy."""
 
 _NO_ROOM: Final = "all connections of the server are in use: retry in a second"
 
@@ -49,7 +53,7 @@ class Protocol(web.RequestHandler):
         """Set up the connection; refuse it if the server has no room for it."""
         super().connection_made(transport)
         if not self.clients.add(self):
-            self._refuse(BusyError(_NO_ROOM))
+            self._refuse(BusyError(_NO_ROOM, "connections"))
         elif self.transport is not None:
             self.transport.set_write_buffer_limits(0)  # else small answers would stay unnoticed
 
@@ -192,6 +196,8 @@ class Protocol(web.RequestHandler):
         if waits and not body.is_eof():
             resp.force_close()  # adds `Connection: close` to a head not yet sent
         self.held = _size(resp)
+        if self.held > LARGE:
+            await _send_head(request, resp)
         try:
             resp, reset = await super().finish_response(request, resp, start_time)
         finally:
@@ -199,6 +205,15 @@ class Protocol(web.RequestHandler):
             self.clients.finish(self)
         stalled = resp.status == HTTPStatus.REQUEST_TIMEOUT
         return resp, reset or ((waits or stalled) and not body.is_eof())
+
+
+async def _send_head(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Send the head apart from a large body. Both in one write would copy the body, and keep the
+    copy until the client has read it."""
+    with suppress(ConnectionError):  # the next write finds it, too
+        writer = await response.prepare(request)
+        if writer is not None:
+            writer.send_headers()
 
 
 def _size(response: web.StreamResponse) -> int:

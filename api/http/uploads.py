@@ -92,8 +92,10 @@ async def create_upload(request: Request) -> web.Response:
     with request.slot():
         created = await request.backend.uploads.create(request.call(), declared)
         headers = {"Location": f"/api/uploads/{_id_of(created)}"}
-        if isinstance(created, OpenUpload) and (request.body_exists or created.stored.is_whole):
+        if isinstance(created, OpenUpload) and request.body_exists:
             created = await _append(request, created, 0, checksum)
+        elif isinstance(created, OpenUpload) and created.stored.is_whole:  # empty, or not recorded
+            created = await request.backend.uploads.finish(created)
     return _answer(request, created, headers, status=201)
 
 

@@ -38,7 +38,10 @@ Report = Callable[[ImportNote], None]
 
 @dataclass(slots=True)
 class ImportCounts:
-    """The rows by outcome. `without_bytes`: in the ledger, but without their content."""
+    """The rows by outcome. `without_bytes`: in the ledger, but without their content.
+
+    `held`: left to a later import, because their files may not be complete.
+    """
 
     rows: int = 0
     recorded: int = 0
@@ -46,6 +49,7 @@ class ImportCounts:
     known: int = 0
     refused: int = 0
     without_bytes: int = 0
+    held: int = 0
     jobs: JobCounts = field(default_factory=JobCounts)
 
     @property
@@ -54,12 +58,13 @@ class ImportCounts:
         return not (self.refused or self.without_bytes or self.jobs.refused)
 
 
-class _ItemOnDisk(NamedTuple):
-    """An asset and its file. `lacks`: why it has none."""
+class ItemOnDisk(NamedTuple):
+    """An asset and its file, changed `modified` seconds since 1970. `lacks`: why it has none."""
 
     item: Item
     path: Path | None
     size: int
+    modified: float = 0.0
     lacks: str = ""
 
 
@@ -70,8 +75,13 @@ async def import_nodetool(
     destination: Destination,
     report: Report,
     progress: Progress,
+    holds: Callable[[ItemOnDisk], bool] = lambda found: False,
 ) -> ImportCounts:
-    """Import all rows of a table. Raises SourceError, and the errors of the ledger."""
+    """Import all rows of a table. Raises SourceError, and the errors of the ledger.
+
+    Assets that `holds` selects and the ledger lacks are left to a later import, and so are the ends
+    of their jobs: else those assets would be late.
+    """
     counts = ImportCounts(rows=table.rows)
     jobs = NodeToolJobs(
         table,
@@ -84,15 +94,20 @@ async def import_nodetool(
     if table.repeated:
         what = f"{table.repeated:,} rows repeat the id of another row: only the first is imported"
         report(ImportNote("", what))
+    held: set[str] = set()
     for batch in _batches(_items(table, times, counts, report), files):
         present = await destination.present([found.item.asset_id for found in batch])
+        waiting = [f for f in batch if present.get(f.item.asset_id) != "known" and holds(f)]
+        held.update(str(f.item.fields.get("job_id")) for f in waiting)
+        counts.held += len(waiting)
+        batch = [found for found in batch if found not in waiting] if waiting else batch
         new = [found for found in batch if _adds(found, present)]
         added = await destination.add([_sent(found) for found in new]) if new else ()
         counts.known += len(batch) - len(new)
         _report(batch, added, present, counts, report)
         done = counts.recorded + counts.filled + counts.known + counts.refused
         progress("importing rows", done, counts.rows)
-    await jobs.finish()
+    await jobs.finish(held)
     return counts
 
 
@@ -117,8 +132,8 @@ def _items(table: Table, times: Times, counts: ImportCounts, report: Report) -> 
         yield item
 
 
-def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[_ItemOnDisk]]:
-    batch: list[_ItemOnDisk] = []
+def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[ItemOnDisk]]:
+    batch: list[ItemOnDisk] = []
     for item in items:
         found = _found(item, files)
         if batch and (
@@ -131,30 +146,31 @@ def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[_ItemOnD
         yield batch
 
 
-def _found(item: Item, files: AssetFiles) -> _ItemOnDisk:
+def _found(item: Item, files: AssetFiles) -> ItemOnDisk:
     if item.is_folder:
-        return _ItemOnDisk(item, None, 0)
+        return ItemOnDisk(item, None, 0)
     path = files.find(item)
     if isinstance(path, str):
-        return _ItemOnDisk(item, None, 0, path)
+        return ItemOnDisk(item, None, 0, lacks=path)
     with reading(path, OSError):  # it may have gone since the folder was listed
-        return _ItemOnDisk(item, path, path.stat().st_size)
+        status = path.stat()
+    return ItemOnDisk(item, path, status.st_size, status.st_mtime)
 
 
-def _adds(found: _ItemOnDisk, present: Mapping[AssetId, Presence]) -> bool:
+def _adds(found: ItemOnDisk, present: Mapping[AssetId, Presence]) -> bool:
     """Return whether the ledger lacks this asset, or its content."""
     known = present.get(found.item.asset_id)
     return known is None or (known == "empty" and found.path is not None)
 
 
-def _sent(found: _ItemOnDisk) -> Sent:
+def _sent(found: ItemOnDisk) -> Sent:
     item = found.item
     fields = {"id": item.asset_id, "user_id": item.user_id, **item.fields}
     return Sent(item.asset_id, fields, found.path)
 
 
 def _report(
-    batch: Sequence[_ItemOnDisk],
+    batch: Sequence[ItemOnDisk],
     added: Sequence[Imported],
     present: Mapping[AssetId, Presence],
     counts: ImportCounts,
@@ -164,7 +180,7 @@ def _report(
     outcomes = {imported.asset_id: imported for imported in added}
     for imported in added:
         setattr(counts, imported.outcome, getattr(counts, imported.outcome) + 1)
-    for item, _, _, lacks in batch:
+    for item, _, _, _, lacks in batch:
         outcome = outcomes.get(item.asset_id)
         notes = list(item.notes) if outcome is not None else []
         if outcome is not None and outcome.outcome == "refused":

@@ -5,7 +5,7 @@ end is in the ledger already keeps it, so an import can be repeated.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Literal
@@ -59,12 +59,12 @@ class NodeToolJobs:
         """Record the starts that the ledger lacks."""
         await self._record("start")
 
-    async def finish(self) -> None:
-        """Record the ends that the ledger lacks."""
-        await self._record("finish")
+    async def finish(self, held: Collection[str] = ()) -> None:
+        """Record the ends that the ledger lacks, except those of the jobs `held`."""
+        await self._record("finish", held)
 
-    async def _record(self, verb: Verb) -> None:
-        rows = self._table.job_rows()
+    async def _record(self, verb: Verb, held: Collection[str] = ()) -> None:
+        rows = (row for row in self._table.job_rows() if text_of(row.id) not in held)
         while batch := list(islice(rows, AT_ONCE)):
             await asyncio.gather(*(self._take(row, verb) for row in batch))
 

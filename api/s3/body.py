@@ -1,19 +1,17 @@
 """Receive the bytes of an object: plain, or in the chunks of `aws-chunked`, each perhaps signed.
 
-Promise: nothing is recorded unless every digest and checksum that was sent is that of the bytes,
-except CRC-32C and CRC-64, which need code that Python lacks.
+Promise: nothing is recorded unless every digest and checksum that was sent is that of the bytes.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
 """
 
-import base64
 import re
-import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from hashlib import md5, sha1, sha256
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Mapping
+from hashlib import sha256
+from typing import Final, NamedTuple
 
 from asset_ledger.api.http.body import gather, invite, next_chunk
 from asset_ledger.api.http.request import Request
+from asset_ledger.api.s3.checksums import ALGORITHMS, PREFIX, algorithms_in, in_base64
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.signature import UNSIGNED, Signed, sign
 from asset_ledger.ledger.content.store import Stage, Staged
@@ -22,6 +20,7 @@ from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
 MAX_LINE: Final = 16_384
 """Bytes of a line between two chunks."""
 
+_MD5: Final = "content-md5"
 _SIZE: Final = re.compile(rb"([0-9a-fA-F]{1,12})(?:;chunk-signature=([0-9a-f]{64}))?")
 _EMPTY: Final = sha256().hexdigest()
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
@@ -35,28 +34,14 @@ class Signing(NamedTuple):
     key: bytes | None
 
 
-class _Crc32:
-    """CRC-32 with the interface of hashlib."""
+class Received(NamedTuple):
+    """A body in a stage, and the headers that confirm its checksums."""
 
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: bytes) -> None:
-        self._value = zlib.crc32(data, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
+    staged: Staged
+    checksums: Mapping[str, str]
 
 
-_CHECKSUMS: Final[Mapping[str, Callable[[], Any]]] = {
-    "content-md5": lambda: md5(usedforsecurity=False),
-    "x-amz-checksum-sha1": lambda: sha1(usedforsecurity=False),
-    "x-amz-checksum-sha256": sha256,
-    "x-amz-checksum-crc32": _Crc32,
-}
-
-
-async def receive_object(request: Request, signing: Signing, stage: Stage, limit: int) -> Staged:
+async def receive_object(request: Request, signing: Signing, stage: Stage, limit: int) -> Received:
     """Write the body of a PUT to a stage and check it. Raises RefusedErrors; 0 is no limit."""
     await begin_object(request)
     pieces = _Chunks(request, signing) if is_chunked(request) else None
@@ -68,12 +53,12 @@ async def receive_object(request: Request, signing: Signing, stage: Stage, limit
             raise S3Error("EntityTooLarge", f"the object is longer than {limit:,} bytes")
         checks.update(piece)
         await stage.write(piece)
-    checks.finish(pieces.trailers if pieces else {})
+    checksums = checks.finish(pieces.trailers if pieces else {})
     staged = await stage.finish()
     announced = signing.signed.payload
     if _DIGEST.fullmatch(announced) and staged.digest != f"sha256:{announced}":
         raise S3Error("BadDigest", "the bytes do not match X-Amz-Content-Sha256: send them again")
-    return staged
+    return Received(staged, checksums)
 
 
 def is_chunked(request: Request) -> bool:
@@ -181,18 +166,18 @@ class _Chunks:
 
 
 class _Checks:
-    """The checksums that a request announces, in its head or its trailer."""
+    """The checksums of a body that its request announces, in its head or its trailer.
 
-    def __init__(self, request: Request) -> None:
+    `of_object`: those in the head are not of this body, except Content-MD5.
+    """
+
+    def __init__(self, request: Request, *, of_object: bool = False) -> None:
         self._headers = request.headers
-        announced = {
-            name.strip().lower() for name in self._headers.get("X-Amz-Trailer", "").split(",")
-        }
-        self._sums = {
-            name: make()
-            for name, make in _CHECKSUMS.items()
-            if name in self._headers or name in announced
-        }
+        announced = self._headers.get("X-Amz-Trailer", "").split(",")
+        named = () if of_object else (*self._headers, *(name.strip() for name in announced))
+        self._sums = {PREFIX + name: ALGORITHMS[name]() for name in algorithms_in(named)}
+        if _MD5 in self._headers:
+            self._sums[_MD5] = ALGORITHMS["md5"]()
         length = self._headers.get("X-Amz-Decoded-Content-Length", "")
         self._left = int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
@@ -202,24 +187,33 @@ class _Checks:
         if self._left is not None:
             self._left -= len(piece)
 
-    def finish(self, trailers: Mapping[str, str]) -> None:
-        """Raise S3Error if a checksum or the length differs."""
+    def finish(self, trailers: Mapping[str, str]) -> dict[str, str]:
+        """Return the checksums as headers. Raises S3Error if one, or the length, differs."""
         if self._left:
             raise S3Error("IncompleteBody", "the length is not X-Amz-Decoded-Content-Length")
+        checked = {}
         for name, value in self._sums.items():
             sent = self._headers.get(name) or trailers.get(name, "")
-            if sent != base64.b64encode(value.digest()).decode():
+            if sent != in_base64(value.digest()):
                 raise S3Error("BadDigest", f"the bytes do not match {name}: send them again")
+            checked[name] = sent
+        checked.pop(_MD5, None)
+        return checked
 
 
-async def read_document(request: Request, signing: Signing, limit: int) -> bytes:
-    """Return a short body and check its digest. Raises RefusedErrors."""
+async def read_document(
+    request: Request, signing: Signing, limit: int, *, of_object: bool = False
+) -> bytes:
+    """Return a short body and check its digest. Raises RefusedErrors.
+
+    `of_object`: the checksums in the head are of the object, not of this body.
+    """
     await begin_object(request)
     try:
         body = await gather(request, limit)
     except TooLargeError as error:
         raise S3Error("InvalidRequest", str(error)) from error
-    checks = _Checks(request)
+    checks = _Checks(request, of_object=of_object)
     checks.update(body)
     checks.finish({})
     announced = signing.signed.payload

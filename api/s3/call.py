@@ -36,12 +36,18 @@ class Call:
     uploads: MultipartUploads
 
     @cached_property
-    def _path(self) -> tuple[str, str, str]:
-        raw = self.request.raw_path.partition("?")[0]
-        try:
-            return unquote(raw.removeprefix("/"), errors="strict").partition("/")
-        except UnicodeDecodeError as error:
-            raise S3Error("InvalidArgument", "the key is not UTF-8: escape its bytes") from error
+    def _path(self) -> tuple[str, str]:
+        """The bucket, in the host name or first in the path, and the key."""
+        path = path_of(self.request.raw_path)
+        if bucket := self._bucket_in_host():
+            return bucket, path
+        bucket, _, key = path.partition("/")
+        return bucket, key
+
+    def _bucket_in_host(self) -> str:
+        named = self.request.backend.settings.s3_host
+        host = self.request.headers.get("Host", "").partition(":")[0].lower()
+        return host.removesuffix(f".{named}") if named and host.endswith(f".{named}") else ""
 
     @property
     def bucket(self) -> str:
@@ -50,7 +56,7 @@ class Call:
 
     @property
     def key(self) -> str:
-        return self._path[2]
+        return self._path[1]
 
     @property
     def level(self) -> Level:
@@ -112,6 +118,16 @@ class Call:
             asked = upload_request(read_fields(fields), None, self.user_id)
             receipt = await self.request.ledger.create.asset(context(self), *asked)
             return receipt.asset.id
+
+
+def path_of(escaped: str) -> str:
+    """Return the path of an address, without its first slash. Raises S3Error."""
+    try:
+        path = unquote(escaped.partition("?")[0], errors="strict").removeprefix("/")
+        path.encode()  # a header may have other bytes
+    except UnicodeError as error:
+        raise S3Error("InvalidArgument", "the key is not UTF-8: escape its bytes") from error
+    return path
 
 
 def context(call: Call, key: str | None = None) -> CallContext:

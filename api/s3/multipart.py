@@ -2,16 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from xml.etree.ElementTree import Element
 
 from aiohttp import web
 
 from asset_ledger.api.http.content_headers import Span
 from asset_ledger.api.s3.body import read_document, receive_object
 from asset_ledger.api.s3.call import Call, etag_of, parsed, shown_time, whole, xml_answer
+from asset_ledger.api.s3.checksums import PREFIX, JoinCheck, algorithms_in
 from asset_ledger.api.s3.errors import S3Error, s3_refusal
 from asset_ledger.api.s3.metadata import fields_of
 from asset_ledger.api.s3.names import parse_key
@@ -24,6 +27,15 @@ KEEP_ALIVE: Final = 10.0
 """Seconds after which a completion sends a space, so that the client does not give up."""
 
 _RANGE: Final = re.compile("bytes=([0-9]{1,15})-([0-9]{1,15})")
+
+
+class ChosenPart(NamedTuple):
+    """A part that a completion names, with the checksums that it announces."""
+
+    number: int
+    size: int
+    path: Path
+    checksums: Mapping[str, str]
 
 
 async def create_upload(call: Call) -> web.StreamResponse:
@@ -49,20 +61,21 @@ async def upload_part(call: Call) -> web.StreamResponse:
     if not 1 <= number <= MAX_PARTS:
         raise S3Error("InvalidArgument", f"partNumber must be 1 to {MAX_PARTS:,}")
     upload, request = await _upload(call), call.request
+    checksums: Mapping[str, str] = {}
     with request.slot():
-        async with lend_stage(call) as stage:
+        async with lend_stage(call, local=True) as stage:
             is_copy = "X-Amz-Copy-Source" in request.headers
             if is_copy:
                 staged = await _copied(call, stage)
             else:
                 limit = request.backend.settings.max_upload_bytes
-                staged = await receive_object(request, call.signing, stage, limit)
+                staged, checksums = await receive_object(request, call.signing, stage, limit)
             await asyncio.to_thread(call.uploads.keep, upload, number, staged)
     etag = etag_of(staged.digest)
     if is_copy:
         now = shown_time(datetime.now(UTC).isoformat())
         return xml_answer("CopyPartResult", {"LastModified": now, "ETag": etag})
-    return web.Response(headers={"ETag": etag})
+    return web.Response(headers={"ETag": etag, **checksums})
 
 
 async def _copied(call: Call, stage: Stage) -> Any:
@@ -141,7 +154,7 @@ async def abort_upload(call: Call) -> web.StreamResponse:
 async def complete_upload(call: Call) -> web.StreamResponse:
     """Record the parts of an upload, in their order, as one object."""
     upload = await _upload(call)
-    body = await read_document(call.request, call.signing, MAX_DOCUMENT)
+    body = await read_document(call.request, call.signing, MAX_DOCUMENT, of_object=True)
     chosen = _chosen(body, await asyncio.to_thread(call.uploads.parts, upload))
     completing = asyncio.create_task(_complete(call, upload, chosen))
     response: web.StreamResponse | None = None
@@ -168,16 +181,23 @@ def _late(call: Call, completing: "asyncio.Task[dict[str, Any]]") -> bytes:
 
 
 async def _complete(
-    call: Call, upload: MultipartUpload, chosen: Sequence[StoredPart]
+    call: Call, upload: MultipartUpload, chosen: Sequence[ChosenPart]
 ) -> dict[str, Any]:
     limit = call.request.backend.settings.max_upload_bytes
-    if limit and sum(part.size for part in chosen) > limit:
+    size = sum(part.size for part in chosen)
+    if limit and size > limit:
         raise S3Error("EntityTooLarge", f"the object is longer than {limit:,} bytes")
+    if call.request.headers.get("x-amz-mp-object-size", str(size)) != str(size):
+        raise S3Error("InvalidRequest", f"the parts have {size:,} bytes in all, not as announced")
+    check = JoinCheck(call.request.headers, [part.checksums for part in chosen])
     bucket = await call.bucket_folder()
     with call.request.slot():
         async with lend_stage(call) as stage:
             for part in chosen:
-                await _append(part, stage)
+                check.begin_part()
+                await _append(part, stage, check)
+                check.end_part()
+            check.finish()
             staged = await stage.finish()
             key, once = parse_key(upload.key), f"s3-upload-{upload.id}"
             await store(call, bucket, key, staged, upload.fields, once)
@@ -187,24 +207,25 @@ async def _complete(
     return members | {"ETag": etag_of(staged.digest)}
 
 
-async def _append(part: StoredPart, stage: Stage) -> None:
+async def _append(part: ChosenPart, stage: Stage, check: JoinCheck) -> None:
     try:
         file = await asyncio.to_thread(part.path.open, "rb")
     except FileNotFoundError as error:
         raise S3Error("InvalidPart", f"part {part.number} was replaced meanwhile") from error
     with file:
         while chunk := await asyncio.to_thread(file.read, CHUNK):
+            check.update(chunk)
             await stage.write(chunk)
 
 
-def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[StoredPart]:
+def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[ChosenPart]:
     """Return the parts that a completion names. Raises S3Error."""
     try:
         sent = read(body)
     except ValueError as error:
         raise S3Error("MalformedXML", str(error)) from error
     known = {(part.number, etag_of(part.digest).strip('"')): part for part in parts}
-    chosen: list[StoredPart] = []
+    chosen: list[ChosenPart] = []
     for each in (child for child in sent if child.tag == "Part"):
         number, etag = "".join(texts(each, "PartNumber")), "".join(texts(each, "ETag"))
         if not re.fullmatch("[0-9]{1,5}", number):
@@ -214,7 +235,14 @@ def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[StoredPart]:
             raise S3Error("InvalidPart", f"part {number} was not sent, or has another ETag")
         if chosen and part.number <= chosen[-1].number:
             raise S3Error("InvalidPartOrder", "list the parts by their numbers")
-        chosen.append(part)
+        chosen.append(ChosenPart(part.number, part.size, part.path, _checksums(each)))
     if not chosen:
         raise S3Error("MalformedXML", "name at least one part")
     return chosen
+
+
+def _checksums(part: Element) -> dict[str, str]:
+    """Return the checksums that a completion announces for a part, by algorithm."""
+    tags = {child.tag.lower(): child.text for child in part if child.text}
+    sent = {f"x-amz-{tag.replace('checksum', 'checksum-')}": text for tag, text in tags.items()}
+    return {name: sent[PREFIX + name] for name in algorithms_in(sent)}

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
@@ -19,7 +18,16 @@ from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.content import content_response, send_content
 from asset_ledger.api.http.content_headers import Span, requested_range
 from asset_ledger.api.s3.body import read_document, receive_object
-from asset_ledger.api.s3.call import Call, context, etag_of, parsed, shown_time, xml_answer
+from asset_ledger.api.s3.call import (
+    Call,
+    context,
+    etag_of,
+    parsed,
+    path_of,
+    shown_time,
+    xml_answer,
+)
+from asset_ledger.api.s3.checksums import PREFIX, TYPE, in_base64
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.metadata import fields_of, metadata_headers, metadata_of
 from asset_ledger.api.s3.names import Key, parse_key, shown
@@ -56,7 +64,7 @@ async def get_object(call: Call) -> web.StreamResponse:
     span = requested_range(request.headers.get("Range"), entry.size)
     response = content_response(asset, span)
     response.headers.update(headers | metadata_headers(asset["metadata"]))
-    response.headers.update(_overrides(call) | _NEVER_RUN)
+    response.headers.update(_overrides(call) | _checksum(call, entry.digest) | _NEVER_RUN)
     content = await request.ledger.open_content(Digest(entry.digest), entry.size)
     try:
         await send_content(request, response, content, span or Span(0, entry.size))
@@ -70,6 +78,15 @@ def _overrides(call: Call) -> dict[str, str]:
     names = ("content-type", "content-disposition", "content-language", "cache-control")
     asked = ((name, call.parameters.get(f"response-{name}")) for name in names)
     return {name.title(): value for name, value in asked if value and value.isprintable()}
+
+
+def _checksum(call: Call, digest: str) -> dict[str, str]:
+    """Return the SHA-256 of the whole object where the client asks for it, and gets all of it."""
+    sent = call.request.headers
+    if "Range" in sent or sent.get(f"{PREFIX}mode", "").upper() != "ENABLED":
+        return {}
+    in_hex = digest.removeprefix("sha256:")
+    return {f"{PREFIX}sha256": in_base64(bytes.fromhex(in_hex)), TYPE: "FULL_OBJECT"}
 
 
 def _unchanged(call: Call, entry: KeyEntry, headers: Mapping[str, str]) -> web.Response | None:
@@ -111,13 +128,13 @@ async def put_object(call: Call) -> web.StreamResponse:
     with call.request.slot():
         async with lend_stage(call) as stage:
             limit = call.request.backend.settings.max_upload_bytes
-            staged = await receive_object(call.request, call.signing, stage, limit)
+            staged, checksums = await receive_object(call.request, call.signing, stage, limit)
             if not key.name:
                 return await _put_folder(call, bucket, key, staged)
             fields = fields_of(call.request.headers)
             receipt = await store(call, bucket, key, staged, fields)
     headers = {"ETag": etag_of(staged.digest), POSITION: str(receipt.position)}
-    return web.Response(headers=headers)
+    return web.Response(headers=headers | dict(checksums))
 
 
 async def _put_folder(call: Call, bucket: AssetId, key: Key, staged: Staged) -> web.Response:
@@ -208,12 +225,11 @@ def _copied_fields(call: Call, asset: Mapping[str, Any]) -> dict[str, Any]:
 
 async def copy_source(call: Call) -> tuple[KeyEntry, dict[str, Any]]:
     """Return the object that X-Amz-Copy-Source names, and its document. Raises S3Error."""
-    path = unquote(call.request.headers[_COPY].partition("?")[0]).removeprefix("/")
-    bucket, _, key = path.partition("/")
+    bucket, _, key = path_of(call.request.headers[_COPY]).partition("/")
     parse_key(key)
     entry = await call.find(await call.bucket_folder(bucket), key)
     if entry is None or entry.is_folder or entry.digest is None:
-        raise S3Error("NoSuchKey", f"there is no object {path!r} to copy")
+        raise S3Error("NoSuchKey", f"there is no object {bucket}/{key} to copy")
     found = await call.request.projections.assets.find(call.user_id, entry.id)
     return entry, orjson.loads(found.json)
 
@@ -278,9 +294,10 @@ async def _existing(call: Call) -> KeyEntry:
 
 
 @asynccontextmanager
-async def lend_stage(call: Call) -> AsyncIterator[Stage]:
-    """Lend a stage, and discard what was not recorded."""
-    stage = call.request.ledger.stage()
+async def lend_stage(call: Call, *, local: bool = False) -> AsyncIterator[Stage]:
+    """Lend a stage, and discard what was not recorded. `local`: for a part, which is a file."""
+    contents = call.request.ledger.contents
+    stage = contents.local_stage() if local else contents.stage()
     try:
         yield stage
     finally:

@@ -108,10 +108,10 @@ def verify(signed: Signed, sent: SignedRequest, secret: str) -> bytes:
     unsigned = {name.lower() for name in sent.headers} - {*signed.headers, _PAYLOAD}
     if extra := next((name for name in sorted(unsigned) if name.startswith("x-amz-")), None):
         raise S3Error("AccessDenied", f"the signature does not cover the header {extra}: sign it")
-    hashed = sha256(_canonical(signed, sent).encode()).hexdigest()
+    hashed = sha256(_bytes(_canonical(signed, sent))).hexdigest()
     key = signing_key(secret, signed)
     text = "\n".join((ALGORITHM, signed.time, signed.scope, hashed))
-    if not hmac.compare_digest(sign(key, text), signed.signature):
+    if not hmac.compare_digest(sign(key, text).encode(), _bytes(signed.signature)):
         raise S3Error("SignatureDoesNotMatch", "the signature does not match: check the secret key")
     return key
 
@@ -142,7 +142,7 @@ def _canonical(signed: Signed, sent: SignedRequest) -> str:
     return "\n".join(
         (
             sent.method,
-            quote(unquote_to_bytes(sent.path), safe=f"/{_UNRESERVED}"),
+            quote(unquote_to_bytes(_bytes(sent.path)), safe=f"/{_UNRESERVED}"),
             "&".join(f"{name}={value}" for name, value in query),
             headers,
             ";".join(signed.headers),
@@ -156,12 +156,17 @@ def _parameters(query: str) -> Sequence[tuple[str, str]]:
     return [(_plain(name), _plain(value)) for name, _, value in pairs]
 
 
+def _bytes(text: str) -> bytes:
+    """Return the bytes that were sent, of which some may not be UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _plain(text: str) -> str:
-    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+    return unquote_to_bytes(_bytes(text)).decode("utf-8", "surrogateescape")
 
 
 def _quoted(text: str) -> str:
-    return quote(text.encode("utf-8", "surrogateescape"), safe=_UNRESERVED)
+    return quote(_bytes(text), safe=_UNRESERVED)
 
 
 def _moment(time: str) -> datetime:

@@ -66,7 +66,8 @@ class MultipartUploads:
     def begin(self, user_id: str, bucket: str, key: str, fields: Mapping[str, Any]) -> str:
         """Begin an upload and return its id. Raises BusyError and the StorageFailedErrors."""
         if sum(each.user_id == user_id for each in self.all()) >= MAX_UPLOADS:
-            raise BusyError(f"{MAX_UPLOADS:,} uploads are unfinished: complete or abort some")
+            reason = f"{MAX_UPLOADS:,} uploads are unfinished: complete or abort some"
+            raise BusyError(reason, "unfinished-uploads")
         upload_id = secrets.token_hex(16)
         members = {"user_id": user_id, "bucket": bucket, "key": key, "fields": fields}
         with storage_errors("the upload was not begun"):

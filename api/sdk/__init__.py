@@ -30,6 +30,7 @@ from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import Job
 from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.node import BaseNode, Result, run_node
+from asset_ledger.api.sdk.proving import prove, tree_head
 from asset_ledger.api.sdk.record import Event, NodeSummary, Usage
 from asset_ledger.api.sdk.workflow import Graph, run_workflow
 
@@ -65,6 +66,8 @@ __all__ = [
     "WorkflowError",
     "connect",
     "events",
+    "prove",
     "run_node",
     "run_workflow",
+    "tree_head",
 ]

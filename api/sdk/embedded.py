@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 import orjson
 
+from asset_ledger.api.backend import log_state
 from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.assets import check_digest, read_fields
 from asset_ledger.api.contract.bulk import (
@@ -42,6 +43,7 @@ from asset_ledger.api.contract.nodes import (
 )
 from asset_ledger.api.contract.parameters import MAX_PAGE, Parameters
 from asset_ledger.api.contract.principal import checked_owner
+from asset_ledger.api.contract.proofs import proven_ids
 from asset_ledger.api.contract.strict_json import read_object
 from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.api.sdk.content import UploadContent
@@ -56,6 +58,7 @@ from asset_ledger.ledger.domain.decisions import Label
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import RefusedError
 from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.merkle.proof import document as proof_object
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.projections.serving import Projections
@@ -251,6 +254,18 @@ class EmbeddedGateway:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await (await self._tables()).nodes(job_id, query)
 
+    async def prove(self, asset_ids: Sequence[str], size: int | None = None) -> Document:
+        """Return the proof object of every event of assets. Raises UnknownAssetError."""
+        known_ids = proven_ids(read_object(fields_json({"asset_ids": asset_ids}), "json"))
+        proofs = (await self._folder.backend()).proofs
+        signed = await (proofs.checkpoint() if size is None else proofs.signed(size))
+        pieces = await proofs.assets(self._user_id, known_ids, signed)
+        return proof_object(signed, [event async for events in pieces for event in events])
+
+    async def tree_head(self) -> Document:
+        """Return the size, root and times of the log as its newest checkpoint has it."""
+        return await log_state(await self._folder.backend())
+
     async def events(self, query: Query) -> AsyncGenerator[Document]:
         """Yield events as they are recorded, until the folder is closed."""
         given = _FOLLOWED.read(query)
@@ -264,15 +279,28 @@ class EmbeddedGateway:
                 yield _read(orjson.dumps(event_out(event)))
             await backend.feed.wait_beyond(position)
 
-    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+    def job_history(
+        self, job_id: str, attempt: int | None = None, after: int = 0
+    ) -> AsyncGenerator[Document]:
         """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
-        return self._history(partial(Replay.job, attempt=attempt), job_id)
+        return self._history(partial(Replay.job, attempt=attempt), job_id, after)
+
+    async def job_proof(self, job_id: str) -> Document:
+        """Return the proof of every event of a job. Raises UnknownJobError."""
+        proofs = (await self._folder.backend()).proofs
+        signed = await proofs.checkpoint()
+        prove = partial(proofs.job, self._user_id, job_id, signed)
+        events, page = [], await prove(0, MAX_PAGE)
+        while page:
+            events += page
+            page = await prove(page[-1].position, MAX_PAGE)
+        return proof_object(signed, events)
 
     async def _history(
-        self, read: Callable[..., Sequence[Recorded]], name: AssetId | str
+        self, read: Callable[..., Sequence[Recorded]], name: AssetId | str, after: int = 0
     ) -> AsyncGenerator[Document]:
-        """Yield all events of a history: `read(replay, user, name, after, limit)` is its page."""
-        after, replay = 0, (await self._ledger()).replay
+        """Yield the events of a history: `read(replay, user, name, after, limit)` is its page."""
+        replay = (await self._ledger()).replay
         while events := await replay(read, self._user_id, name, after, MAX_PAGE):
             for event in events:
                 yield _read(orjson.dumps(event_out(event)))

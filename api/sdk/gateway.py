@@ -137,11 +137,29 @@ class Gateway(Protocol):
     async def nodes(self, job_id: str, query: Query) -> Document:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
 
+    async def prove(self, asset_ids: Sequence[str], size: int | None = None) -> Document:
+        """Return the proof object of every event of these assets, live or deleted.
+
+        It is under a checkpoint of the log as it is now, or under the one of `size` events, which
+        was signed before. Raises UnknownAssetError, ParameterError, FieldError.
+        """
+
+    async def tree_head(self) -> Document:
+        """Return the size, root and times of the log as its newest checkpoint has it."""
+
     def events(self, query: Query) -> AsyncGenerator[Document]:
         """Yield events as they are recorded, for ever: those after `after`, or from now on.
 
         Raises ParameterError; UnavailableError if a server stays unreachable.
         """
 
-    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
-        """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
+    def job_history(
+        self, job_id: str, attempt: int | None = None, after: int = 0
+    ) -> AsyncGenerator[Document]:
+        """Yield the events of a job, or of one attempt, in log order, after a position.
+
+        Raises UnknownJobError.
+        """
+
+    async def job_proof(self, job_id: str) -> Document:
+        """Return the proof of every event of a job. Raises UnknownJobError."""

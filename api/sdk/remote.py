@@ -169,13 +169,30 @@ class RemoteGateway:
         """Return `{"nodes": [...], "next": "..."}` of a job. Raises UnknownJobError."""
         return await self._client.request("GET", f"{_job(job_id)}/nodes", query=query)
 
+    async def prove(self, asset_ids: Sequence[str], size: int | None = None) -> Document:
+        """Return the proof object of every event of assets. Raises UnknownAssetError."""
+        body = partial(json_body, fields_json({"asset_ids": asset_ids}))
+        query = query_of({"size": size})
+        return await self._client.request("POST", "/api/log/proofs", query=query, body=body)
+
+    async def tree_head(self) -> Document:
+        """Return the size, root and times of the log as its newest checkpoint has it."""
+        return await self._client.request("GET", "/api/ledger")
+
     def events(self, query: Query) -> AsyncGenerator[Document]:
         """Yield events as they are recorded, for ever, over restarts of the server."""
         return follow(self._client, query)
 
-    def job_history(self, job_id: str, attempt: int | None = None) -> AsyncGenerator[Document]:
+    def job_history(
+        self, job_id: str, attempt: int | None = None, after: int = 0
+    ) -> AsyncGenerator[Document]:
         """Yield the events of a job, or of one attempt, in log order. Raises UnknownJobError."""
-        return self._events(f"{_job(job_id)}/history", query_of({"attempt": attempt}))
+        query = query_of({"attempt": attempt, "after": after})
+        return self._events(f"{_job(job_id)}/history", query)
+
+    async def job_proof(self, job_id: str) -> Document:
+        """Return the proof of every event of a job. Raises UnknownJobError."""
+        return await self._client.request("GET", f"{_job(job_id)}/proof")
 
     async def _write(
         self,

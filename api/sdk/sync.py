@@ -20,7 +20,7 @@ from typing import IO, Any, Self, Unpack
 from asset_ledger.api.sdk import __all__ as __all__
 from asset_ledger.api.sdk import connection as connections
 from asset_ledger.api.sdk import context as contexts
-from asset_ledger.api.sdk import following
+from asset_ledger.api.sdk import following, proving
 from asset_ledger.api.sdk import node as nodes
 from asset_ledger.api.sdk import workflow as workflows
 from asset_ledger.api.sdk.connection import ambient, blocks
@@ -32,7 +32,7 @@ from asset_ledger.api.sdk.errors import SaveError
 from asset_ledger.api.sdk.found import ComparedAssets as ComparedAssets
 from asset_ledger.api.sdk.found import Comparison as Comparison
 from asset_ledger.api.sdk.found import Lineage as Lineage
-from asset_ledger.api.sdk.gateway import Gateway
+from asset_ledger.api.sdk.gateway import Document, Gateway
 from asset_ledger.api.sdk.listing import Listing
 from asset_ledger.api.sdk.node import BaseNode
 from asset_ledger.api.sdk.portal import drain, run
@@ -211,6 +211,18 @@ def events(
             gateway=gateway,
         )
     )
+
+
+def prove(
+    assets: Sequence[AssetRecord | str], *, size: int | None = None, gateway: Gateway | None = None
+) -> Document:
+    """Return the proof object of every event of 1 to 1,000 assets: see `sdk.proving.prove`."""
+    return run(proving.prove(assets, size=size, gateway=gateway))
+
+
+def tree_head(*, gateway: Gateway | None = None) -> Document:
+    """Return the size, root and times of the log as its newest checkpoint has it."""
+    return run(proving.tree_head(gateway=gateway))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 from typing import Final, Self, TypeVar
 
@@ -25,6 +26,8 @@ NEW_OBJECTS: Final = 10_000
 """New containers between two passes of garbage collection: some megabytes at most."""
 
 STDIN: Final = 0
+
+_AUTOGROUP: Final = Path("/proc/self/autogroup")
 
 
 class Child:
@@ -132,8 +135,10 @@ def server_has_died(descriptor: int = STDIN, *, wait: float | None = 0) -> bool:
 
 
 def give_way(*, nice: int) -> None:
-    """In the child: lower its priority."""
+    """In the child: lower its priority. Linux may compare sessions first: sched(7), autogroup."""
     os.nice(nice)
+    with suppress(OSError):
+        _AUTOGROUP.write_text(str(nice // 2), "ascii")
 
 
 def freeze_heap() -> None:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.rows import AuditRows
@@ -16,6 +17,10 @@ from asset_ledger.ledger.content.places import Place, place_of
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import ContentFolder
+from asset_ledger.ledger.storage.object_store import ObjectReader
+from asset_ledger.ledger.storage.sqlite import open_reader
+
+_OBJECTS: Final = "SELECT digest, url, size FROM objects"
 
 
 class ContentAudit:
@@ -26,7 +31,7 @@ class ContentAudit:
 
     def __init__(self, files: ContentFolder, rows: AuditRows | None, progress: Progress) -> None:
         self._files, self._packs = files, PackReader(files)
-        self._rows, self._progress = rows, progress
+        self._rows, self._progress, self._store = rows, progress, ObjectReader()
         self.read = 0
 
     def findings(self) -> Iterator[Finding]:
@@ -38,6 +43,11 @@ class ContentAudit:
             except sqlite3.DatabaseError as error:
                 yield Finding("ledger.db", "contents", f"cannot be read: {error}")
         yield from self._read_objects()
+        try:
+            if self._rows is not None:
+                yield from self._read_stored()
+        except sqlite3.DatabaseError as error:
+            yield Finding("ledger.db", "objects", f"cannot be read: {error}")
 
     def _read_packed(self, rows: AuditRows) -> Iterator[Finding]:
         """Read each record that has a place, pack by pack. What has no place is no content."""
@@ -61,6 +71,30 @@ class ContentAudit:
 
     def _is_first(self, digest: Digest, size: int) -> bool:
         return self._rows is None or self._rows.note_content(digest, size)
+
+    def _read_stored(self) -> Iterator[Finding]:
+        """Read each object that has a row, after the files: one from before there was a store may
+        have the same content."""
+        with closing(open_reader(self._files.log)) as db:
+            for digest, url, size in db.execute(_OBJECTS):
+                self.read += 1
+                problem = self._object_problem(digest_from_hex(digest.hex()), url, size)
+                if problem:
+                    yield Finding("objects", url, problem)
+                self._progress("reading contents", self.read, self.read)
+
+    def _object_problem(self, digest: Digest, url: str, size: int) -> str | None:
+        hashed, read = hashlib.sha256(), 0
+        try:
+            for piece in self._store.pieces(url):
+                hashed.update(piece)
+                read += len(piece)
+        except OSError as error:
+            return f"cannot be read: {error.strerror or error}"
+        self._is_first(digest, read)
+        if read != size or digest_from_hex(hashed.hexdigest()) != digest:
+            return f"its {read:,} bytes have the SHA-256 {hashed.hexdigest()}"
+        return None
 
     def _read_objects(self) -> Iterator[Finding]:
         total = self.read + sum(1 for _ in _files(self._files.objects))

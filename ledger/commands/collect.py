@@ -4,7 +4,7 @@ In this order, so that a kill between any two steps loses nothing and leaves onl
 
 1. the event `content.collected` is committed; in its transaction small contents lose their places.
    The committer refuses it if a content was recorded or restored since the plan was made;
-2. the files of large contents are removed. Until then no upload of them is published;
+2. the files or objects of large contents are removed. Until then no upload of them is published;
 3. packs with few contents left are rewritten.
 
 What a kill left of 2 and 3 is done by the next collection.
@@ -101,6 +101,7 @@ class Collect:
                     done += await self._collect(by, reason, batch, plan.position)
             packs = {each.pack for each in done if each.pack is not None and purged is not None}
             count = await self._compact(packs)
+            await self._contents.sweep()
             if done and purged is None:
                 await self.plan(retention)  # `sizes` are without the collected contents
             size = sum(each.size for each in done)
@@ -115,12 +116,14 @@ class Collect:
             chosen = [each for each in batch if each.digest in free]
             if not chosen:
                 return ()
+            large = [each.digest for each in chosen if each.pack is None]
+            remove = await self._contents.removal(large)
             try:
                 await self._record(by, reason, chosen, planned)
             except VersionConflictError:
                 pass
             else:
-                await self._contents.remove([each.digest for each in chosen if each.pack is None])
+                await remove()
                 await asyncio.to_thread(self._forget, [each.digest for each in chosen])
                 return chosen
         if len(chosen) == 1:

@@ -31,6 +31,8 @@ _TABLES: Final = (
 )
 _PACKED: Final = """INSERT INTO present
     SELECT 'sha256:' || lower(hex(digest)), size, pack FROM log.contents"""
+_OBJECTS: Final = """INSERT INTO present
+    SELECT 'sha256:' || lower(hex(digest)), size, NULL FROM log.objects"""
 LARGE: Final = "INSERT INTO present VALUES (?, ?, NULL) ON CONFLICT DO NOTHING"
 _HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM log.stored_events"
 _UNKNOWN: Final = "SELECT rowid, topic FROM log.stored_events WHERE topic NOT IN ({}) LIMIT 1"
@@ -93,7 +95,7 @@ class Retention(NamedTuple):
 class Collectable(NamedTuple):
     """A content that can be collected: why, and since when (None: no event names it).
 
-    `pack`: the number of the pack that has it; None if it has a file of its own.
+    `pack`: the number of the pack that has it; None if it has a file or an object of its own.
     """
 
     digest: Digest
@@ -149,7 +151,7 @@ class PlanSource(Protocol):
         """Return the packs to rewrite: these, and those that have mostly collected contents."""
 
 
-class FolderPlanSource:
+class FolderStored:
     """What a data folder stores. See `PlanSource` for the methods."""
 
     def __init__(self, files: ContentFolder) -> None:
@@ -159,6 +161,7 @@ class FolderPlanSource:
     def fill(self, plan: sqlite3.Connection) -> int:
         """Insert contents, and what events say of them, into the tables of a scratch file."""
         plan.execute(_PACKED)
+        plan.execute(_OBJECTS)
         plan.executemany(LARGE, large_contents(self._files))
         (head,) = plan.execute(_HEAD).fetchone()
         refuse_unknown(plan.execute(_UNKNOWN.format(", ".join("?" * len(TOPICS))), TOPICS))

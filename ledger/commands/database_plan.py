@@ -18,6 +18,7 @@ from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
 
 _CONTENTS: Final = """SELECT 'sha256:' || encode(digest, 'hex'), length(bytes), 0 FROM contents"""
+_OBJECTS: Final = "SELECT 'sha256:' || encode(digest, 'hex'), size FROM objects"
 _HEAD: Final = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 _UNKNOWN: Final = """SELECT notification_id, topic FROM stored_events
     WHERE topic <> ALL(?::text[]) LIMIT 1"""
@@ -36,7 +37,7 @@ _KEEP_DELETED: Final = """INSERT INTO deleted VALUES (?, ?)
     ON CONFLICT (asset) DO UPDATE SET at = excluded.at"""
 
 
-class DatabasePlanSource:
+class DatabaseStored:
     """What a database stores, and large contents in a folder. See `PlanSource` for the methods."""
 
     attached: Mapping[str, Path] = {}
@@ -48,6 +49,7 @@ class DatabasePlanSource:
         """Insert contents, and what events say of them, into the tables of a scratch file."""
         with closing(PostgresConnection(self._url, (LOG,), read_only=True)) as db:
             plan.executemany("INSERT INTO present VALUES (?, ?, ?)", db.stream(_CONTENTS, ()))
+            plan.executemany(LARGE, db.stream(_OBJECTS, ()))
             plan.executemany(LARGE, large_contents(self._files))
             (head,) = db.execute(_HEAD).fetchone()
             refuse_unknown(db.execute(_UNKNOWN, (TOPICS,)))

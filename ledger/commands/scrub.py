@@ -77,7 +77,7 @@ class Scrub:
         """Store the bytes of a content again. The scrub then reads it, and records the repair."""
         with self._contents.using((staged,)):
             await self._contents.publish(staged)
-            if staged.small is not None:
+            if staged.is_recorded:
                 await self._committer.append(Command(()), (staged,))
 
     async def run(self, interval: timedelta) -> None:

@@ -12,6 +12,9 @@ class TableQueries(Protocol):
     async def owner_of(self, user_id: str, digest: Digest) -> AssetId | None:
         """Return a live asset of the user that has these bytes. Raises ProjectionBehindError."""
 
+    async def named(self, user_id: str, name: str) -> AssetId | None:
+        """Return the newest live asset with this name. Raises ProjectionBehindError."""
+
     async def children(self, user_id: str, parent_id: AssetId, limit: int) -> Sequence[AssetId]:
         """Return live assets directly in a folder."""
 

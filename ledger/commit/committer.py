@@ -5,6 +5,7 @@ requests of one loop iteration go to the worker together; the next ones wait whi
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Final, Protocol
 
@@ -118,7 +119,7 @@ class Committer:
             try:
                 events, guards = await decide()
                 if not events:
-                    if any(each.small is not None for each in contents):
+                    if any(each.is_recorded for each in contents):
                         await self.append(Command(()), contents)  # they may repair damaged ones
                     return await self._recorded_before(key)
                 return await self.append(Command(events, guards, key), contents)
@@ -135,6 +136,8 @@ class Committer:
     async def append(self, command: Command, contents: Sequence[Staged] = ()) -> Committed:
         """Record a command whose events are decided, after its small contents."""
         small = [(each.digest, each.small) for each in contents if each.small is not None]
+        objects = [each.stored for each in contents if each.stored is not None]
+        command = replace(command, objects=objects) if objects else command
         request = CommandRequest(next(self._numbers), command, small)
         committed: Committed = await self._queue.send(request)
         return committed

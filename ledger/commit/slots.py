@@ -24,11 +24,12 @@ class Slots:
     def take(self, user: str = "") -> Iterator[None]:
         """Hold a slot until the block ends. Raises BusyError if all, or the user's, are taken."""
         if not self._free:
-            raise BusyError("too many writes are waiting; try again in a second")
+            raise BusyError("too many writes are waiting; try again in a second", "writes")
         if self._held[user] >= self._per_user:
             raise BusyError(
                 f"{self._per_user:,} writes of this user are waiting, which is one user's share;"
-                " try again in a second"
+                " try again in a second",
+                "writes-of-a-user",
             )
         self._free -= 1
         self._held[user] += 1

@@ -8,14 +8,15 @@ import asyncio
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.content.reading import SmallContent
 from asset_ledger.ledger.content.store import (
+    SMALL,
     Content,
     ContentStore,
     OwnedContent,
@@ -73,6 +74,14 @@ class CheckedContents:
         """Begin to receive a content."""
         return self._store.stage()
 
+    def local_stage(self) -> Stage:
+        """Begin to receive bytes for a file of the data folder, such as a part of a content."""
+        return self._store.local_stage()
+
+    def taking(self, staged: Staged) -> AbstractAsyncContextManager[Staged]:
+        """Lend a content that may be in such a file, as the store publishes it."""
+        return self._store.taking(staged)
+
     @contextmanager
     def using(self, contents: Sequence[Staged]) -> Iterator[None]:
         """Keep these contents from being collected until the block, which records them, ends."""
@@ -109,11 +118,20 @@ class CheckedContents:
         """Return when a content was collected; None if it is there, or was not collected."""
         return await self._store.collected(digest)
 
-    async def remove(self, digests: Sequence[Digest]) -> None:
-        """Remove the files of contents that an event has collected."""
-        await self._store.remove(digests)
-        for digest in digests:
-            self.forget(digest)
+    async def removal(self, digests: Sequence[Digest]) -> Callable[[], Awaitable[None]]:
+        """Return what removes these large contents. Call it after an event has collected them."""
+        remove_stored = await self._store.removal(digests)
+
+        async def remove() -> None:
+            await remove_stored()
+            for digest in digests:
+                self.forget(digest)
+
+        return remove
+
+    async def sweep(self) -> int:
+        """Remove what uploads left that were not recorded. Return the number of contents."""
+        return await self._store.sweep()
 
     def forget_packs(self) -> None:
         """Close packs that may have been removed."""
@@ -170,7 +188,7 @@ class CheckedContents:
             reason = f"it has {content.size:,} bytes instead of {size:,}"
             raise self.note(digest, reason, content.path)
         checked = CheckedContent(self, content, digest)
-        return checked if content.path else await checked.in_memory()
+        return checked if content.size > SMALL else await checked.in_memory()
 
 
 class CheckedContent:

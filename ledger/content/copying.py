@@ -83,11 +83,15 @@ class PlacesFile:
         self._db.close()
 
 
-class LargeContents(Protocol):
-    """Stores large contents by digest, for a copier that reads or writes them."""
+class Lender(Protocol):
+    """Reads large contents by digest."""
 
     def pieces(self, digest: Digest) -> Iterator[bytes]:
         """Yield a content in pieces. Raises FileNotFoundError and OSError."""
+
+
+class LargeContents(Lender, Protocol):
+    """Stores large contents by digest, for a copier that reads or writes them."""
 
     def has(self, digest: Digest, size: int) -> bool:
         """Return whether a content of this size is there, durably."""
@@ -158,14 +162,14 @@ class ContentCopier:
         target: ContentFolder,
         places: PlacesStore,
         *,
-        lender: LargeContents | None = None,
+        lender: Lender | None = None,
         keeper: LargeContents | None = None,
         repairs: bool = True,
     ) -> None:
         """Open both. Raises sqlite3.Error or OSError."""
         self._places, self._repairs = places, repairs
-        self._lender, self._keeper = lender or LargeFiles(source), keeper or LargeFiles(target)
         self._contents = OfflineContents(source)
+        self._lender, self._keeper = lender or self._contents, keeper or LargeFiles(target)
         self._packs = Packs(target)
         self.copied = self.size = 0
 

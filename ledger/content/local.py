@@ -10,8 +10,9 @@ A file in `objects/` was written and synced before it got its name, and only gc 
 import asyncio
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +63,15 @@ class LocalContents:
         """Begin to receive a content."""
         return SpillingStage(self._files.arriving, self._threads, self._arriving)
 
+    def local_stage(self) -> Stage:
+        """Begin to receive bytes that stay in this folder."""
+        return self.stage()
+
+    @asynccontextmanager
+    async def taking(self, staged: Staged) -> AsyncIterator[Staged]:
+        """Lend a content whose file is in this folder."""
+        yield staged
+
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable under its digest. Raises StorageFailedError."""
         if isinstance(staged, Spilled):
@@ -82,10 +92,18 @@ class LocalContents:
         with storage_errors("the content was not found"):
             return await self._small.collected(digest)
 
-    async def remove(self, digests: Sequence[Digest]) -> None:
-        """Remove the files of collected large contents. Raises StorageFailedError."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._remove, digests)
+    async def removal(self, digests: Sequence[Digest]) -> Callable[[], Awaitable[None]]:
+        """Return what removes the files of large contents. It raises StorageFailedError."""
+
+        async def remove() -> None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._remove, digests)
+
+        return remove
+
+    async def sweep(self) -> int:
+        """Return 0: every file has its name, or is removed by the next start."""
+        return 0
 
     def forget_packs(self) -> None:
         """Close the packs: a removed one that is open keeps its space."""

@@ -3,15 +3,25 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 from asset_ledger.ledger.content.packs import PackReader
-from asset_ledger.ledger.content.places import COLLECTED_AT, Place, find_places, key_of
+from asset_ledger.ledger.content.places import (
+    COLLECTED_AT,
+    FIND_OBJECT,
+    Place,
+    find_places,
+    key_of,
+)
 from asset_ledger.ledger.content.reading import PIECE
 from asset_ledger.ledger.errors import ContentCollectedError, DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import ContentFolder
+from asset_ledger.ledger.storage.object_store import ObjectReader
 from asset_ledger.ledger.storage.sqlite import open_reader
+
+_HAS_OBJECTS: Final = "SELECT 1 FROM sqlite_master WHERE name = 'objects'"
+_OBJECT_SIZE: Final = "SELECT size FROM objects WHERE digest = ?"
 
 
 def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
@@ -21,16 +31,12 @@ def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
     """
     try:
         with closing(OfflineContents(files)) as contents:
-            packed = contents.packed([digest])
-            when = None if packed else contents.collected(digest)
-        if when is not None and not files.object(digest).is_file():
-            raise ContentCollectedError(digest, when)
-        if packed:
-            yield packed[digest]
-            return
-        with files.object(digest).open("rb") as file:
-            while piece := file.read(PIECE):
-                yield piece
+            if packed := contents.packed([digest]):
+                yield packed[digest]
+                return
+            if not contents.has_large(digest) and (when := contents.collected(digest)) is not None:
+                raise ContentCollectedError(digest, when)
+            yield from contents.pieces(digest)
     except (OSError, sqlite3.Error) as error:
         raise DataFolderError(f"the content {digest} cannot be read: {error}") from error
 
@@ -40,7 +46,9 @@ class OfflineContents:
 
     def __init__(self, files: ContentFolder) -> None:
         self._files, self._packs = files, PackReader(files)
-        self._db = open_reader(files.log)
+        self._db, self._objects = open_reader(files.log), ObjectReader()
+        # A backup has the places of small contents in a file without the other tables of a log.
+        self._has_objects = self._db.execute(_HAS_OBJECTS).fetchone() is not None
 
     def packed(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         """Return those of these contents that are packed: at most 64 KiB each.
@@ -53,9 +61,27 @@ class OfflineContents:
         """Return the size in bytes of each of these contents that exists."""
         sizes = {place.digest: place.size for place in self._places(digests)}
         for digest in digests:
-            if digest not in sizes and (file := self._files.object(digest)).is_file():
-                sizes[digest] = file.stat().st_size
+            if digest not in sizes and (size := self._large_size(digest)) is not None:
+                sizes[digest] = size
         return sizes
+
+    def has_large(self, digest: Digest) -> bool:
+        """Return whether a large content is in an object store or in a file."""
+        return self._large_size(digest) is not None
+
+    def pieces(self, digest: Digest) -> Iterator[bytes]:
+        """Yield a large content in pieces. Raises FileNotFoundError and OSError."""
+        if (url := self.url_of(digest)) is not None:
+            yield from self._objects.pieces(url)
+            return
+        with self._files.object(digest).open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+    def url_of(self, digest: Digest) -> str | None:
+        """Return the URL of a content in an object store."""
+        rows = self._rows(FIND_OBJECT, (key_of(digest),)) if self._has_objects else ()
+        return rows[0][0] if rows else None
 
     def collected(self, digest: Digest) -> str | None:
         """Return when a content was collected; None if it was not."""
@@ -67,8 +93,14 @@ class OfflineContents:
         self._db.close()
         self._packs.close()
 
-    def _places(self, digests: Sequence[Digest]) -> Iterable[Place]:
-        def rows(sql: str, parameters: Sequence[Any]) -> list[Any]:
-            return self._db.execute(sql, parameters).fetchall()
+    def _large_size(self, digest: Digest) -> int | None:
+        if self._has_objects and (rows := self._rows(_OBJECT_SIZE, (key_of(digest),))):
+            return int(rows[0][0])
+        file = self._files.object(digest)
+        return file.stat().st_size if file.is_file() else None
 
-        return find_places(rows, digests).values()
+    def _places(self, digests: Sequence[Digest]) -> Iterable[Place]:
+        return find_places(self._rows, digests).values()
+
+    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        return self._db.execute(sql, parameters).fetchall()

@@ -1,4 +1,5 @@
-"""The places of small contents: a row for each in the table `contents` of the log.
+"""The places of small contents: a row for each in the table `contents` of the log. The table
+`objects` has those of large ones in an object store.
 
 A row is stored in the transaction of the events that name its content, after its bytes are durable
 in a pack (`content.packs`). Rows are not events: collection may change and delete them.
@@ -15,6 +16,16 @@ from asset_ledger.ledger.storage.sqlite import insert_rows
 CONTENTS_TABLE: Final = """CREATE TABLE IF NOT EXISTS contents (
     digest BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL
     ) WITHOUT ROWID, STRICT"""
+
+OBJECTS_TABLE: Final = """CREATE TABLE IF NOT EXISTS objects (
+    digest BLOB PRIMARY KEY, url TEXT NOT NULL UNIQUE, size INTEGER NOT NULL
+    ) WITHOUT ROWID, STRICT"""
+
+# The newest object is taken: its bytes were complete a moment ago, and the former may be damaged.
+INSERT_OBJECT: Final = """INSERT INTO objects VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE
+    SET url = excluded.url, size = excluded.size"""
+FIND_OBJECT: Final = "SELECT url FROM objects WHERE digest = ?"
+DELETE_OBJECT: Final = "DELETE FROM objects WHERE digest = ?"
 
 COLLECTED_TABLE: Final = """CREATE TABLE IF NOT EXISTS collected (
     digest BLOB PRIMARY KEY, position INTEGER NOT NULL, recorded_at TEXT NOT NULL

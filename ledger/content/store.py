@@ -4,10 +4,11 @@ A content is first staged (received and hashed, without a name), then published.
 is durable under its digest, and only garbage collection removes it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
@@ -19,12 +20,20 @@ HEAD: Final = 8_192
 """The number of first bytes of a content from which its type is detected."""
 
 
+class StoredObject(NamedTuple):
+    """The object at `url` that has a large content: a row of the table `objects` of the log."""
+
+    digest: Digest
+    url: str
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """A whole content that is hashed and not published yet.
 
-    `small`: its bytes, up to 64 KiB; a larger content is in the private file `path`. `head`: its
-    first 8 KiB at most.
+    `small`: its bytes, up to 64 KiB; a larger content is in the private file `path`, or will be
+    in an object store as `stored`. `head`: its first 8 KiB at most.
     """
 
     digest: Digest
@@ -32,6 +41,12 @@ class Staged:
     head: bytes
     small: bytes | None = None
     path: Path | None = None
+    stored: StoredObject | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is published by its row in the log, and not by a file of its own."""
+        return self.small is not None or self.stored is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +83,26 @@ class Content(Protocol):
 class ContentStore(Protocol):
     """Stores contents by digest.
 
-    - `publish` MUST NOT return before a large content is durable under its digest, also if the
-      same content exists already (its first writer may not have finished).
+    - `publish` MUST NOT return before a large content is durable, also if the same content exists
+      already (its first writer may not have finished). A local store has it under its digest then,
+      an object store once the log has its row.
     - Small contents are not published: the group commit makes them durable (`content.packs`).
     - The same bytes MUST be stored once, also if two callers publish them at the same time.
-    - Only `remove` removes a published content.
-    - `failure`: why large contents are refused until a restart; None if they are not.
+    - Only a `removal` removes a published content.
     """
 
-    failure: StorageFailedError | None
+    @property
+    def failure(self) -> StorageFailedError | None:
+        """Why large contents are refused until a restart; None if they are not."""
 
     def stage(self) -> Stage:
         """Begin to receive a content."""
+
+    def local_stage(self) -> Stage:
+        """Begin to receive bytes for a file of the data folder, such as a part of a content."""
+
+    def taking(self, staged: Staged) -> AbstractAsyncContextManager[Staged]:
+        """Lend a content that may be in such a file, as this store publishes it."""
 
     async def publish(self, staged: Staged) -> None:
         """Make a large content durable. Do nothing for a small one: the group commit packs it."""
@@ -90,8 +113,11 @@ class ContentStore(Protocol):
     async def collected(self, digest: Digest) -> str | None:
         """Return when an absent content was collected; None if it was not."""
 
-    async def remove(self, digests: Sequence[Digest]) -> None:
-        """Remove the files of large contents, which an event has collected before."""
+    async def removal(self, digests: Sequence[Digest]) -> Callable[[], Awaitable[None]]:
+        """Return what removes these large contents. Call it after an event has collected them."""
+
+    async def sweep(self) -> int:
+        """Remove what uploads left that were not recorded. Return the number of contents."""
 
     def forget_packs(self) -> None:
         """Close packs that may have been removed."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from asset_ledger.ledger.content.places import key_of
+from asset_ledger.ledger.content.places import DELETE_OBJECT, key_of
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import VersionConflictError
 from asset_ledger.ledger.ids import Digest
@@ -19,7 +19,7 @@ from asset_ledger.ledger.storage.database import SqlConnection
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM collected)"
 _INSERT: Final = "INSERT OR REPLACE INTO collected VALUES (?, ?, ?)"
 _DELETE: Final = "DELETE FROM collected WHERE digest = ?"
-_DELETE_PLACE: Final = "DELETE FROM contents WHERE digest = ?"
+_DELETE_PLACES: Final = ("DELETE FROM contents WHERE digest = ?", DELETE_OBJECT)
 _NEEDED: Final = """SELECT DISTINCT n.state FROM stored_events e
     JOIN stored_events n ON n.originator_id = e.originator_id
         AND n.topic IN ('asset.created', 'asset.content_replaced')
@@ -40,7 +40,8 @@ def keep_collected(db: sqlite3.Connection, changes: Mapping[bytes, tuple[int, st
 
 def drop_places(db: sqlite3.Connection, digests: Sequence[Digest]) -> None:
     """Delete the places of collected contents. The caller owns the transaction."""
-    db.executemany(_DELETE_PLACE, [(key_of(digest),) for digest in digests])
+    for sql in _DELETE_PLACES:
+        db.executemany(sql, [(key_of(digest),) for digest in digests])
 
 
 def check_unneeded(db: SqlConnection, command: Command) -> None:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 from eventsourcing.persistence import Notification
 
 from asset_ledger.ledger.content.places import Place
+from asset_ledger.ledger.content.store import StoredObject
 from asset_ledger.ledger.domain.event import Event, Recorded
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest
@@ -43,12 +44,14 @@ class Command:
     Each event has the next version of its stream. `guards` are the versions of streams that the
     decision only read: the command is refused if one of them has changed. `collects`: the command
     collects contents that no event up to this position needs, and is refused if a later one does.
+    `objects`: the large contents of the events that are in an object store.
     """
 
     events: Sequence[Event]
     guards: Mapping[str, int] = field(default_factory=dict)
     key: CommandKey | None = None
     collects: int | None = None
+    objects: Sequence[StoredObject] = ()
 
 
 @dataclass(frozen=True, slots=True)

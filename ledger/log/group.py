@@ -104,6 +104,20 @@ def jobs_of(commands: Iterable[Command]) -> list[JobName]:
     return list({job for event in events if (job := _job_of(event))})
 
 
+def objects_of(
+    commands: Sequence[Command], outcomes: Sequence[Outcome]
+) -> list[tuple[bytes, str, int]]:
+    """Return the rows of the objects that the recorded commands name, one for each digest."""
+    return [
+        *{
+            each.digest: (key_of(each.digest), each.url, each.size)
+            for command, outcome in zip(commands, outcomes, strict=True)
+            if isinstance(outcome, Appended)
+            for each in command.objects
+        }.values()
+    ]
+
+
 def _job_of(event: Event) -> JobName | None:
     if isinstance(event, TaggedEvent) and event.job_id is not None:
         return event.user_id, event.job_id

@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.content.places import key_of
+from asset_ledger.ledger.content.places import INSERT_OBJECT, key_of
 from asset_ledger.ledger.errors import (
     BusyError,
     CorruptLogError,
@@ -25,7 +25,7 @@ from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.collected import check_unneeded, collected_digests
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
-from asset_ledger.ledger.log.group import Group, Touched, jobs_of, keys_of, streams_of
+from asset_ledger.ledger.log.group import Group, Touched, jobs_of, keys_of, objects_of, streams_of
 from asset_ledger.ledger.log.postgres_schema import SCHEMA
 from asset_ledger.ledger.log.reader import LAST, SqlLogReader, head_of
 from asset_ledger.ledger.log.tree_rows import keep_checkpoint, keep_tiles
@@ -69,6 +69,7 @@ _INSERT_JOBS: Final = """INSERT INTO job_heads
     SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
 _PRESENT: Final = "SELECT digest FROM contents WHERE digest = ANY(?::bytea[])"
 _DROP_CONTENTS: Final = "DELETE FROM contents WHERE digest = ANY(?::bytea[])"
+_DROP_OBJECTS: Final = "DELETE FROM objects WHERE digest = ANY(?::bytea[])"
 _FORGET_COLLECTED: Final = "DELETE FROM collected WHERE digest = ANY(?::bytea[])"
 _INSERT_COLLECTED: Final = """INSERT INTO collected
     SELECT * FROM unnest(?::bytea[], ?::bigint[], ?::text[])"""
@@ -190,9 +191,12 @@ class PostgresLog(PostgresLogReader):
         begun, touched = self._begin(commands, contents, undo)
         group = Group(touched, self._codec, self._clock(), prepare)
         outcomes = [self._refusal(command) or group.add(command) for command in commands]
-        if not group.rows.events and not contents:
+        objects = objects_of(commands, outcomes)
+        if not group.rows.events and not contents and not objects:
             self.db.execute("ROLLBACK")
             return outcomes
+        if objects:
+            self.db.execute_many(INSERT_OBJECT, objects)
         if group.rows.events:
             self._insert(group)
             self._keep_collected(group, commands, outcomes)
@@ -284,6 +288,7 @@ class PostgresLog(PostgresLogReader):
             if isinstance(outcome, Appended):
                 keys = [*map(key_of, collected_digests(command))]
                 self.db.execute(_DROP_CONTENTS, (keys,))
+                self.db.execute(_DROP_OBJECTS, (keys,))
 
     def _insert(self, group: Group) -> None:
         rows, first = group.rows, self._head.position + 1

@@ -19,6 +19,8 @@ from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.places import (
     COLLECTED_TABLE,
     CONTENTS_TABLE,
+    INSERT_OBJECT,
+    OBJECTS_TABLE,
     Place,
     find_places,
     insert_places,
@@ -41,7 +43,14 @@ from asset_ledger.ledger.log.collected import (
     keep_collected,
 )
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
-from asset_ledger.ledger.log.group import Group, Touched, jobs_of, keys_of, streams_of
+from asset_ledger.ledger.log.group import (
+    Group,
+    Touched,
+    jobs_of,
+    keys_of,
+    objects_of,
+    streams_of,
+)
 from asset_ledger.ledger.log.reader import LAST, head_of
 from asset_ledger.ledger.log.side_tables import SIDE_TABLES
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -83,6 +92,7 @@ _GUARDS: Final = (
 _SCHEMA: Final = (
     *SIDE_TABLES,
     CONTENTS_TABLE,
+    OBJECTS_TABLE,
     COLLECTED_TABLE,
     *TREE_TABLES,
     *_GUARDS,
@@ -210,10 +220,12 @@ class SqliteLog(SqliteLogReader):
         self._db.execute("BEGIN IMMEDIATE")
         group = Group(self._touched(commands), self._codec, self._clock(), prepare)
         outcomes = [self._refusal(command) or group.add(command) for command in commands]
-        if not group.rows.events and not places:
+        objects = objects_of(commands, outcomes)
+        if not group.rows.events and not places and not objects:
             self._db.execute("ROLLBACK")
             return outcomes
         insert_places(self._db, places)
+        insert_rows(self._db, INSERT_OBJECT, objects)
         self._insert(group)
         for command, outcome in zip(commands, outcomes, strict=True):
             if isinstance(outcome, Appended):

@@ -50,10 +50,10 @@ def read_verifier_key(text: str) -> VerifierKey:
     key_id, _, encoded = rest.partition("+")
     try:
         public = base64.b64decode(encoded, validate=True)
-        key = Ed25519PublicKey.from_public_bytes(public[1:])
+        key, hashed = Ed25519PublicKey.from_public_bytes(public[1:]), _key_id(name, public).hex()
     except ValueError as error:
         raise ProofError("a verifier key must be <name>+<hash>+<base64 Ed25519 key>") from error
-    if public[:1] != _ED25519 or key_id != _key_id(name, public).hex():
+    if public[:1] != _ED25519 or key_id != hashed:
         raise ProofError(f"the verifier key of {name} does not match its hash: copy it again")
     return VerifierKey(name, bytes.fromhex(key_id), key)
 

@@ -6,7 +6,7 @@ leaves the server, so that the log never signs two roots for one size.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +37,6 @@ from asset_ledger.ledger.merkle.tiles import Tile, Tiles, check_tile
 from asset_ledger.ledger.merkle.tree import leaf_of
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.ledger.reading.replay import Replay
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +77,20 @@ class Proofs:
             if self._latest is None or self._latest.size < size:
                 self._latest = await self._sign(self._feed.head())
             return self._latest
+
+    async def signed(self, size: int) -> TreeHead:
+        """Return the checkpoint of this size that was signed before. Raises ParameterError."""
+        return await asyncio.to_thread(self._signed, size)
+
+    def _signed(self, size: int) -> TreeHead:
+        for stored, note in self._log.checkpoints(size - 1, 1):
+            if stored == size:
+                known = keys_in_force(self._log, self._codec)
+                key = [each.key for each in known if each.since <= size][-1]
+                changes = partial(rotations, self._log, self._log_id, upto=size)
+                return TreeHead(size, note, key, self._prove(changes, size))
+        problem = "must be the size of a checkpoint that was signed"
+        raise ParameterError(f"size {problem}", errors=[("size", problem)])
 
     async def _sign(self, size: int) -> TreeHead:
         root = await asyncio.to_thread(self._tiles.root, size)
@@ -126,16 +139,21 @@ class Proofs:
             )
         return await asyncio.to_thread(self._tiles.consistency_path, first, second)
 
-    async def asset(self, user_id: str, asset_id: AssetId) -> tuple[TreeHead, list[ProvenEvent]]:
-        """Prove every event of an asset, live or deleted. Raises UnknownAssetError."""
-        await self._replay(Replay.asset, user_id, asset_id)
-        signed = await self.checkpoint()
-        return signed, await self.events_of(asset_id, signed)
+    async def assets(
+        self, user_id: str, asset_ids: Sequence[AssetId], signed: TreeHead
+    ) -> AsyncIterator[list[ProvenEvent]]:
+        """Return the proofs of every event of each asset, live or deleted, up to a checkpoint.
 
-    async def events_of(self, asset_id: AssetId, signed: TreeHead) -> list[ProvenEvent]:
-        """Prove every event of an asset, of any user, up to the size of a checkpoint."""
-        events = partial(self._log.stream, asset_id, upto=signed.size)
-        return await self._proven(events, signed.size)
+        An asset that was recorded later has none. Raises UnknownAssetError before the first.
+        """
+        await self._replay(lambda replay: [replay.asset(user_id, each) for each in asset_ids])
+
+        async def pieces() -> AsyncIterator[list[ProvenEvent]]:
+            for asset_id in asset_ids:
+                events = partial(self._log.stream, asset_id, upto=signed.size)
+                yield await self._proven(events, signed.size)
+
+        return pieces()
 
     async def job(
         self,
@@ -173,12 +191,11 @@ class Proofs:
         self, read: Callable[[], Iterable[Notification]], size: int
     ) -> list[ProvenEvent]:
         """Prove the events that `read` returns. Both run in a thread."""
+        return await asyncio.to_thread(self._prove, read, size)
 
-        def prove() -> list[ProvenEvent]:
-            path = self._tiles.inclusion_path
-            return [ProvenEvent(e.id, _leaf(e), path(e.id - 1, size)) for e in read()]
-
-        return await asyncio.to_thread(prove)
+    def _prove(self, read: Callable[[], Iterable[Notification]], size: int) -> list[ProvenEvent]:
+        path = self._tiles.inclusion_path
+        return [ProvenEvent(e.id, _leaf(e), path(e.id - 1, size)) for e in read()]
 
     async def tile(self, tile: Tile) -> bytes:
         """Return the hashes of a tile. Raises UnknownTileError."""

@@ -5,14 +5,21 @@ Each function is a generator: it yields after every piece of work, so that the c
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.content.packs import PackReader
-from asset_ledger.ledger.content.places import COLLECTED_AT, Place, find_places, key_of
+from asset_ledger.ledger.content.places import (
+    COLLECTED_AT,
+    FIND_OBJECT,
+    Place,
+    find_places,
+    key_of,
+)
 from asset_ledger.ledger.content.reading import PIECE
+from asset_ledger.ledger.errors import StoreUnavailableError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.merkle.frontier import Frontier
 from asset_ledger.ledger.merkle.tiles import WIDTH
@@ -20,9 +27,13 @@ from asset_ledger.ledger.merkle.tree import HASH, leaf_hash, leaf_of
 from asset_ledger.ledger.scrub.notes import Checked, LedgerPart
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.files import drop_cached
+from asset_ledger.ledger.storage.object_store import ObjectReader
 from asset_ledger.ledger.storage.sqlite import is_fatal, open_reader
 
 Reading = Generator[None, None, Checked]
+
+_DEADLINE: Final = 5.0
+"""Seconds that a store may take to answer."""
 
 EVENTS: Final = WIDTH
 """Events of a part: as many as a tile of the tree has leaves."""
@@ -34,27 +45,65 @@ _TILE: Final = "SELECT hashes FROM merkle_tiles WHERE level = 1 AND idx = ?"
 _HEAD: Final = "SELECT coalesce(max(rowid), 0) FROM stored_events"
 
 
-def read_content(files: ContentFolder, part: LedgerPart) -> Reading:
-    """Read a content. It may be moved or collected meanwhile. Raises sqlite3.Error."""
+def read_content(
+    files: ContentFolder, part: LedgerPart, packs: PackReader, known: Place | None = None
+) -> Reading:
+    """Read a content. It may be moved or collected meanwhile. Raises sqlite3.Error.
+
+    `known`: its place in a pack a moment ago.
+    """
     digest, before = Digest(part.name), None
-    while (place := _place_of(files, digest)) is not None:
+    while (place := known or _place_of(files, digest)) is not None:
         if place == before:
             return Checked(part, "changed", f"it is not at its place in pack {place.pack}")
         try:
-            if PackReader(files).find_on_disk(place) is not None:
+            if packs.find_on_disk(place) is not None:
                 return Checked(part)
         except OSError as error:
             return Checked(part, "unreadable", error.strerror)
-        before = place
+        before, known = place, None
         yield
-    checked = yield from _read_file(files.object(digest), part)
+    if (url := _url_of(files, digest)) is not None:
+        checked = _look_at_object(url, part)
+    else:
+        checked = yield from _read_file(files.object(digest), part)
     is_gone = checked.cause == "missing" and _is_collected(files, digest)
     return Checked(part, is_gone=True) if is_gone else checked
+
+
+def places_of(files: ContentFolder, parts: Sequence[LedgerPart]) -> dict[str, Place]:
+    """Return the places of those of these parts that are packed, by name. Raises sqlite3.Error."""
+    digests = [Digest(part.name) for part in parts if part.is_content]
+    with closing(open_reader(files.log)) as db:
+        found = find_places(lambda *query: db.execute(*query).fetchall(), digests)
+    return {str(digest): place for digest, place in found.items()}
 
 
 def _place_of(files: ContentFolder, digest: Digest) -> Place | None:
     with closing(open_reader(files.log)) as db:
         return find_places(lambda *query: db.execute(*query).fetchall(), [digest]).get(digest)
+
+
+def _url_of(files: ContentFolder, digest: Digest) -> str | None:
+    with closing(open_reader(files.log)) as db:
+        row = db.execute(FIND_OBJECT, (key_of(digest),)).fetchone()
+    return row[0] if row else None
+
+
+def _look_at_object(url: str, part: LedgerPart) -> Checked:
+    """Check the size of an object. A store checks its disks by itself, and asks money for reads.
+
+    Raises StoreUnavailableError.
+    """
+    try:
+        size = ObjectReader(_DEADLINE).size(url)
+    except FileNotFoundError:
+        return Checked(part, "missing", "its bytes are missing")
+    except OSError as error:
+        raise StoreUnavailableError from error
+    if size != part.size:
+        return Checked(part, "changed", f"it has {size:,} bytes instead of {part.size:,}")
+    return Checked(part)
 
 
 def _is_collected(files: ContentFolder, digest: Digest) -> bool:

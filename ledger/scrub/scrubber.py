@@ -5,12 +5,16 @@ them. The log names the parts: what an event recorded has to be there.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from itertools import islice
+from math import inf
 from typing import Any, Final
 
 import orjson
 
+from asset_ledger.ledger.content.packs import PackReader
+from asset_ledger.ledger.content.places import Place
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.scrub.notes import AT_ONCE, Checked, LedgerPart, ScrubNotes
@@ -18,6 +22,7 @@ from asset_ledger.ledger.scrub.reading import (
     EVENTS,
     Reading,
     hash_of,
+    places_of,
     read_content,
     read_events,
     read_table,
@@ -53,7 +58,7 @@ class Scrubber:
 
     def read(self, part: LedgerPart) -> Checked:
         """Read one part, and store the result."""
-        reading = self._reading(part)
+        reading = self._reading(part, PackReader(self._files.content))
         while True:
             try:
                 next(reading)
@@ -68,19 +73,34 @@ class Scrubber:
                 self._db.interrupt()
 
     def _read(self, parts: Iterator[LedgerPart]) -> Iterator[Checked | None]:
-        results = list[Checked]()
-        for part in parts:
-            checked = yield from self._reading(part)
-            results.append(checked)
-            if checked.cause or len(results) == AT_ONCE:
-                self.notes.keep(results)
-                results = []
-            yield checked
-        self.notes.keep(results)
+        while batch := list(islice(parts, AT_ONCE)):
+            results = list[Checked]()
+            for reading in self._readings(batch):
+                checked = yield from reading
+                results.append(checked)
+                if checked.cause:
+                    self.notes.keep(results)
+                    results = []
+                yield checked
+            self.notes.keep(results)
 
-    def _reading(self, part: LedgerPart) -> Reading:
+    def _readings(self, parts: Sequence[LedgerPart]) -> Iterator[Reading]:
+        """Yield the reading of each part: packed contents first, as they follow on the disk."""
+        packs, places = PackReader(self._files.content), self._places(parts)
+        for part in sorted(parts, key=lambda part: _order(places.get(part.name))):
+            yield self._reading(part, packs, places.get(part.name))
+
+    def _places(self, parts: Sequence[LedgerPart]) -> Mapping[str, Place]:
+        try:
+            return places_of(self._files.content, parts)
+        except sqlite3.Error as error:
+            if is_fatal(error):
+                return {}  # the reading of each part reports it
+            raise
+
+    def _reading(self, part: LedgerPart, packs: PackReader, place: Place | None = None) -> Reading:
         if part.is_content:
-            return read_content(self._files.content, part)
+            return read_content(self._files.content, part, packs, place)
         if part.name.startswith("events "):
             return read_events(self._files.log, part)
         return read_table(self._files.log, part, self._hold)
@@ -107,6 +127,11 @@ class Scrubber:
             changes |= _named(*event[2:])
             leaf = hash_of(*event) if position == upto else b""
         self.notes.follow(changes, upto, leaf)
+
+
+def _order(place: Place | None) -> tuple[float, int]:
+    """Return a key that sorts contents as they follow on the disk, those in no pack last."""
+    return (inf, 0) if place is None else (place.pack, place.offset)
 
 
 def _rows(db: sqlite3.Connection, sql: str, *parameters: int) -> list[Any]:

@@ -62,6 +62,7 @@ class DataFolder:
         self.sessions: Final = root / "sessions.db"  # of browsers; may be deleted
         self.s3_keys: Final = root / "s3-keys.json"  # the secrets of S3 clients
         self.s3_uploads: Final = root / "s3-uploads"  # their unfinished multipart uploads
+        self.hooks: Final = root / "hooks.json"  # webhooks, with their secrets and positions
         self.last_backup: Final = root / "backup.json"  # when the last one was made
         self.scrub: Final = root / "scrub.db"  # when each part was read; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time

@@ -5,7 +5,9 @@ Promise: readers never wait for the writer, and a `swap` does not disturb reads 
 
 import asyncio
 import logging
+import os
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
@@ -13,6 +15,7 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from queue import Empty, LifoQueue
+from threading import get_native_id
 from typing import Any, Final
 
 import aiosqlite
@@ -78,6 +81,8 @@ SLOW: Final = 4
 """Connections for slow statements; one user has at most half of them."""
 REST: Final = 10.0
 """Seconds after a slow statement in which all of its user's statements begin as slow ones."""
+NICE: Final = 10
+"""How much lower the priority of threads for slow statements is, for the event loop's sake."""
 MAX_RESTING: Final = 1_000
 SNAPSHOTS: Final = 2
 """Read transactions that can be open at the same time; one user has at most one."""
@@ -155,6 +160,13 @@ def _open_small(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _open_slow(path: Path) -> sqlite3.Connection:
+    """Open a connection, and lower the priority of the calling thread for good."""
+    if sys.platform == "linux":  # elsewhere a thread has none of its own
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICE)
+    return _open_small(path)
+
+
 class _Connection(aiosqlite.Connection):
     """A connection that reports when its thread has stopped, even if it was never open."""
 
@@ -177,8 +189,8 @@ class _Reader:
     """A connection with a thread, opened by its first caller; `waiting` counts the callers of
     `quick`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, opened: Callable[[Path], sqlite3.Connection]) -> None:
+        self._path, self._opened = path, opened
         self._lock = asyncio.Lock()
         self._db: _Connection | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -228,7 +240,7 @@ class _Reader:
             return self._db
 
     async def _open(self) -> _Connection:
-        db = _Connection(partial(_open_small, self._path), iter_chunk_size=1)
+        db = _Connection(partial(self._opened, self._path), iter_chunk_size=1)
         try:
             await db
             return db
@@ -255,9 +267,9 @@ class _Pool:
     ) -> None:
         self._path, self._brief, self._damaged = path, brief, damaged
         self.damage: Damage | None = None
-        self._shared = [_Reader(path) for _ in range(size)]
-        self._slow = [_Reader(path) for _ in range(SLOW)]
-        self._exclusive = [_Reader(path) for _ in range(SNAPSHOTS)]
+        self._shared = [_Reader(path, _open_small) for _ in range(size)]
+        self._slow = [_Reader(path, _open_slow) for _ in range(SLOW)]
+        self._exclusive = [_Reader(path, _open_slow) for _ in range(SNAPSHOTS)]
         self._all = (*self._shared, *self._slow, *self._exclusive)
         self._slow_turns, self._turns = Turns(SLOW, SLOW // 2), Turns(SNAPSHOTS, 1)
         self._rests_until: dict[str | None, float] = {}

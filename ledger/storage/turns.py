@@ -95,7 +95,8 @@ class Turns:
     async def _wait(self, user: str | None) -> None:
         queue = self._waiting.setdefault(user, deque())
         if user is not None and len(queue) >= self._most:
-            raise BusyError(f"{self._most} {self._what} of this user wait; try again in a second")
+            reason = f"{self._most} {self._what} of this user wait; try again in a second"
+            raise BusyError(reason, self._what.replace(" ", "-"))
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:

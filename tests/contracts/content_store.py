@@ -15,6 +15,7 @@ from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import HEAD, SMALL, Content, ContentStore, Stage, Staged
 from asset_ledger.ledger.ids import Digest, digest_of
 from asset_ledger.ledger.log.codec import Codec
+from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 
@@ -40,9 +41,11 @@ class PackingStore:
         return await self._store.open(digest)
 
     def pack(self, contents: Sequence[Staged]) -> None:
-        """Make small contents durable, as a group commit does."""
-        packed = {each.digest: each.small or b"" for each in contents}
-        self._log.keep_places(self._packs.append(packed, self._log.places(list(packed))))
+        """Make small contents durable, and store the rows of objects, as a group commit does."""
+        packed = {each.digest: each.small for each in contents if each.small is not None}
+        places = self._packs.append(packed, self._log.places(list(packed)))
+        objects = [each.stored for each in contents if each.stored is not None]
+        self._log.append([Command((), objects=objects)], lambda _: None, places)
 
     async def close(self) -> None:
         await self._store.close()
@@ -83,7 +86,7 @@ async def keep(store: PackingStore, whole: bytes) -> Staged:
 
 async def publish(store: PackingStore, arrived: Staged) -> None:
     await store.publish(arrived)
-    if arrived.small is not None:
+    if arrived.is_recorded:
         await asyncio.to_thread(store.pack, [arrived])
 
 
@@ -225,6 +228,7 @@ class ContentStoreContract:
         arrived = [await staged(store, pieces(whole, 70_000)) for _ in range(8)]
 
         await asyncio.gather(*(store.publish(each) for each in arrived))
+        await asyncio.to_thread(store.pack, arrived)
 
         assert await fetch(store, whole) == whole
 

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import tracemalloc
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from typing import IO, Any, Unpack
 import pytest
 from PIL import Image
 
-from asset_ledger import Asset, Gateway, Job, ProcessingContext, events
+from asset_ledger import Asset, Gateway, Job, ProcessingContext, events, prove, tree_head
 from asset_ledger.api.sdk.asset import GroupBy
 from asset_ledger.api.sdk.connection import ambient
 from asset_ledger.api.sdk.content import opened
@@ -36,6 +37,7 @@ from asset_ledger.errors import (
     UnknownJobError,
     VersionConflictError,
 )
+from asset_ledger.ledger.merkle.proof import check_proof
 
 UNKNOWN_ID = "0" * 32
 MIB = 1 << 20
@@ -965,3 +967,38 @@ class GatewayContract:
     ) -> None:
         with pytest.raises(ParameterError):
             await anext(events(gateway=gateway, **wrong))
+
+    async def test_assets_are_proven_under_a_new_or_a_kept_checkpoint(
+        self, gateway: Gateway
+    ) -> None:
+        context = ProcessingContext(gateway=gateway)
+        first = await context.create_asset("a", content=b"1")
+        kept = await tree_head(gateway=gateway)
+        later = await context.create_asset("b", content=b"2")
+        await later.delete()
+
+        proof = await prove([later.id, first], gateway=gateway)
+        older = await prove([later, first], size=kept["size"], gateway=gateway)
+
+        head = await tree_head(gateway=gateway)
+        (checkpoint, events), (early, proven) = [check_proof(p, p["key"]) for p in (proof, older)]
+        assert (checkpoint.size, early.size) == (head["size"], kept["size"]) == (4, 2)
+        assert b64decode(head["root"]) == checkpoint.root
+        assert [event.position for event in events] == [3, 4, 2]
+        assert [event.position for event in proven] == [2]
+
+    @pytest.mark.parametrize(
+        ("ids", "size", "error"),
+        [
+            ([UNKNOWN_ID], None, UnknownAssetError),
+            (["x"], None, UnknownAssetError),
+            ([], None, FieldError),
+            ([UNKNOWN_ID] * 1_001, None, FieldError),
+            ([UNKNOWN_ID], 9, ParameterError),
+        ],
+    )
+    async def test_an_impossible_proof_is_refused(
+        self, gateway: Gateway, ids: list[str], size: int | None, error: type[Exception]
+    ) -> None:
+        with pytest.raises(error):
+            await prove(ids, size=size, gateway=gateway)

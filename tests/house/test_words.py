@@ -26,7 +26,7 @@ def banned_words(all_modules: Iterable[Module]) -> Iterator[str]:
                 yield f"{module.path}:{number} {line.strip()}"
 
 
-@pytest.mark.parametrize("folder", [*PRODUCT, "tests", "examples", "benchmarks"])
+@pytest.mark.parametrize("folder", [*PRODUCT, "integrations", "tests", "examples", "benchmarks"])
 def test_no_sentence_has_a_banned_word(folder: str) -> None:
     assert list(banned_words(modules(folder))) == []
 

@@ -76,16 +76,20 @@ class Outcome:
             f"{len(self.beside)} honest requests beside attacks, failed: {self.failed[:5]}",
             f"attacks: {dict(sorted(self.attacks.items()))}",
         ]
-        for name in sorted({call.name for call in self.quiet}):
-            quiet, beside = (_p99(name, calls) * 1e3 for calls in (self.quiet, self.beside))
-            times = f"{beside / quiet:.1f} times"
-            lines.append(f"{name}: p99 {quiet:.1f} ms quiet, {beside:.1f} ms beside: {times}")
+        lines += [self._times(name) for name in sorted({call.name for call in self.quiet})]
         return "\n".join(lines)
 
+    def _times(self, name: str) -> str:
+        """Return how long a call took: its median and its 99th percentile, in milliseconds."""
+        quiet, beside = (percentiles(name, calls) for calls in (self.quiet, self.beside))
+        median = f"p50 {quiet[49]:.1f} quiet, {beside[49]:.1f} beside"
+        last = f"p99 {quiet[98]:.1f} quiet, {beside[98]:.1f} beside"
+        return f"{name}: {median}; {last}: {beside[98] / quiet[98]:.1f} times"
 
-def _p99(name: str, calls: list[Call]) -> float:
-    seconds = [call.seconds for call in calls if call.name == name]
-    return quantiles(seconds, n=100)[98] if len(seconds) > 1 else sum(seconds)
+
+def percentiles(name: str, calls: list[Call]) -> list[float]:
+    """Return the 1st to the 99th percentile of the milliseconds that a call took."""
+    return quantiles([c.seconds * 1e3 for c in calls if c.name == name], n=100, method="inclusive")
 
 
 @contextmanager
@@ -108,6 +112,7 @@ def hostile_minute(server: Server, seconds: float) -> Outcome:
         def honest(duration: float) -> list[Future[list[Call]]]:
             return [pool.submit(live, server.port, tokens[user], duration) for user in HONEST]
 
+        list(pool.map(time.sleep, [0.5] * 4))  # start all four: that takes a second of both cores
         quiet = _calls(honest(seconds / 3))
         attacks = [
             pool.submit(attack_with_token, server.port, reader["token"], large, seconds),

@@ -94,6 +94,26 @@ def test_backups_in_a_store_are_incremental_and_those_of_a_folder(
     assert (copy / "checkpoint.key").exists()
 
 
+@pytest.mark.parametrize("with_server", [True, False])
+def test_damage_is_repaired_from_a_store(data_dir: Path, with_server: bool) -> None:
+    url = f"s3://backups/repairs-{with_server}"
+    with serving(data_dir) as server:
+        upload(server, 10, 70_000, 9 * MIB, 0)
+        create(data_dir, url)
+        upload(server, 80_000)
+        if not with_server:
+            assert server.stop() == 0
+        for path in sorted((data_dir / "content").rglob("*")):
+            if path.is_file() and path.parent.name != "uploads":
+                path.write_bytes(b"damaged")
+        done = run("scrub", "--from", url, "--data-dir", data_dir, "--json")
+
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    outcomes = [each["reason"] for each in reports if "repaired" in each and "reason" in each]
+    assert sorted(map(str, outcomes)) == ["None"] * 4 + ["the backup does not have it"]
+    assert (reports[-1]["repaired"], reports[-1]["damaged"]) == (4, 1)
+
+
 def test_killed_backup_to_a_store_is_completed_by_the_next(tmp_path: Path, data_dir: Path) -> None:
     url = "s3://backups/killed"
     with serving(data_dir) as server:

@@ -19,7 +19,12 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.api.http.test_console::test_a_file_may_be_kept_for_ever",
         "tests.api.http.test_console::test_a_changed_file_changes_the_address_of_all",
     ),
-    6: ("tests.web.test_files::test_the_javascript_of_the_first_view_keeps_to_its_budget",),
+    6: (
+        "tests.web.test_files::test_the_javascript_of_the_first_view_keeps_to_its_budget",
+        "tests.web.test_files::test_the_javascript_without_viewers_keeps_to_its_budget",
+        "tests.web.test_files::test_all_styles_keep_to_their_budget",
+        "tests.web.test_files::test_the_fonts_and_the_page_keep_to_their_budgets",
+    ),
     7: ("tests.web.test_files::test_one_changed_byte_is_found",),
     8: ("`make lint` runs tsc and Biome where npm is there",),
     9: ("tests.web.test_layout::test_a_link_gives_the_same_view_in_a_new_tab",),
@@ -29,6 +34,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
             "tests.web.test_gallery"
             "::test_the_place_in_the_list_is_there_after_a_visit_to_another_screen"
         ),
+        ("tests.web.test_layout::test_escape_goes_back_to_the_filters_and_the_place_in_the_list"),
     ),
     11: ("tests.web.test_gallery::test_chips_give_the_assets_that_the_api_gives",),
     12: ("tests.web.test_gallery::test_a_suggestion_becomes_a_chip_by_enter",),
@@ -38,7 +44,10 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     ),
     14: ("tests.web.test_gallery::test_the_time_rail_jumps_to_a_day_that_is_not_loaded",),
     15: ("tests.web.test_gallery::test_news_wait_behind_their_number_and_move_nothing",),
-    16: ("tests.web.test_gallery::test_three_assets_are_downloaded_deleted_and_restored",),
+    16: (
+        "tests.web.test_gallery::test_three_assets_are_downloaded_deleted_and_restored",
+        "tests.web.test_gallery::test_a_refused_download_is_shown_on_the_page",
+    ),
     17: (
         "tests.web.test_previews::test_each_kind_of_content_has_its_preview",
         "tests.web.test_previews::test_a_broken_file_offers_its_download",
@@ -76,7 +85,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_trouble::test_usage_is_saved_as_csv_that_runs_no_formula",
     ),
     31: ("tests.web.test_trouble::test_a_rebuild_is_watched_to_its_new_generation",),
-    32: ("tests.web.test_live", "the stream is cut and resumed"),
+    32: ("tests.web.test_live::test_a_lost_stream_is_resumed_with_each_event_once",),
     33: ("tests.web.test_live::test_ten_tabs_load_and_all_of_them_see_a_new_event",),
     34: (
         (

@@ -1,12 +1,11 @@
 """The console's files as its tests read them: which module imports which, and their sizes."""
 
-import gzip
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from asset_ledger.api.http.console import FOLDER
+from asset_ledger.api.http.console import FOLDER, site
 
 OWN: Final = ("core", "parts", "previews", "screens")
 MODULES: Final = frozenset({".js", ".mjs"})
@@ -61,7 +60,7 @@ def closure(start: Iterable[str], follow: Callable[[str], bool] = lambda name: F
 
 def sent(paths: Iterable[str]) -> int:
     """Return the bytes that these files have gzipped, as the server sends them."""
-    return sum(len(gzip.compress((FOLDER / path).read_bytes(), mtime=0)) for path in paths)
+    return sum(len(site().files[path].gzipped or b"") for path in paths)
 
 
 def _resolved(name: str, targets: Iterable[str]) -> Iterator[str]:

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from aiohttp import web
 from rich.progress import Progress
 
 from benchmarks.fill import A_COMMIT, TEXTS, fill
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, Server, serving, until
 from tests.web.filled import Filled, picture, upload
+from tests.web.proxy import Proxy
 from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown
 
@@ -68,6 +70,36 @@ async def test_a_suggestion_becomes_a_chip_by_enter(
     total = filled.get("/api/assets", node_id="node-3", count="exact")["count"]
     await shown(page, ".sub b", f"{total} asset")
     assert await page.run("location.search") == "?node_id=node-3"
+
+
+async def test_the_beginning_of_a_value_becomes_the_suggested_one_by_enter(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, server.url, "Assets")
+    await type_filter(page, "job:fi")
+    await shown(page, ".suggestions [role=option]", "first")
+    await page.press("Enter")
+
+    await until_true(page, "location.search === '?job_id=first'")
+
+
+async def test_a_selection_stays_after_its_tags_were_changed(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{server.url}/?job_id=first", "Assets")
+    await pick(page, range(2))
+    for tag in ("one", "two"):
+        await click(page, ".selection button", "Tag")
+        await shown(page, "dialog h2", "Tags of 2 assets")
+        await page.insert(tag)
+        await click(page, "dialog .primary", "Save")
+        await shown(page, ".toasts", "Tags of 2 assets changed.")
+        await page.once("!document.querySelector('dialog')", "1")
+        await shown(page, ".selection b", "2 selected")
+        await click(page, ".selection button", "Tag")
+        await shown(page, "dialog .tag", tag)
+        await page.press("Escape")
+        await page.once("!document.querySelector('dialog')", "1")
 
 
 CHIPS: Final[dict[str, dict[str, Any]]] = {
@@ -229,6 +261,30 @@ async def test_three_assets_are_downloaded_deleted_and_restored(
     await click(page, ".toast button, [role=status] button", "Undo")
     await shown(page, ".toast, [role=status]", "3 restored.")
     assert statuses(filled, newest) == {200}
+
+
+@pytest.mark.parametrize(
+    ("rows", "path"), [(range(2), "/api/assets/download"), (range(1), "/content")]
+)
+async def test_a_refused_download_is_shown_on_the_page(
+    proxy: Proxy, filled: Filled, page: Page, rows: range, path: str
+) -> None:
+    words = "The disk of the server cannot be read."
+    problem = {"type": "urn:asset-ledger:storage-failed", "status": 503, "detail": words}
+
+    def refused() -> web.Response:
+        return web.json_response(problem, status=503, content_type="application/problem+json")
+
+    await opened(page, f"{proxy.url}/?job_id=first", "Assets")
+    await pick(page, rows)
+    proxy.instead = lambda asked: refused() if asked.endswith(path) else None
+    page.excused.append("503")
+
+    await click(page, ".selection button", "Download")
+
+    await shown(page, ".toast, [role=status]", words)
+    assert await page.run("location.search") == "?job_id=first"
+    await shown(page, ".selection b", "selected")
 
 
 def whole(folder: Path, ending: str) -> Path:

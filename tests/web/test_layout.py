@@ -168,6 +168,42 @@ async def test_an_asset_is_opened_read_and_left_by_keyboard_alone(
     await until_true(page, "location.pathname === '/'")
 
 
+async def test_escape_goes_back_to_the_filters_and_the_place_in_the_list(
+    shared: Filled, page: Page
+) -> None:
+    query = "?content_type=image%2F&sort=name"
+    await opened(page, base(shared) + query, "Assets")
+    await shown(page, "#asset-0 .name")
+    for n in range(5):
+        await page.press("ArrowRight")
+        await until_true(page, f"document.querySelector('#asset-{n}.at')")
+    await page.press(" ")
+    await shown(page, ".panel h2")
+    listed = await page.run("location.search")
+    await click(page, ".panel a[aria-label='Open as page']")
+    await shown(page, "main.asset h1")
+
+    await page.press("Escape")
+
+    await until_true(page, f"location.pathname + location.search === '/{listed}'")
+    assert listed.startswith(query)
+    await shown(page, "#asset-4.at .name")
+    await shown(page, ".panel h2")
+
+
+@pytest.mark.parametrize(
+    ("path", "heading", "parent"), [("/jobs/first", "first", "/jobs"), ("/assets/{id}", "", "/")]
+)
+async def test_escape_leads_to_the_list_from_a_page_that_was_opened_first(
+    shared: Filled, page: Page, path: str, heading: str, parent: str
+) -> None:
+    await page.open(base(shared) + path.format(id=shared.assets[3]["id"]))
+    await shown(page, ".title h1", heading)
+    await page.press("Escape")
+
+    await until_true(page, f"location.pathname === '{parent}'")
+
+
 @pytest.mark.parametrize("pattern", ["/", "/jobs", "/jobs/first", "/usage", "/ledger"])
 async def test_tab_reaches_what_can_be_used_and_shows_where_it_is(
     shared: Filled, page: Page, pattern: str

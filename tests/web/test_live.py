@@ -1,9 +1,10 @@
 """The stream of events in the console: shared by all tabs, resumed, and left by a hidden one."""
 
+import httpx
 import pytest
 
 from tests.journeys.browser import Page, needs_browser
-from tests.journeys.server import Server
+from tests.journeys.server import Server, until
 from tests.web.filled import Filled
 from tests.web.test_screens import shown
 
@@ -49,3 +50,36 @@ async def test_another_tab_reads_once_the_reading_tab_is_closed(
     filled.client.post("/api/jobs/third/start").raise_for_status()
 
     await shown(page, ".fresh", "1 changed")
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def test_a_lost_stream_is_resumed_with_each_event_once(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    page.excused.append("net::ERR")  # the server is away
+    await page.open(f"{server.url}/ledger")
+    await shown(page, ".foot .row", "Live")
+    await shown(page, "tbody tr", "asset.deleted")
+    server.kill()
+    await shown(page, ".foot .row", "Offline")
+    server.launch(server.port)
+    until(lambda: answers(f"{server.url}/livez"), "the server is back")
+    for job in ("third", "fourth"):
+        filled.client.post(f"/api/jobs/{job}/start").raise_for_status()
+    last = filled.get("/api/events", order="desc", limit=1)["events"][0]["position"]
+
+    await shown(page, ".foot .row", "Live")
+    await shown(page, "tbody tr", str(last))
+    filled.client.post("/api/jobs/fifth/start").raise_for_status()
+    await shown(page, "tbody tr", str(last + 1))
+    found = await page.run(
+        "[...document.querySelectorAll('tbody tr td:first-child')].map((cell) => cell.textContent)"
+    )
+    positions = [int(each.replace(",", "")) for each in found]
+    assert positions == list(range(last + 1, last + 1 - len(positions), -1))

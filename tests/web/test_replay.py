@@ -1,10 +1,13 @@
 """The replay of a job: play, step, drag, keys and address agree on one position."""
 
+import json
+
 import pytest
 
+from asset_ledger.api.http.console import site
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server
-from tests.web.filled import Filled
+from tests.web.filled import Filled, upload
 from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown
 
@@ -103,3 +106,62 @@ async def test_with_reduced_motion_space_steps(server: Server, filled: Filled, p
     await page.press(" ")
 
     await at(page, filled, 2, total)
+
+
+async def test_time_without_events_is_cut(server: Server, filled: Filled, page: Page) -> None:
+    """An asset of an old job is changed today: its events of that day keep their room."""
+    old = {"name": "a.txt", "job_id": "old", "node_id": "n"}
+    assets = [
+        upload(filled.client, b"x", "text/plain", {**old, "made_at": f"2026-01-05T12:00:{n:02}Z"})
+        for n in range(0, 40, 4)
+    ]
+    late = filled.client.patch(f"/api/assets/{assets[-1]['id']}", json={"tags": ["late"]})
+    late.raise_for_status()
+    await page.resize(1440, 900)
+    await page.open(f"{server.url}/jobs/old")
+    await shown(page, ".axis", "days")
+
+    lefts = await page.run(
+        "[...document.querySelectorAll('.tick')].map((tick) => parseFloat(tick.style.left))"
+    )
+    cut = float(await page.run("parseFloat(document.querySelector('.cut-line').style.left)"))
+    assert lefts == sorted(lefts)
+    assert lefts[-2] - lefts[0] > 70
+    assert lefts[-2] < cut < lefts[-1] < 100
+    await page.press("o")
+    await page.once("!document.querySelector('.cut-line')", "1")
+
+
+async def test_time_is_cut_where_nothing_ran(server: Server, page: Page) -> None:
+    """A long run is drawn whole; a change some minutes after the end of a job is not."""
+    await page.open(f"{server.url}/jobs")
+    topics = ["job.started", "node.started", "node.finished", "job.finished", "asset.described"]
+    seconds = [0, 1, 601, 602, 602 + 3600]
+    events = [
+        {
+            "topic": topic,
+            "position": n,
+            "time": f"2026-01-05T{12 + second // 3600}:{second // 60 % 60:02}:{second % 60:02}Z",
+            "node_id": "n",
+            "data": {},
+        }
+        for n, (topic, second) in enumerate(zip(topics, seconds, strict=True), 1)
+    ]
+    lanes = f"import('/web/{site().digest}/core/lanes.js')"
+    placed = await page.run(f"{lanes}.then((lanes) => lanes.places({json.dumps(events)}, true))")
+
+    assert [cut["ms"] for cut in placed["cuts"]] == [4_202_000]
+    assert placed["xs"] == sorted(placed["xs"])
+    assert placed["xs"][2] - placed["xs"][1] > 0.75
+    assert placed["span"] == pytest.approx(602_000 * 9 / 8)
+
+
+async def test_the_scrubber_has_room_at_every_width(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.resize(1440, 800)
+    await replayed(page, server)
+    for width in (390, 721, 800, 1024, 1440):
+        await page.resize(width, 800)
+        room = f"document.querySelector('.scrub').clientWidth > {min(width, 640) / 2}"
+        await until_true(page, f"innerWidth === {width} && {room}")

@@ -174,6 +174,14 @@ async def test_the_ledger_has_the_size_of_its_checkpoint(
     await shown(page, "tbody tr", size)
 
 
+async def test_the_ledger_shows_its_webhooks(server: Server, filled: Filled, page: Page) -> None:
+    unmatched = {"url": "https://example.com/hook", "topics": ["key.rotated"]}
+    assert filled.client.post("/api/hooks", json=unmatched).status_code == 201
+    await opened(page, f"{server.url}/ledger", "Ledger")
+
+    await shown(page, ".box", "https://example.com/hooklive")
+
+
 async def test_an_asset_that_is_not_there_is_said_to_be_unknown(
     server: Server, filled: Filled, page: Page
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from tests.api.damage import content_file, flip
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, run, serving
 from tests.web.filled import Filled, upload
@@ -91,6 +93,24 @@ async def test_a_lost_connection_is_shown_and_found_again(
     await click(page, ".seg button", "Running")
     await click(page, ".seg button", "All")
     await shown(page, "tbody tr", "first")
+
+
+async def test_damage_is_shown_on_the_ledger_and_where_the_content_is_wanted(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        asset = upload(client, b"x" * 100_000, "application/x-unknown", {"name": "a.bin"})
+        flip(50_000)(content_file(tmp_path / "data", large=True))
+        with suppress(httpx.HTTPError):
+            client.get(asset["get_url"])
+    page.excused.append(asset["get_url"])
+
+    await opened(page, f"{server.url}/ledger", "Ledger")
+    await shown(page, ".box .bad", "1 damaged: run asset-ledger scrub")
+    await opened(page, f"{server.url}/assets/{asset['id']}", "a.bin")
+    await click(page, ".title button[aria-label=Download]")
+    await shown(page, ".toasts", "damaged")
+    assert await page.run("location.pathname") == f"/assets/{asset['id']}"
 
 
 async def test_a_revoked_token_asks_for_another_and_shows_the_same_view(

@@ -37,6 +37,7 @@ const Fork = lazy(async () => (await import("./parts/seal.js")).Fork);
 
 const KEYS = {
   "Ctrl+k": jump,
+  "Ctrl+Control": () => void import("./parts/jump.js").catch(() => {}), // is here before the k
   "g a": () => go("/"),
   "g j": () => go("/jobs"),
   "g u": () => go("/usage"),

@@ -17,6 +17,7 @@ from asset_ledger.api.cli.serve import serve
 from asset_ledger.api.sdk.job import Job
 from asset_ledger.api.sdk.remote import RemoteGateway
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.merkle.proof import check_proof
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
 from tests.journeys.server import PATIENCE, Server, program, run
@@ -368,6 +369,28 @@ def test_every_command_of_the_table_is_in_the_help() -> None:
 
 def test_the_default_folder_equals_the_default_of_the_settings() -> None:
     assert Settings.model_fields["data_dir"].default == DEFAULT_FOLDER
+
+
+async def test_assets_are_proven_at_a_shell(folder: Path) -> None:
+    """From a folder, and from the server that has it; under a kept checkpoint, and a new one."""
+    head = orjson.loads(run("head", "--json", "--data-dir", folder).stdout)
+    lines = run("head", "--data-dir", folder).stdout
+    asset = orjson.loads(run("find", "--ndjson", "--data-dir", folder).stdout.splitlines()[0])
+    async with serving(Settings(data_dir=folder)) as api:
+        await api.created(b"later")
+        where = ("--url", api.url)
+        by_id = await asyncio.to_thread(run, "prove", asset["id"], *where)
+        by_path = await asyncio.to_thread(run, "prove", asset["name"], "--size", "5", *where)
+        absent = await asyncio.to_thread(run, "prove", "no such file", *where)
+
+    assert f"size                {head['size']}\n" in lines
+    assert head["size"] == 5
+    for done, size in ((by_id, 6), (by_path, 5)):
+        proof = orjson.loads(done.stdout)
+        checkpoint, events = check_proof(proof, proof["key"])
+        assert (checkpoint.size, len(events)) == (size, 1)
+    assert (absent.returncode, absent.stdout) == (REFUSED, "")
+    assert absent.stderr.startswith("asset-ledger: there is no asset no such file")
 
 
 async def test_replay_stops_at_a_position_or_a_time(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import attr
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,18 @@ from asset_ledger.ledger.domain.job_record import JobRecord
 from tests.api.export.jobs import LOG_ID, example, retried
 from tests.builders import asset_id, created, finished, recorded, started
 
+
+def own_facet() -> Any:
+    """Return our facet, as a program that uses their client would declare it."""
+    optional = {name: attr.field(default=None) for name in ("workflowId", "nodeId", "parentJobId")}
+    fields = {name: attr.field() for name in ("jobId", "attempt", "status")} | optional
+    schema = "urn:asset-ledger:facets#/$defs/AssetLedgerJobRunFacet"
+    body = {"_get_schema": staticmethod(lambda: schema)}
+    return attr.make_class("OwnFacet", fields, bases=(base.RunFacet,), class_body=body)
+
+
 FACETS: dict[str, Any] = {
+    "AssetLedgerJobRunFacet": own_facet(),
     "ParentRunFacet": facet_v2.parent_run.ParentRunFacet,
     "ErrorMessageRunFacet": facet_v2.error_message_run.ErrorMessageRunFacet,
     "DatasetVersionDatasetFacet": facet_v2.dataset_version_dataset.DatasetVersionDatasetFacet,

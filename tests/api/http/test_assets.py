@@ -356,6 +356,7 @@ class TestRefusals:
             b'{"name":NaN}',
             b'{"metadata":{"n":18446744073709551616}}',
             b'{"metadata":{"n":-9223372036854775809}}',
+            b'{"metadata":{"text":"\\\\","n":[1,[-18446744073709551616]]}}',
             b'{"metadata":{"n":1e999}}',
             b'{"name":"a","name":"b"}',
             b'{"metadata":{"a":1,"a":2}}',
@@ -387,8 +388,13 @@ class TestRefusals:
 
         assert answer.status == (201 if depth < 100 else 400), answer.body
 
-    @pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 2**53 + 1])
-    async def test_integers_of_64_bits_are_stored_exactly(self, api: Api, number: int) -> None:
+    @pytest.mark.parametrize(
+        "number",
+        [2**64 - 1, -(2**63), 2**53 + 1, "18446744073709551616", '"18446744073709551616', 1e25 / 3],
+    )
+    async def test_numbers_and_texts_of_digits_are_stored_exactly(
+        self, api: Api, number: float | str
+    ) -> None:
         asset = await api.created(metadata={"n": number})
 
         assert (await api.get(f"/api/assets/{asset['id']}")).json["metadata"] == {"n": number}

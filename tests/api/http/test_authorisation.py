@@ -74,6 +74,7 @@ def path(entry: Operation, names: Names) -> str:
     values |= {"id": names["id"], "token_id": names["token"], "folder_id": names["folder"]}
     values |= {"name": SECRET, "tile...": "0/000.p/1", "index...": "000.p/1"}
     values |= {"key...": f"{names['id']}.png", "content": names["digest"]}
+    values["hook_id"] = names["token"]
     values["upload_id"] = names["upload"]
     return re.sub(r"\{([^}]+)\}", lambda match: values[match[1]], entry.paths[0])
 
@@ -90,6 +91,12 @@ def body(entry: Operation, names: Names) -> dict[str, Any]:
         "bulk_update": {"ids": [names["id"]], "add_tags": [SECRET]},
         "bulk_restore": {"ids": [names["id"]]},
         "finish_job": {"status": "completed"},
+        "receive_lineage": {
+            "eventTime": "2026-01-01T00:00:00Z",
+            "run": {"runId": "01941f29-7c00-7000-8000-000000000001"},
+            "job": {"namespace": "n", "name": "j"},
+        },
+        "create_hook": {"url": "https://example.com/"},
         "create_token": {"user_id": "bob"},
     }
     return bodies.get(entry.handler.__name__, {})

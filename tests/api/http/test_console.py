@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.api.http import console
-from asset_ledger.api.http.console import FOLDER, POLICY, site
+from asset_ledger.api.http.console import FOLDER, POLICY, site, without_comments
 from tests.api.running import Answer, Api
 
 PATHS = (
@@ -70,7 +70,7 @@ async def test_a_file_may_be_kept_for_ever(api: Api, name: str) -> None:
 
     assert (answer.status, answer.headers["Content-Type"]) == (200, TYPES[name])
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert answer.body == (FOLDER / name).read_bytes()
+    assert answer.body == site().files[name].body
     assert_safe(answer)
 
 
@@ -80,8 +80,33 @@ async def test_a_text_is_sent_gzipped_to_a_client_that_takes_it(api: Api, name: 
 
     assert answer.headers["Content-Encoding"] == "gzip"
     assert answer.headers["Vary"] == "Accept-Encoding"
-    assert gzip.decompress(answer.body) == (FOLDER / name).read_bytes()
+    assert gzip.decompress(answer.body) == site().files[name].body
     assert len(answer.body) < (FOLDER / name).stat().st_size
+
+
+@pytest.mark.parametrize(
+    "name", ["vendor/preact.mjs", "vendor/diff/diff/line.js", "icons.svg", "fonts/inter.woff2"]
+)
+def test_a_file_is_sent_as_it_is(name: str) -> None:
+    assert site().files[name].body == (FOLDER / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("module", "sent"),
+    [
+        ("// Opens.\nf(1); // why\n", " \nf(1);  \n"),
+        ("/** One.\n * @type {A} */\nconst a = (/** @type {B} */ (b));", "\n\nconst a = (  (b));"),
+        ('const url = "http://a"; a / b; /a\\/\\/b/', 'const url = "http://a"; a / b; /a\\/\\/b/'),
+    ],
+)
+def test_comments_of_our_modules_are_not_sent(module: str, sent: str) -> None:
+    assert without_comments(module) == sent
+
+
+def test_comments_of_our_sheets_are_not_sent() -> None:
+    sheet = '/* One\n * two. */\na { content: "//"; } /* */ b { }'
+
+    assert without_comments(sheet, ".css") == '\n\na { content: "//"; }   b { }'
 
 
 async def test_a_font_is_sent_as_it_is(api: Api) -> None:

@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
@@ -147,6 +148,60 @@ async def test_one_proof_holds_all_events_of_many_assets(api: Api) -> None:
         assert (await api.call("POST", "/api/log/proofs", json=body)).slug == slug
     many = {"asset_ids": ["x"] * 1_001}
     assert (await api.call("POST", "/api/log/proofs", json=many)).slug == "bad-field"
+
+
+async def test_a_proof_under_a_kept_checkpoint_has_no_later_event(api: Api) -> None:
+    first = await api.created(b"x", job_id="j")
+    kept, first_key = await checkpoint(api), await log_key(api)
+    assert (await api.call("POST", "/api/log/key/rotate")).status == 200
+    later = await api.created(b"y", job_id="j")
+    await api.call("DELETE", f"/api/assets/{first['id']}")
+    ids = {"asset_ids": [later["id"], first["id"]]}
+    size = f"?size={kept.size}"
+
+    for answer in (
+        await api.get(f"/api/assets/{first['id']}/proof{size}"),
+        await api.get(f"/api/jobs/j/proof{size}"),
+        await api.call("POST", f"/api/log/proofs{size}", json=ids),
+    ):
+        assert answer.status == 200, answer.body
+        signed, events = check_proof(answer.json, first_key)
+        assert signed == kept
+        assert [event.position for event in events] == [first["position"]]
+    assert (await api.get(f"/api/assets/{later['id']}/proof{size}")).json["events"] == []
+    assert (await api.get("/api/log/checkpoint")).status == 200
+    whole = (await api.get("/api/jobs/j/proof?size=5")).json
+    assert [each["position"] for each in whole["rotations"]] == [3]
+    assert check_proof(whole, first_key)[0].size == 5
+
+
+@pytest.mark.parametrize("size", ["1", "0", "-1", "x", "4", "9223372036854775807"])
+async def test_a_size_that_was_never_signed_is_refused(api: Api, size: str) -> None:
+    asset = await api.created(b"x", job_id="j")
+    for path in (f"/api/assets/{asset['id']}/proof", "/api/jobs/j/proof"):
+        answer = await api.get(f"{path}?size={size}")
+        assert (answer.status, answer.slug) == (400, "bad-parameter"), answer.body
+
+
+async def test_a_proof_as_lines_has_its_checkpoint_first(api: Api) -> None:
+    first, other = [await api.created(b"x", job_id="j") for _ in range(2)]
+    ids = {"asset_ids": [other["id"], first["id"]]}
+
+    for path, body, positions in (
+        (f"/api/assets/{first['id']}/proof", None, [2]),
+        ("/api/jobs/j/proof", None, [2, 3]),
+        ("/api/log/proofs", ids, [3, 2]),
+    ):
+        method = "POST" if body else "GET"
+        accept = {"Accept": "application/x-ndjson"}
+        answer = await api.call(method, path, json=body, headers=accept)
+        assert answer.headers["Content-Type"] == "application/x-ndjson"
+        assert answer.headers["Vary"].startswith("Accept")
+        head, *events = map(orjson.loads, answer.body.splitlines())
+        assert "events" not in head
+        proof = {**head, "events": events}
+        _, checked = check_proof(proof, await log_key(api))
+        assert [event.position for event in checked] == positions
 
 
 @pytest.mark.parametrize("path", ["/api/jobs/j/proof", "/api/jobs/j/history"])

@@ -15,13 +15,15 @@ import av
 import pytest
 from PIL import Image, ImageCms
 
+from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache
 from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.drawing import LARGEST, draw
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.workers.child import Child
+from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.calling import Caller, caller, serving_with_tokens
-from tests.api.running import Answer, Api
+from tests.api.running import Answer, Api, serving
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -389,6 +391,24 @@ async def test_thumbnails_and_refusals_are_drawn_once_per_content(
     assert answers[2].slug == "unsupported-type"
     assert "cannot be decoded" in answers[2].json["detail"]
     assert len(drawings) == 2
+
+
+@pytest.mark.parametrize("unfinished", [["ab/x.image.512"], ["ab/x.image.32", "ff/y.video.512"]])
+@pytest.mark.parametrize("version", [cache.VERSION, cache.VERSION - 1])
+async def test_a_start_removes_the_thumbnails_that_a_kill_left_unfinished(
+    data_dir: Path, unfinished: list[str], version: int
+) -> None:
+    async with serving(Settings(data_dir=data_dir)) as api:
+        asset = await api.created(picture(), content_type="image/png")
+        before = await thumbnail(api, asset)
+    files = [DataFolder(data_dir).derived / f"thumbnails-{version}/{it}.new" for it in unfinished]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"RIFF")
+
+    async with serving(Settings(data_dir=data_dir)) as api:
+        assert not [file for file in files if file.exists()]
+        assert (await thumbnail(api, asset)).body == before.body
 
 
 async def test_a_large_image_is_drawn_from_its_file(api: Api) -> None:

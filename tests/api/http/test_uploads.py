@@ -304,6 +304,16 @@ async def test_bytes_with_their_checksum_are_stored(api: Api, algorithm: str) ->
     assert await content_of(api, last) == CONTENT
 
 
+@pytest.mark.parametrize("value", ["sha256 \u00e4", "sha256 =", "md5 \U0001f600", "sha1 x"])
+async def test_a_checksum_that_is_not_base64_is_refused(api: Api, value: str) -> None:
+    path = await created(api, 3)
+
+    refused = await append(api, path, 0, b"abc", Upload_Checksum=value)
+
+    assert (refused.status, refused.slug) == (400, "bad-parameter")
+    assert "base64" in refused.json["detail"]
+
+
 async def test_digest_of_other_bytes_ends_the_upload(api: Api) -> None:
     path = await created(api, 3, digest="sha256:" + "0" * 64)
 
@@ -524,6 +534,20 @@ async def test_key_makes_the_creation_safe_to_repeat(api: Api) -> None:
     assert finished.headers["Idempotency-Replayed"] == "true"
     assert (reused.status, reused.slug) == (422, "key-reused")
     assert len(await recorded(api)) == 1
+
+
+@pytest.mark.parametrize("size", [3, 60_000, 200_000])
+async def test_repeated_creation_of_a_whole_upload_records_it(api: Api, size: int) -> None:
+    key, folder = {"Idempotency-Key": "k"}, await api.created(None, content_type="folder", name="f")
+    path = (await create(api, size, key, parent_id=folder["id"])).headers["Location"]
+    await api.call("DELETE", f"/api/assets/{folder['id']}")
+    assert (await append(api, path, 0, CONTENT[:size])).status == 422  # so it is whole, and stays
+    await api.call("POST", f"/api/assets/{folder['id']}/restore")
+
+    again = await create(api, size, key, parent_id=folder["id"])
+
+    assert (again.status, again.headers["Location"]) == (201, path)
+    assert await content_of(api, again) == CONTENT[:size]
 
 
 async def test_key_of_an_upload_in_one_request_is_that_of_a_resumable_one(api: Api) -> None:

@@ -49,7 +49,7 @@ class S3:
 
 @pytest.fixture
 async def s3(opened_data_dir: Path) -> AsyncIterator[S3]:
-    settings = Settings(data_dir=opened_data_dir, auth="tokens", s3_port=0)
+    settings = Settings(data_dir=opened_data_dir, auth="tokens", s3_port=0, s3_host="s3.test")
     async with open_backend(settings) as backend:
         server = Server(backend)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asset_ledger.api.s3.call import path_of
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.names import Key, name_of, parse_key, shown
 
@@ -32,6 +33,12 @@ def test_a_slash_in_a_name_is_shown_as_an_escape(name: str, segment: str) -> Non
 )
 def test_a_key_is_a_path_of_names(key: str, names: Key) -> None:
     assert parse_key(key) == names
+
+
+@pytest.mark.parametrize("address", ["/bucket/%ff", "bucket/\udcff", "/\udce4/a?x", "%E4/a"])
+def test_an_address_that_is_not_utf8_is_refused(address: str) -> None:
+    with pytest.raises(S3Error, match="not UTF-8"):
+        path_of(address)
 
 
 @pytest.mark.parametrize("key", ["/a", "a//b", "//", "ü" * 513])

@@ -326,3 +326,27 @@ async def test_bad_requests_are_refused_in_xml(s3: S3) -> None:
 
             assert f"<Code>{code}</Code>" in answer.text, (method, target)
             assert 400 <= answer.status_code <= 501
+
+
+async def test_bucket_in_the_host_name_is_found_below_the_configured_host(s3: S3) -> None:
+    await s3.put("a/b ü", b"1")
+    port = s3.url.rpartition(":")[2]
+    key = Credentials(s3.key_id, s3.secret)
+    answers = []
+    async with httpx.AsyncClient() as client:
+        for host, target in (
+            (f"bucket.s3.test:{port}", "/a/b%20%C3%BC"),
+            (f"bucket.s3.test:{port}", "/?list-type=2"),
+            (f"s3.test:{port}", "/bucket/a/b%20%C3%BC"),
+            ("no.s3.test", "/a"),
+            ("bucket.other.test", "/a/b%20%C3%BC"),
+        ):
+            signed = AWSRequest("GET", f"http://{host}{target}")
+            S3SigV4Auth(key, "s3", "us-east-1").add_auth(signed)
+            headers = {**dict(signed.headers), "Host": host}
+            answers.append(await client.get(s3.url + target, headers=headers))
+
+    assert [each.status_code for each in answers] == [200, 200, 200, 404, 404]
+    assert [answers[0].content, answers[2].content] == [b"1", b"1"]
+    assert b"<Key>a/b \xc3\xbc</Key>" in answers[1].content
+    assert b"NoSuchBucket" in answers[3].content

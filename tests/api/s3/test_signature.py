@@ -133,3 +133,17 @@ def test_a_malformed_authorization_is_refused(text: str) -> None:
 
 def test_a_request_without_a_signature_claims_nothing() -> None:
     assert claimed(SignedRequest("GET", "/", "", {"host": "h"}), NOW) is None
+
+
+@pytest.mark.parametrize("value", ["\udce4", "caf\udce9", "\U0001f600"])
+def test_bytes_that_are_not_utf8_are_signed_as_they_were_sent(value: str) -> None:
+    sent = GET._replace(headers={**GET.headers, "range": value})
+    signed = claimed(sent, NOW)
+    presigned = claimed(PRESIGNED._replace(query=f"{PRESIGNED.query[:-1]}{value}"), NOW)
+
+    assert signed is not None
+    assert presigned is not None
+    for each in (signed, presigned):
+        with pytest.raises(S3Error) as refused:
+            verify(each, sent, SECRET)
+        assert refused.value.code == "SignatureDoesNotMatch"

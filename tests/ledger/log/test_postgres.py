@@ -1,14 +1,33 @@
 """The log in PostgreSQL: the contract of every log, then guards and lost connections."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from asset_ledger.ledger.errors import DataFolderError, StorageFailedError
+from asset_ledger.ledger.content.store import StoredObject
+from asset_ledger.ledger.domain.ledger import ContentCollected
+from asset_ledger.ledger.errors import (
+    DataFolderError,
+    StorageFailedError,
+    VersionConflictError,
+)
+from asset_ledger.ledger.ids import Digest, digest_of
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Appended, EventLog
-from tests.contracts.event_log import EventLogContract, append, appended, creation, positions
+from asset_ledger.ledger.log.event_log import Appended, Command, EventLog
+from tests.builders import asset_id
+from tests.contracts.event_log import (
+    EventLogContract,
+    append,
+    appended,
+    creation,
+    ignore,
+    positions,
+)
+from tests.journeys.server import until
 from tests.postgres import Postgres
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
@@ -87,6 +106,76 @@ def test_a_lost_connection_loses_no_event_and_records_none_twice(
     assert isinstance(lost, StorageFailedError)
     assert isinstance(second, Appended)
     assert positions(log) == [1, 2]
+
+
+def collect(digest: Digest) -> Command:
+    """Return the command of a collection that was planned after the first event."""
+    event = ContentCollected(
+        originator_id=asset_id(9),
+        originator_version=1,
+        by="system",
+        digests=(digest,),
+        size=1,
+        reason="deleted",
+    )
+    return Command([event], collects=1)
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+@pytest.mark.parametrize("is_large", [False, True], ids=["small", "large"])
+def test_content_that_another_server_collects_meanwhile_is_stored_again(
+    url: str, log: EventLog, is_large: bool
+) -> None:
+    content = b"collected" * 10
+    digest = digest_of(content)
+    held, go_on = threading.Event(), threading.Event()
+
+    def stored(number: int) -> tuple[Command, dict[Digest, bytes]]:
+        """Return a command that needs the content, as a server sends it."""
+        size = len(content)
+        needing = creation(number, digest=digest, size=size)
+        named = StoredObject(digest, f"s3://bucket/objects/{number}", size)
+        return (replace(needing, objects=[named]), {}) if is_large else (needing, {digest: content})
+
+    def hold(_: object) -> None:
+        held.set()
+        assert go_on.wait(60)
+
+    with (
+        closing(postgres_log.PostgresLog(url, Codec())) as writer,
+        closing(postgres_log.PostgresLog(url, Codec())) as collector,
+        psycopg.connect(url, autocommit=True) as watch,
+        ThreadPoolExecutor() as threads,
+    ):
+        command, contents = stored(1)
+        writer.append([command], ignore, contents)
+        collecting = threads.submit(collector.append, [collect(digest)], hold)
+        assert held.wait(60)  # it has the lock of the log
+        command, contents = stored(2)
+        writing = threads.submit(writer.append, [command], ignore, contents)
+        until(lambda: watch.execute(WAITING).fetchone() == (1,), "the writer waits for the lock")
+        go_on.set()
+        outcomes = [*collecting.result(60), *writing.result(60)]
+
+        assert [type(each) for each in outcomes] == [Appended, Appended]
+        rows = watch.execute(f"SELECT * FROM ledger.{'objects' if is_large else 'contents'}")
+        key = bytes.fromhex(digest.removeprefix("sha256:"))
+        large = (key, "s3://bucket/objects/2", len(content))
+        assert rows.fetchall() == [large if is_large else (key, content)]
+
+
+def test_collection_is_refused_if_another_server_stored_the_content_meanwhile(
+    log: EventLog,
+) -> None:
+    digest = digest_of(b"needed")
+    appended(log, creation(1, digest=digest, size=6))
+    appended(log, creation(2, digest=digest, size=6))
+
+    (refused,) = append(log, collect(digest))
+
+    assert isinstance(refused, VersionConflictError)
 
 
 def test_a_database_with_another_order_of_texts_is_refused(postgres: Postgres) -> None:

@@ -138,7 +138,9 @@ async def test_new_key_signs_after_a_rotation_and_proofs_include_the_rotation(
     before = await signing.proofs.checkpoint()
     rotated = await signing.proofs.rotate("alice")
     await signing.grow(2)
-    signed, events = await signing.proofs.asset("1", asset_id(2))
+    signed = await signing.proofs.checkpoint()
+    pieces = await signing.proofs.assets("1", [asset_id(2)], signed)
+    events = [event async for piece in pieces for event in piece]
 
     assert open_checkpoint(before.note, signing.key).size == 2
     assert open_checkpoint(signed.note, rotated.key).size == 4

@@ -35,8 +35,9 @@ export function duration(ms) {
   return `${Math.round(h / 24)} days`;
 }
 
-/** +0:07, +1:53, +2:04:10 @param {number} ms milliseconds */
+/** +0:07, +1:53, +2:04:10, +3 days @param {number} ms milliseconds */
 export function offset(ms) {
+  if (ms >= 48 * 3600_000) return `+${duration(ms)}`;
   const s = Math.max(0, Math.floor(ms / 1000));
   const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
   const h = Math.floor(s / 3600);
@@ -75,6 +76,9 @@ export function day(iso) {
   const at = new Date(iso);
   return `${DAYS[at.getDay()]} ${at.getDate()} ${MONTHS[at.getMonth()]} ${at.getFullYear()}`;
 }
+
+/** 1 Oct @param {string} date of a day, without a zone */
+export const dayMonth = (date) => `${Number(date.slice(8))} ${MONTHS[Number(date.slice(5, 7)) - 1]}`;
 
 /** Nov @param {string} iso */
 export const month = (iso) => MONTHS[new Date(iso).getUTCMonth()];

@@ -13,14 +13,56 @@ const SPAN = 0.925; // room for the last picture
 /** The colour of a node by its order of appearance. @param {number} k */
 export const colorOf = (k) => (k < 0 ? "var(--text-3)" : `var(--s${(k % SERIES) + 1})`);
 
-/** Place of each event from 0 to 1, the time of the first one, and the milliseconds up to the last one.
- * @param {LedgerEvent[]} events @param {boolean} byTime */
+const IDLE = 60_000; // milliseconds that are always drawn whole
+
+/** Place of each event from 0 to 1, the time of the first one, the milliseconds that are drawn, and where
+ * time is cut: a gap in which nothing ran, of more than four times all other time, would leave the
+ * events a few pixels. @param {LedgerEvent[]} events @param {boolean} byTime */
 export function places(events, byTime) {
-  const times = events.map(timeOf);
-  const begin = times[0] ?? 0;
-  const span = times.reduce((most, time) => Math.max(most, time - begin), 0);
-  const part = byTime && span ? (/** @type {number} */ k) => Math.max(0, times[k] - begin) / span : (/** @type {number} */ k) => k / Math.max(1, events.length - 1);
-  return { begin, span, xs: times.map((_, k) => LEFT + SPAN * part(k)) };
+  const begin = events.length ? timeOf(events[0]) : 0;
+  const times = events.map((event) => Math.max(0, timeOf(event) - begin));
+  const { drawn, span, cuts } = withoutIdle(events, times);
+  const part = byTime && span ? (/** @type {number} */ k) => drawn[k] / span : (/** @type {number} */ k) => k / Math.max(1, events.length - 1);
+  return { begin, span, cuts: cuts.map(({ at, ms }) => ({ x: LEFT + (SPAN * at) / span, ms })), xs: times.map((_, k) => LEFT + SPAN * part(k)) };
+}
+
+/** Where each event is drawn. @param {LedgerEvent[]} events @param {number[]} times milliseconds of each */
+function withoutIdle(events, times) {
+  /** What runs: "job", and the keys of runs of nodes. @type {Set<string>} */
+  const running = new Set();
+  let [busy, before, at] = [0, 0, 0];
+  const gaps = [...times.keys()]
+    .sort((a, b) => times[a] - times[b])
+    .map((k) => {
+      const ms = times[k] - before;
+      const idle = ms > IDLE && !running.size;
+      before = times[k];
+      busy += idle ? 0 : ms;
+      note(running, events[k]);
+      return { k, ms, idle };
+    });
+  for (const gap of gaps.filter((each) => each.idle).sort((a, b) => a.ms - b.ms)) {
+    gap.idle = busy > 0 && gap.ms > 4 * busy;
+    busy += gap.idle ? 0 : gap.ms;
+  }
+  /** @type {number[]} */
+  const drawn = Array(times.length);
+  /** @type {{at: number, ms: number}[]} */
+  const cuts = [];
+  for (const { k, ms, idle } of gaps) {
+    if (idle) cuts.push({ at: at + busy / 16, ms: times[k] });
+    at += idle ? busy / 8 : ms;
+    drawn[k] = at;
+  }
+  return { drawn, span: at, cuts };
+}
+
+/** @param {Set<string>} running @param {LedgerEvent} event */
+function note(running, event) {
+  if (event.topic === "job.started") running.add("job");
+  else if (event.topic === "job.finished") running.clear();
+  else if (event.topic === "node.started") running.add(runKey(event));
+  else if (event.topic === "node.finished") running.delete(runKey(event));
 }
 
 /** The lanes of a job, in the order of first appearance. @param {LedgerEvent[]} events
@@ -107,10 +149,12 @@ export function histogram(xs, n) {
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400];
 
-/** The marks of a time axis: at most `most`. @param {number} ms its length @param {number} most
+/** The marks of a time axis, at most `most`, up to the first cut, and one at each cut.
+ * @param {{span: number, cuts: {x: number, ms: number}[]}} scale @param {number} most
  * @returns {{x: number, ms: number}[]} */
-export function axis(ms, most) {
-  if (ms <= 0) return [];
-  const step = (STEPS.find((s) => ms / 1000 / s <= most) ?? Math.ceil(ms / 1000 / most)) * 1000;
-  return Array.from({ length: Math.floor(ms / step) + 1 }, (_, k) => ({ x: LEFT + (SPAN * k * step) / ms, ms: k * step }));
+export function axis({ span, cuts }, most) {
+  if (span <= 0) return [];
+  const step = (STEPS.find((s) => span / 1000 / s <= most) ?? Math.ceil(span / 1000 / most)) * 1000;
+  const marks = Array.from({ length: Math.floor(span / step) + 1 }, (_, k) => ({ x: LEFT + (SPAN * k * step) / span, ms: k * step }));
+  return [...marks.filter((mark) => mark.x < (cuts[0]?.x ?? 2) - SPAN / most), ...cuts];
 }

@@ -32,6 +32,10 @@ export const singleKeys = kept("keys", true);
 /** @type {import("./html.js").Signal<{href: string, name: string}[]>} */
 export const pinned = kept("pinned", []);
 
+/** @typedef {{origin: string, key: string, since: string, size: number, root: string, seen: string}} Seen */
+/** What this browser saw of the ledger: its key, and its newest checkpoint (`trust.js`). */
+export const seen = kept("ledger", /** @type {Seen | null} */ (null));
+
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const systemDark = signal(dark.matches);
 dark.addEventListener("change", (event) => (systemDark.value = event.matches));

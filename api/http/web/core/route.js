@@ -18,8 +18,16 @@ const scrolls = new Map();
 /** Go to an address of ours. @param {string} href @param {{replace?: boolean}} [options] */
 export function go(href, { replace = false } = {}) {
   const key = replace ? place.value.key : (crypto.randomUUID?.() ?? String(Math.random()));
-  history[replace ? "replaceState" : "pushState"]({ key }, "", href);
+  const steps = (history.state?.steps ?? 0) + (replace ? 0 : 1);
+  history[replace ? "replaceState" : "pushState"]({ key, steps }, "", href);
   place.value = here();
+}
+
+/** Go back to where this page came from in the console; to `parent` if it was opened first.
+ * @param {string} parent an address of ours */
+export function back(parent) {
+  if (history.state?.steps) history.back();
+  else go(parent);
 }
 
 /** Return an address with changed parameters; null or "" removes one, a list repeats it.

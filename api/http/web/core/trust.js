@@ -1,14 +1,12 @@
 // What this browser saw of the ledger at this address: its key at first use, and the newest
 // checkpoint. A proof is checked against both, so a ledger that was replaced or rewritten shows.
 import { fork, get } from "./api.js";
-import { kept } from "./prefs.js";
+import { seen } from "./prefs.js";
 import { canCheck, check, consistent, ProofError } from "./proof.js";
 
-/** @typedef {{origin: string, key: string, since: string, size: number, root: string, seen: string}} Seen */
+/** @typedef {import("./prefs.js").Seen} Seen */
 /** @typedef {import("./proof.js").Checked & {first: boolean, seen: Seen, grew: Seen | null}} Trusted
  * first: the key was kept just now; grew: what this browser had seen before */
-
-export const seen = kept("ledger", /** @type {Seen | null} */ (null));
 
 /** @type {Promise<unknown>} checks run one after the other, since each moves the kept checkpoint */
 let chain = Promise.resolve();

@@ -133,3 +133,16 @@ export function style(name) {
   loaded.set(name, made);
   return made;
 }
+
+const small = matchMedia("(max-width: 720px)");
+
+/** Whether the page has the width of a phone. */
+export function useSmall() {
+  const [is, setIs] = useState(small.matches);
+  useEffect(() => {
+    const change = () => setIs(small.matches);
+    small.addEventListener("change", change);
+    return () => small.removeEventListener("change", change);
+  }, []);
+  return is;
+}

@@ -1,12 +1,12 @@
 // A modal dialog on the browser's own <dialog>: Escape closes it, focus returns to where it was.
-import { h, html, useEffect, useId, useRef } from "../core/html.js";
+import { h, html, useId, useLayoutEffect, useRef } from "../core/html.js";
 import { Icon } from "./basic.js";
 
 /** @param {{title: string, close: () => void, wide?: boolean, hideTitle?: boolean, children?: any}} properties */
 export function Dialog({ title, close, wide, hideTitle, children }) {
   const box = useRef(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     const element = box.current;
     element.showModal();

@@ -107,7 +107,9 @@ export function FilterBar({ fixed }) {
   const enter = () => {
     const typed = parse(text);
     const value = typed && valueOf(typed.field, typed.value);
-    if (rows[at]) choose(rows[at]);
+    const begun = rows.filter((row) => value && row.value?.toLowerCase().startsWith(value.toLowerCase()));
+    const likely = begun.find((row) => row.value === value) ?? begun[0];
+    if (rows[at] ?? likely) choose(rows[at] ?? likely);
     else if (typed && value) choose({ field: typed.field, value });
     else if (!typed) {
       setQuery({ q: text.trim() || null, at: null });

@@ -103,14 +103,16 @@ function useFresh(params, list) {
   return fresh;
 }
 
-/** Rows that were changed are asked for again, in their place. @param {List | null} list */
-function useUpdates(list) {
+/** Rows that were changed are asked for again, in their place. @param {List | null} list
+ * @param {(found: Map<string, Asset>, gone: Set<string>) => void} then */
+function useUpdates(list, then) {
   const update = async (/** @type {List} */ list, /** @type {Set<string>} */ ids, /** @type {Set<string>} */ gone) => {
     const here = list.segments.flatMap((segment) => [...segment.pages.values()].flatMap((page) => page.rows)).filter((row) => ids.has(row.id));
     if (!here.length) return;
     const now = (/** @type {Asset} */ row) => (gone.has(row.id) ? { ...row, deleted_at: new Date().toISOString() } : get(`/api/assets/${row.id}`).catch(() => row));
     const found = new Map(await Promise.all(here.slice(0, 100).map(async (row) => /** @type {[string, Asset]} */ ([row.id, await now(row)]))));
     list.patch((row) => found.get(row.id) ?? row);
+    then(found, gone);
   };
   useEffect(() => (list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined), [list]);
 }
@@ -126,11 +128,11 @@ export function Gallery({ fixed = {}, empty }) {
   const { list, reload } = useList(params);
   const usage = useDays(params, list);
   const fresh = useFresh(params, list);
-  useUpdates(list);
   const [at, setAt] = useState(-1);
   const [first, setFirst] = useState(0);
   const [jump, setJump] = useState({ row: 0, n: 0 });
   const [picked, setPicked] = useState(new Map());
+  useUpdates(list, (found, gone) => setPicked((old) => new Map([...old].filter(([id]) => !gone.has(id)).map(([id, asset]) => [id, found.get(id) ?? asset]))));
   const from = useRef(0);
   useEffect(() => (setAt(-1), setPicked(new Map())), [list]);
   useEffect(() => void (reloads.value && list && reload(first).catch(() => {})), [reloads.value]);
@@ -180,8 +182,6 @@ export function Gallery({ fixed = {}, empty }) {
     },
     [list, at, picked, open],
   );
-  useEffect(() => onChange((ids) => void ([...ids].some((id) => picked.has(id)) && setPicked(new Map()))), [picked]);
-
   useEffect(() => void (list?.first && panel()), [list?.first]); // is here before it is opened
 
   const row = list?.row(first);

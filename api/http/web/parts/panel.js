@@ -5,7 +5,7 @@ import { h, html, useEffect, useState } from "../core/html.js";
 import { onChange } from "../core/live.js";
 import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
-import { Failure, Icon, Name, Skeleton } from "./basic.js";
+import { Failure, Icon, Name, Skeleton, useSmall } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
 import { Flow, useLineage } from "./lineage.js";
 import { Menu } from "./menu.js";
@@ -26,19 +26,6 @@ export function useAsset(id, known = null) {
   useEffect(() => onChange(change), [id]);
   const asset = value ?? (known?.id === id ? known : null);
   return { asset, error: gone === id ? new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." }) : error };
-}
-
-const small = matchMedia("(max-width: 720px)");
-
-/** Whether the page has the width of a phone. */
-function useSmall() {
-  const [is, setIs] = useState(small.matches);
-  useEffect(() => {
-    const change = () => setIs(small.matches);
-    small.addEventListener("change", change);
-    return () => small.removeEventListener("change", change);
-  }, []);
-  return is;
 }
 
 /** @param {{id: string, known: Asset | null, close: () => void, previous?: () => void, next?: () => void}} properties */

@@ -1,9 +1,9 @@
 // The frame around every screen: rail with links and state of the ledger, tabs on phones.
-import { get, offlineSince } from "../core/api.js";
-import { bytes, count, visible } from "../core/format.js";
+import { fork, get, offlineSince } from "../core/api.js";
+import { ago, bytes, count, visible } from "../core/format.js";
 import { h, html, signal, useEffect } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
-import { isDark, pinned, switchTheme } from "../core/prefs.js";
+import { isDark, pinned, seen, switchTheme } from "../core/prefs.js";
 import { place } from "../core/route.js";
 import { session, signOut } from "../core/session.js";
 import { Icon, Mark } from "./basic.js";
@@ -87,7 +87,8 @@ function Foot() {
   return html`<div class="foot">
     <div class="row" title=${bytes(totals.value.bytes)}><span class=${live ? "dot live" : "dot"}></span><span>${state}</span>
       ${head.value > 0 && html`<span class="end num">${count(head.value)} events</span>`}</div>
-    <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? visible(me.name || me.user_id) : "Signed out"}</bdi>
+    ${seen.value && !fork.value && html`<a class="row" href="/ledger" title=${`${count(seen.value.size)} events, signed`}>${h(Icon, { name: "shield-check", small: true })}<span>Log verified</span><span class="end num">${ago(seen.value.seen)}</span></a>`}
+    <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? `${me.auth === "local" ? "Local, user " : ""}${visible(me.name || me.user_id)}` : "Signed out"}</bdi>
       <span class="end">
         ${me && me.auth !== "local" && html`<button class="btn bare small icon" aria-label="Sign out" onClick=${signOut}>${h(Icon, { name: "log-out", small: true })}</button>`}
         <button class="btn bare small icon" aria-label="Change the theme" onClick=${switchTheme}>${h(Icon, { name: isDark() ? "sun" : "moon", small: true })}</button></span></div>

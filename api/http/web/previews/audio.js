@@ -26,12 +26,12 @@ export function Preview({ asset, url, fail, measure }) {
     const area = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
     if (Number.isFinite(player.duration)) player.currentTime = ((event.clientX - area.left) / area.width) * player.duration;
   };
-  const known = () => {
-    const { duration } = sound.current;
+  const known = (/** @type {Event} */ event) => {
+    const { duration } = /** @type {HTMLAudioElement} */ (event.currentTarget);
     if (Number.isFinite(duration)) measure?.(length(duration));
   };
-  const moved = () => {
-    const player = sound.current;
+  const moved = (/** @type {Event} */ event) => {
+    const player = /** @type {HTMLAudioElement} */ (event.currentTarget);
     setPlayed(player.currentTime / (player.duration || 1));
   };
   return html`<div class="viewer sound"><div class="wave-box" onClick=${seek}>${levels && h(Bars, { levels, played })}</div>

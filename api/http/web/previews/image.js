@@ -11,11 +11,10 @@ const STEP = 1.25;
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
   const box = useRef(null);
-  const image = useRef(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
   const zoom = useZoom(box, size);
-  const loaded = () => {
-    const { naturalWidth, naturalHeight, clientWidth, clientHeight } = /** @type {HTMLImageElement} */ (image.current);
+  const loaded = (/** @type {Event} */ event) => {
+    const { naturalWidth, naturalHeight, clientWidth, clientHeight } = /** @type {HTMLImageElement} */ (event.currentTarget);
     const [width, height] = [naturalWidth || clientWidth || 512, naturalHeight || clientHeight || 512];
     setSize({ width, height });
     measure?.(`${width} × ${height}`);
@@ -24,7 +23,7 @@ export function Preview({ asset, url, fail, measure }) {
   const style = size.width ? { width: `${size.width}px`, height: `${size.height}px`, transform: `translate(${view.x}px, ${view.y}px) scale(${view.scale})` } : { opacity: "0" };
   const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {() => void} */ act) => html`<button class="btn small icon" aria-label=${label} title=${label} onClick=${act}>${h(Icon, { name: icon, small: true })}</button>`;
   return html`<div ref=${box} class=${`viewer picture${view.scale > 3 ? " pixels" : ""}`} tabindex="0" role="group" aria-label="Picture" onDblClick=${zoom.toggle}>
-    <img ref=${image} src=${url} alt=${`Preview of ${asset.name}`} style=${style} draggable=${false} onLoad=${loaded} onError=${() => fail("No preview: the picture is broken or of an unknown kind.")} />
+    <img src=${url} alt=${`Preview of ${asset.name}`} style=${style} draggable=${false} onLoad=${loaded} onError=${() => fail("No preview: the picture is broken or of an unknown kind.")} />
     <div class="zoom-bar">${button("Zoom out", "zoom-out", () => zoom.by(1 / STEP))}<button class="btn small num" aria-label=${`${Math.round(view.scale * 100)} %: show in full size`} onClick=${zoom.full}>${Math.round(view.scale * 100)} %</button>${button("Zoom in", "zoom-in", () => zoom.by(STEP))}${button("Fit", "maximize", zoom.fit)}</div></div>`;
 }
 

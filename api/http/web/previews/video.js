@@ -1,13 +1,12 @@
 // A film in the browser's own player, which asks for ranges.
-import { html, useRef } from "../core/html.js";
+import { html } from "../core/html.js";
 
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
-  const film = useRef(null);
-  const known = () => {
-    const { videoWidth, videoHeight } = film.current;
+  const known = (/** @type {Event} */ event) => {
+    const { videoWidth, videoHeight } = /** @type {HTMLVideoElement} */ (event.currentTarget);
     if (videoWidth) measure?.(`${videoWidth} × ${videoHeight}`);
   };
-  return html`<div class="viewer film"><video ref=${film} src=${url} controls playsinline loop preload="metadata" aria-label=${asset.name}
+  return html`<div class="viewer film"><video src=${url} controls playsinline loop preload="metadata" aria-label=${asset.name}
     onLoadedMetadata=${known} onError=${() => fail("No preview: this browser cannot play the film.")}></video></div>`;
 }

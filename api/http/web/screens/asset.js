@@ -3,7 +3,7 @@ import { count, day, time, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { advance, beside } from "../core/pages.js";
-import { changed, go, place, setQuery } from "../core/route.js";
+import { back, changed, go, place, setQuery } from "../core/route.js";
 import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
 import { Icon, Name, Skeleton } from "../parts/basic.js";
@@ -22,7 +22,7 @@ export function Screen({ id }) {
   const { asset, error } = useAsset(id);
   const events = useHistory(id, asset?.version ?? 0);
   useEffect(() => void (document.title = `${asset ? visible(asset.name) : "Asset"} · Asset Ledger`), [asset?.name]);
-  useKeys({ Escape: () => go("/"), z: undo });
+  useKeys({ Escape: () => back("/"), z: undo });
   if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error })}${events && events.length > 0 && html`<h2 class="vh">What is left of it</h2>${h(History, { events })}`}</div></main>`;
   if (!asset) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Skeleton, { lines: 8 })}</main>`;
   return h(Loaded, { key: id, asset, events });
@@ -53,7 +53,7 @@ function Loaded({ asset, events }) {
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
   return html`<main class="main asset" id="main"><header class="head">
       <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a>${h(Icon, { name: "chevron-right", small: true })}${h(Folder, { id: asset.parent_id, kind: "cut" })}</nav>
-      <div class="title"><button class="btn bare icon only-small" aria-label="Back" onClick=${() => history.back()}>${h(Icon, { name: "chevron-left" })}</button>
+      <div class="title"><button class="btn bare icon only-small" aria-label="Back" onClick=${() => back("/")}>${h(Icon, { name: "chevron-left" })}</button>
         <h1>${h(Name, { name: asset.name, tail: 12 })}</h1>${h(Versions, { asset, events, version })}
         <div class="end">${[
           [-1, "Previous asset", "arrow-up"],

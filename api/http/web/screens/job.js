@@ -3,8 +3,9 @@ import { address } from "../core/api.js";
 import { bytes, count, counted, duration, visible } from "../core/format.js";
 import { h, html, useEffect } from "../core/html.js";
 import { PROVEN, useJob } from "../core/job.js";
+import { useKeys } from "../core/keys.js";
 import { ProofError } from "../core/proof.js";
-import { changed, place, setQuery } from "../core/route.js";
+import { back, changed, place, setQuery } from "../core/route.js";
 import { Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
 import { Menu } from "../parts/menu.js";
 import { show } from "../parts/over.js";
@@ -36,6 +37,7 @@ export function Screen({ id }) {
   const live = useJob(id, attempt);
   const tab = TABS.find((each) => each.id === (place.value.query.get("tab") ?? "replay")) ?? TABS[0];
   useEffect(() => void (document.title = `${visible(id)} · Jobs · Asset Ledger`), [id]);
+  useKeys({ Escape: () => back("/jobs") });
   const { job, replay } = live;
   const events = (live.changes.value, replay.value?.events.length ?? 0);
   const finished = job.value?.status !== "running";
@@ -74,6 +76,7 @@ function Head({ job, live, tab, verdict, again, events }) {
       <span><b>${count(events)}</b> events</span><span><b>${count(job.assets)}</b> assets</span>
       <span class="wide"><b>${bytes(job.bytes)}</b></span><span class="wide">positions <b>${count(job.first_position)}</b> to <b>${count(job.last_position)}</b></span>
       ${job.attempts.length > 1 && h(Attempts, { job, attempt: live.attempt })}${h(Proven, { verdict, events, open: bundle })}</div>
+    ${shown.error && html`<a class="wrong cut" href=${changed({ tab: "parameters" })} title=${visible(shown.error)}>${visible(shown.error.split("\n", 1)[0])}</a>`}
     <nav class="tabrow" aria-label="Job">${TABS.map(
       (each) => html`<a key=${each.id} href=${changed({ tab: each.id === "replay" ? null : each.id })} aria-current=${each === tab ? "page" : undefined}>${each.name}
       ${each.n && html`<span class="n num">${count(each.n(live) ?? 0)}</span>`}</a>`,

@@ -1,10 +1,10 @@
 // The jobs: status, pictures, counts, bytes, duration; news waits behind a button.
-import { bytes, count, duration, visible } from "../core/format.js";
+import { bytes, count, counted, duration, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { Empty, Failure, Icon, Skeleton, Status, Time } from "../parts/basic.js";
+import { Empty, Failure, Icon, Skeleton, Status, Time, useSmall } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
 import { spent } from "./job.js";
@@ -27,7 +27,7 @@ export function Screen() {
   const news = useNews(turn);
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
   useEffect(() => void (document.title = "Jobs · Asset Ledger"), []);
-  const pick = (/** @type {string} */ id) => setPicked(picked.includes(id) ? picked.filter((each) => each !== id) : [...picked.slice(-1), id]);
+  const pick = (/** @type {string} */ id) => setPicked((before) => (before.includes(id) ? before.filter((each) => each !== id) : [...before.slice(-1), id]));
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
       ${news > 0 && html`<button class="btn primary small fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}
@@ -40,27 +40,36 @@ export function Screen() {
 
 /** @param {{list: any, picked: string[], pick: (id: string) => void, sort: string, filtered: boolean}} properties */
 function Body({ list, picked, pick, sort, filtered }) {
+  const small = useSmall();
   if (list.error) return h(Failure, { error: list.error, retry: list.retry });
   if (!list.ready) return h(Skeleton, { lines: 10 });
   if (!list.rows.length && filtered) return h(Empty, { icon: "layers", title: "Nothing matches these filters." }, html`<a class="link" href="/jobs">Clear filters</a>`);
   if (!list.rows.length) return h(Empty, { icon: "layers", title: "No jobs yet. A job appears when an asset names one." });
   const columns = [
-    { name: "Job", cell: (/** @type {Job} */ job) => h(Named, { job }) },
-    { name: "Status", cell: (/** @type {Job} */ job) => h(Status, { status: job.status }) },
+    { name: "Job", cell: (/** @type {Job} */ job) => h(Named, { job, small }) },
+    { name: "Status", cell: (/** @type {Job} */ job) => html`${h(Status, { status: job.status })}${small && job.preview?.length ? h(Pictures, { job }) : ""}` },
     { name: "Workflow", opt: true, cell: (/** @type {Job} */ job) => job.workflow_id && html`<a class="link" href=${`/workflows/${encodeURIComponent(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>` },
-    { name: "Pictures", opt: true, cell: (/** @type {Job} */ job) => h(Pictures, { job }) },
-    { name: "Assets", n: true, sort: "-assets", cell: (/** @type {Job} */ job) => count(job.assets) },
+    { name: "Pictures", opt: true, cell: (/** @type {Job} */ job) => !small && h(Pictures, { job }) },
+    { name: "Assets", n: true, opt: true, sort: "-assets", cell: (/** @type {Job} */ job) => count(job.assets) },
     { name: "Bytes", n: true, opt: true, sort: "-bytes", cell: (/** @type {Job} */ job) => bytes(job.bytes) },
-    { name: "Duration", n: true, opt: true, sort: "-duration", cell: (/** @type {Job} */ job) => (job.started_at && (job.finished_at || job.status === "running") ? duration(spent(job)) : "") },
+    { name: "Duration", n: true, opt: true, sort: "-duration", cell: length },
     { name: "Started", n: true, opt: true, cell: (/** @type {Job} */ job) => job.started_at && h(Time, { at: job.started_at, form: "ago" }) },
     { name: "Compare", n: true, opt: true, cell: (/** @type {Job} */ job) => html`<input type="checkbox" aria-label=${`Compare ${job.job_id}`} checked=${picked.includes(job.job_id)} onChange=${() => pick(job.job_id)} />` },
   ];
   return h(Table, { columns, rows: list.rows, keyOf: (job) => job.job_id, sorted: sort, sort: (key) => setQuery({ sort: key === sort ? null : key }), more: list.more, label: "Jobs" });
 }
 
-/** @param {{job: Job}} properties */
-function Named({ job }) {
+/** How long a job ran. @param {Job} job */
+const length = (job) => (job.started_at && (job.finished_at || job.status === "running") ? duration(spent(job)) : "");
+
+/** @param {{job: Job, small: boolean}} properties on a phone the numbers stand below the name */
+function Named({ job, small }) {
   return html`<a class="strong" href=${`/jobs/${encodeURIComponent(job.job_id)}`}><bdi>${visible(job.job_id)}</bdi></a>
+    ${
+      small &&
+      html`<span class="sub2 quiet num">${[counted(job.assets, "asset"), bytes(job.bytes), length(job)].filter(Boolean).join(" · ")}</span>
+      ${job.started_at && html`<span class="sub2 quiet">${h(Time, { at: job.started_at, form: "ago" })}</span>`}`
+    }
     ${job.error && html`<span class="sub2" title=${visible(job.error)}>${visible(job.error.split("\n", 1)[0])}</span>`}`;
 }
 

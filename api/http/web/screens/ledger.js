@@ -15,7 +15,7 @@ import { Table } from "../parts/table.js";
 export function Screen() {
   useEffect(() => void (document.title = "Ledger · Asset Ledger"), []);
   return html`<main class="main" id="main"><div class="pagehead"><h1>Ledger</h1></div><div class="scroll">
-    <div class="cards">${can("audit") && h(Tree, {})}${can("admin") && h(Tables, {})}${h(Server, {})}</div>
+    <div class="cards">${can("audit") && h(Tree, {})}${can("admin") && h(Tables, {})}${h(Server, {})}${can("admin") && h(Hooks, {})}</div>
     ${h(Events, {})}</div></main>`;
 }
 
@@ -119,7 +119,14 @@ function Server() {
   const disk = value.parts.find((/** @type {any} */ part) => part.free_bytes !== undefined);
   return html`<section class="box"><h2>${h(Icon, { name: "server" })}Server</h2><p class="big">${value.ready ? "Ready" : "Not ready"}</p>
     <dl class="details">${disk && html`<dt>Disk</dt><dd class="num">${bytes(disk.free_bytes)} free</dd>`}
-      ${value.parts.filter((/** @type {any} */ part) => part !== disk).map((/** @type {any} */ part) => html`<dt class="cut" key=${part.name} title=${part.name}>${part.name.replace("projection ", "")}</dt><dd class="num">${part.ok ? "ok" : html`<span class="bad">${part.reason}</span>`}${part.waiting > 0 && `, ${count(part.waiting)} waiting`}${part.lag > 0 && `, ${count(part.lag)} behind`}</dd>`)}</dl></section>`;
+      ${value.parts.filter((/** @type {any} */ part) => part !== disk).map((/** @type {any} */ part) => html`<dt class="cut" key=${part.name} title=${part.name}>${part.name.replace("projection ", "")}</dt><dd class="num">${part.ok ? "ok" : html`<span class="bad">${part.damaged > 0 && `${count(part.damaged)} damaged: `}${part.reason}</span>`}${part.waiting > 0 && `, ${count(part.waiting)} waiting`}${part.lag > 0 && `, ${count(part.lag)} behind`}</dd>`)}</dl></section>`;
+}
+
+/** What is sent to other programs; nothing without a webhook. */
+function Hooks() {
+  const { value } = useAsked(() => get("/api/hooks"), 5000);
+  if (!value?.hooks.length) return null;
+  return html`<section class="box"><h2>Webhooks</h2><dl class="details">${value.hooks.map((/** @type {any} */ hook) => html`<dt class="cut" key=${hook.id} title=${hook.id}>${hook.url}</dt><dd class="num">${hook.status === "live" ? "live" : html`<span class="bad">${hook.status}: ${hook.error}</span>`}${hook.lag > 0 && `, ${count(hook.lag)} behind`}</dd>`)}</dl></section>`;
 }
 
 /** The state of the parts, also when the server says that it is not ready. */

@@ -89,7 +89,7 @@ export function Replayed({ live, verdict }) {
 
 /** @param {{lanes: Lane[], scales: ReturnType<typeof places>, replay: import("../core/fold.js").Replay, at: number, byTime: boolean,
  *   scale: (order: boolean) => void, move: (n: number) => void, sum: any}} properties */
-function Lanes({ lanes, scales: { xs, begin, span }, replay, at, byTime, scale, move, sum }) {
+function Lanes({ lanes, scales, replay, at, byTime, scale, move, sum }) {
   const box = useRef(null);
   const [width, setWidth] = useState(700);
   useEffect(() => {
@@ -98,6 +98,7 @@ function Lanes({ lanes, scales: { xs, begin, span }, replay, at, byTime, scale, 
     watch.observe(element);
     return () => watch.disconnect();
   }, []);
+  const { xs, begin, cuts } = scales;
   const now = replay.events[at - 1];
   const flag = byTime ? offset(timeOf(now) - begin) : count(at);
   const jump = (/** @type {MouseEvent} */ event) => {
@@ -109,9 +110,9 @@ function Lanes({ lanes, scales: { xs, begin, span }, replay, at, byTime, scale, 
   return html`<div class="lanes" role="group" tabindex="0" aria-label="Events by node over time" ref=${box} onClick=${jump}>
     <div class="corner"><div class="seg">
       <button aria-pressed=${byTime} onClick=${() => scale(false)}>Time</button><button aria-pressed=${!byTime} onClick=${() => scale(true)}>Order</button></div></div>
-    <div class="axis num">${byTime && axis(span, width / 84).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
+    <div class="axis num">${byTime && axis(scales, width / 84).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
     ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, x: xs[at - 1], width, run: sum.nodes.get(lane.id) }))}
-    <div class="over"><div class="future" style=${{ left: percent(xs[at - 1]) }}></div>
+    <div class="over">${byTime && cuts.map((cut) => html`<div key=${cut.ms} class="cut-line" title="Time without events is cut here." style=${{ left: percent(cut.x) }}></div>`)}<div class="future" style=${{ left: percent(xs[at - 1]) }}></div>
       ${h(Sources, { box, at, now: replay.state.assets.get(now.asset_id ?? "") ?? null, replay, width })}
       <div class="head-line" style=${{ left: percent(xs[at - 1]) }}></div><div class="flag" style=${{ left: percent(xs[at - 1]) }}>${flag}</div></div></div>`;
 }
@@ -125,7 +126,7 @@ function Track({ lane, at, x, width, run }) {
   const piles = stacks(lane.made, at - 1, width, small ? 36 : 52);
   const ticks = useMemo(() => thin(lane.marks, width).map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event)}`} style=${{ left: percent(mark.x) }}></i>`), [lane, width]);
   return html`<div class="lane-label" style=${{ "--c": lane.color }}><b class="cut"><bdi>${lane.id === null ? "No node" : visible(lane.id)}</bdi></b>
-      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}${run && run.runs > 0 && h(Runs, { run })}</span></div>
+      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}</span>${run && run.runs > 0 && h(Runs, { run })}</div>
     <div class="track" style=${{ "--c": lane.color }}>
       ${lane.bars.map((bar) => h(RunBar, { key: bar.first, bar, at }))}
       ${piles.map((pile) => h(Pile, { key: pile.marks[0].index, pile, node: lane.id ?? "", at }))}
@@ -141,7 +142,7 @@ function RunBar({ bar: { run, from, to, first, last }, at }) {
 
 /** @param {{run: import("../core/fold.js").NodeSum}} properties */
 function Runs({ run }) {
-  return html` · ${counted(run.runs, "run")}${run.running > 0 && ` ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}`;
+  return html`<span class="num cut">${counted(run.runs, "run")}${run.running > 0 && `, ${run.running} running`}${run.seconds > 0 && ` · ${duration(run.seconds * 1000)}`}</span>`;
 }
 
 const kindOf = (/** @type {LedgerEvent} */ { topic, late }) => (topic.endsWith("deleted") ? "gone" : late ? "after" : topic.startsWith("node.") ? "ran" : "");

@@ -1,6 +1,6 @@
 // Usage: which nodes, jobs, workflows, types or days made the most; also of one node or workflow.
 import { allRows, get } from "../core/api.js";
-import { begin, bytes, count, visible, zone } from "../core/format.js";
+import { begin, bytes, count, dayMonth, visible, zone } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
@@ -97,7 +97,7 @@ function OverTime({ filters, ofBytes }) {
   const days = [...new Set(series.flatMap((each) => each.rows.map((row) => row.key ?? "")))].sort();
   const columns = filled(days).map((day) => ({
     label: day,
-    short: day.slice(5).split("-").reverse().join("."),
+    short: dayMonth(day),
     parts: series.map((each, k) => ({ name: each.name, color: each.name === "others" ? "var(--line-strong)" : colorOf(k), value: valueOn(each.rows, day, ofBytes) })),
   }));
   return html`${h(Columns, { columns, form: ofBytes ? bytes : count, label: `${ofBytes ? "Bytes" : "Assets"} a day` })}

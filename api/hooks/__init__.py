@@ -1,0 +1,1 @@
+"""Send events to other programs: webhooks, and the lineage of jobs that end."""

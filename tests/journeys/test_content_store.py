@@ -1,0 +1,269 @@
+"""Large contents in a real object store: memory, cancelled uploads, kills and a failing store."""
+
+import asyncio
+import hashlib
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from threading import Thread
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+
+from asset_ledger.ledger.errors import StoreUnavailableError
+from asset_ledger.ledger.storage.object_store import ObjectStore
+from tests.journeys.client import Client, raw_connection, request_head, talking
+from tests.journeys.server import Server, run, serving, until
+from tests.s3 import serving_s3
+
+pytestmark = pytest.mark.slow
+
+MIB = 1 << 20
+MOST_MEMORY = 20 * MIB
+URL = "s3://backups/contents"
+RANDOM = Random("contents")
+PATTERN = RANDOM.randbytes(MIB)
+
+
+class Proxy:
+    """Passes bytes on to a store, or fails: `mode` is `pass`, `busy` (503) or `silent`."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.mode = "pass"
+        self._target = urlsplit(endpoint)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        address = (self._target.hostname or "", self._target.port or 0)
+        with client, socket.create_connection(address) as store, suppress(OSError):
+            Thread(target=self._answer, args=(store, client), daemon=True).start()
+            while data := client.recv(1 << 16):
+                if self.mode == "pass":
+                    store.sendall(data)
+                elif self.mode == "busy":
+                    client.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n")
+                    client.sendall(b"Connection: close\r\n\r\n")
+                    return
+
+    def _answer(self, store: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while data := store.recv(1 << 16):
+                if self.mode == "pass":
+                    client.sendall(data)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A store, behind a proxy that can fail; the environment has its credentials."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        with serving_s3(tmp_path_factory.mktemp("s3")) as s3:
+            proxy = Proxy(s3.endpoint)
+            for name, value in {**s3.environment, "AWS_ENDPOINT_URL": proxy.endpoint}.items():
+                patch.setenv(name, value)
+            yield proxy
+            proxy.close()
+
+
+@pytest.fixture(scope="module")
+def server(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server") / "data", "--content-url", URL) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with talking(server.port) as connected:
+        yield connected
+
+
+class Bucket:
+    """The bucket, by a client that is not obstore, and what a test adds to it."""
+
+    def __init__(self) -> None:
+        self.client = boto3.client("s3")
+        self._before = self._objects()
+
+    def _objects(self) -> dict[str, int]:
+        found = self.client.list_objects_v2(Bucket="backups", Prefix="contents/")
+        return {each["Key"]: each["Size"] for each in found.get("Contents", ())}
+
+    @property
+    def added(self) -> dict[str, int]:
+        """The sizes of new objects."""
+        return {key: size for key, size in self._objects().items() if key not in self._before}
+
+    @property
+    def unfinished(self) -> int:
+        """The number of multipart uploads that were not ended."""
+        return len(self.client.list_multipart_uploads(Bucket="backups").get("Uploads", ()))
+
+
+@pytest.fixture
+def bucket(proxy: Proxy) -> Bucket:
+    return Bucket()
+
+
+def blocks(count: int) -> Iterator[bytes]:
+    for number in range(count):
+        yield number.to_bytes(8, "big") + PATTERN[8:]
+
+
+def resident(pid: int, name: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found, status
+    return int(found[1]) * 1024
+
+
+@pytest.mark.parametrize("size", [70_000, 8 * MIB, 20 * MIB + 7])
+def test_content_is_read_from_the_store_as_it_was_sent(
+    server: Server, client: Client, bucket: Bucket, size: int
+) -> None:
+    whole = RANDOM.randbytes(size)
+
+    asset = client.upload(whole, name="a.bin").json
+
+    ((key, stored),) = bucket.added.items()
+    head = bucket.client.head_object(Bucket="backups", Key=key, ChecksumMode="ENABLED")
+    assert (stored, bool(head["ChecksumSHA256"])) == (size, True)
+    assert client.get(f"/api/assets/{asset['id']}/content").body == whole
+    part = client.get(f"/api/assets/{asset['id']}/content", Range="bytes=60000-69999")
+    assert (part.status, part.body) == (206, whole[60_000:70_000])
+    assert not [*(server.data_dir / "content" / "objects").rglob("*")]
+
+
+def begin_upload(connection: socket.socket, bucket: Bucket) -> None:
+    """Send the first 30 of 100 MiB, and wait until parts are in the store."""
+    head = {"Content-Length": str(100 * MIB), "Content-Type": "video/mp4"}
+    connection.sendall(request_head(head, "/api/assets?name=film.mp4"))
+    for block in blocks(30):
+        connection.sendall(block)
+    until(lambda: bucket.unfinished > 0, "parts are in the store")
+
+
+def test_ended_connection_leaves_no_part_in_the_store(server: Server, bucket: Bucket) -> None:
+    with raw_connection(server.port) as connection:
+        begin_upload(connection, bucket)
+
+    until(lambda: not bucket.unfinished, "the upload was aborted")
+    assert bucket.added == {}
+
+
+def test_busy_store_gets_its_problem_and_serves_again_by_itself(
+    proxy: Proxy, client: Client
+) -> None:
+    whole = RANDOM.randbytes(9 * MIB)
+    asset = client.upload(whole, name="a.bin").json
+    path = f"/api/assets/{asset['id']}/content"
+
+    proxy.mode = "busy"
+    replies = [client.get(path), client.upload(whole, name="b.bin"), client.upload(b"s", name="s")]
+    proxy.mode = "pass"
+
+    assert [reply.status for reply in replies] == [503, 503, 201]
+    assert {reply.slug for reply in replies[:2]} == {"store-unavailable"}
+    assert all(reply.headers["Retry-After"] for reply in replies[:2])
+    until(lambda: client.get(path).status == 200, "the content is read")
+    assert client.get(path).body == whole
+    assert client.upload(whole, name="b.bin").status == 201
+
+
+async def test_silent_store_fails_within_the_deadline(proxy: Proxy) -> None:
+    store = ObjectStore(f"{URL}/silent", deadline=1.0)
+    writer = store.writer("objects/kept")
+    await writer.write([PATTERN])
+    await writer.close()
+    begun = store.writer("objects/begun")
+    await begun.write([PATTERN] * 9)
+
+    proxy.mode = "silent"
+    for call in (store.size("objects/kept"), store.read("objects/kept", 0, 9), begun.close()):
+        async with asyncio.timeout(60):  # a hang
+            with pytest.raises(StoreUnavailableError):
+                await call
+    async with asyncio.timeout(60):
+        await begun.abort()
+    proxy.mode = "pass"
+
+    assert await store.read("objects/kept", 0, MIB) == PATTERN
+
+
+def test_commands_read_the_contents_of_the_store(
+    server: Server, client: Client, bucket: Bucket, tmp_path: Path
+) -> None:
+    for size in (100, 100_000, 9 * MIB):
+        client.upload(RANDOM.randbytes(size), name="a.bin", job_id="j")
+    folder, restored = server.data_dir, tmp_path / "restored"
+
+    for arguments in (
+        ("verify", "--data-dir", folder),
+        ("export", "ledger", tmp_path / "export", "--data-dir", folder),
+        ("backup", "create", tmp_path / "backups", "--data-dir", folder),
+        ("backup", "restore", tmp_path / "backups", "--data-dir", restored),
+        ("audit-bundle", "j", "-o", tmp_path / "j.zip", "--data-dir", folder),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    copies = {path.stat().st_size for path in (restored / "content/objects").glob("*/*/*")}
+    assert {100_000, 9 * MIB} <= copies
+
+
+def test_killed_server_leaves_a_whole_ledger(
+    server: Server, client: Client, bucket: Bucket
+) -> None:
+    whole = RANDOM.randbytes(9 * MIB)
+    asset = client.upload(whole, name="a.bin").json
+    before = len(client.get("/api/assets?limit=100").json["assets"])
+    with raw_connection(server.port) as connection:
+        begin_upload(connection, bucket)
+        server.kill()
+    server.start()
+
+    with talking(server.port) as again:
+        assert again.get(f"/api/assets/{asset['id']}/content").body == whole
+        assert len(again.get("/api/assets?limit=100").json["assets"]) == before
+    assert [*bucket.added.values()] == [9 * MIB]
+
+
+def test_verify_names_a_missing_object(server: Server, client: Client, bucket: Bucket) -> None:
+    client.upload(RANDOM.randbytes(100_000), name="a.bin")
+    (key,) = bucket.added
+    bucket.client.delete_object(Bucket="backups", Key=key)
+
+    done = run("verify", "--data-dir", server.data_dir)
+
+    assert done.returncode == 1
+    assert key.removeprefix("contents/") in done.stdout
+
+
+def test_upload_of_256_mib_takes_20_mib_of_memory(server: Server, client: Client) -> None:
+    # The last test: the others would read its content.
+    client.send(blocks(20), name="warm.bin")  # the code and the connections of an upload
+    Path(f"/proc/{server.pid}/clear_refs").write_text("5")
+    before = resident(server.pid, "VmRSS")
+
+    reply = client.send(blocks(256), name="film.mp4")
+
+    assert reply.status == 201, reply.body
+    assert resident(server.pid, "VmHWM") - before <= MOST_MEMORY
+    hashed = hashlib.sha256()
+    for block in blocks(256):
+        hashed.update(block)
+    assert reply.json["digest"] == f"sha256:{hashed.hexdigest()}"

@@ -23,7 +23,7 @@ from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
-from asset_ledger.ledger.log.opening import open_identity
+from asset_ledger.ledger.log.opening import open_identity, read_identity
 from asset_ledger.ledger.log.postgres import APPEND_LOCK, PostgresLog, PostgresLogReader
 from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.shared_key import share_key
@@ -64,16 +64,24 @@ class DatabaseEngine:
         codec = Codec()
         with ExitStack() as stack:
             stack.enter_context(hold_committer_lock(self._folder))
-            log = stack.enter_context(closing(PostgresLog(self._url, codec)))
-            opened = open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
-            share_key(log.db, log, codec, self._files.key)
+            log = stack.enter_context(self.writing())
+            log_id = read_identity(log, codec).log_id
             store = TableSchemas(self._url, log.db)
             stack.callback(store.close)
             with store.starting():
-                runner = start(store, Feed(log, codec, opened.log_id), progress, keep_others=True)
+                runner = start(store, Feed(log, codec, log_id), progress, keep_others=True)
                 store.put_in_use(runner.database.number)
             tables = stack.enter_context(closing(LiveTables(store, runner)))
             yield DatabaseCommit(log, tables)
+
+    @contextmanager
+    def writing(self) -> Iterator[PostgresLog]:
+        """Open the log alone to append to it, begun if it is empty. Raises DataFolderError."""
+        codec = Codec()
+        with closing(PostgresLog(self._url, codec)) as log:
+            open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
+            share_key(log.db, log, codec, self._files.key)
+            yield log
 
     def reader(self) -> SqlLogReader:
         """Return a reader of the log."""
@@ -97,7 +105,7 @@ class DatabaseEngine:
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return DatabasePlanSource(self._url, self._files.content)
+        return DatabaseStored(self._url, self._files.content)
 
     @contextmanager
     def building(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import LogReader
+from asset_ledger.ledger.log.event_log import EventLog, LogReader
 from asset_ledger.ledger.log.inspection import refusal_of_writes
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.reader import SqlLogReader
@@ -57,6 +57,9 @@ class Engine(Protocol):
         self, progress: Progress | None, *, reopen: bool = False
     ) -> AbstractContextManager[GroupCommit]:
         """Open everything to write, for one worker; see `open_group_commit`."""
+
+    def writing(self) -> AbstractContextManager[EventLog]:
+        """Open the log alone to append to it, begun if it is empty. Raises DataFolderError."""
 
     def reader(self) -> SqlLogReader:
         """Return a reader of the log."""
@@ -128,6 +131,17 @@ class FolderEngine:
         """Open everything to write, for one worker."""
         return open_group_commit(self._folder, progress, reopen=reopen)
 
+    @contextmanager
+    def writing(self) -> Iterator[EventLog]:
+        """Open the log alone to append to it, begun if it is empty."""
+        codec = Codec()
+        with (
+            hold_committer_lock(self._folder),
+            closing(SqliteLog(self._files.log, codec)) as log,
+        ):
+            open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
+            yield log
+
     def reader(self) -> SqlLogReader:
         """Return a reader of the log."""
         return SqliteLogReader(self._files.log)
@@ -144,7 +158,7 @@ class FolderEngine:
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return FolderPlanSource(self._files.content)
+        return FolderStored(self._files.content)
 
     def building(self) -> AbstractContextManager[None]:
         """Do nothing: one server has the folder."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +11,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.administer import ServerCall, administer, ask
-from asset_ledger.api.cli.options import JSON, WHERE, folder_of, together
+from asset_ledger.api.cli.options import DATABASE, JSON, WHERE, folder_of, together
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
 from asset_ledger.ledger.domain.ledger import SYSTEM
@@ -49,6 +48,7 @@ def token() -> None:
 @token.command()
 @OF_A_TOKEN
 @WHERE
+@DATABASE
 @JSON
 def create(**options: Any) -> None:
     """Make a token and print it. It cannot be printed a second time."""
@@ -58,6 +58,7 @@ def create(**options: Any) -> None:
 
 @token.command("list")
 @WHERE
+@DATABASE
 @JSON
 def list_tokens(**where: Any) -> None:
     """Print every token that was ever made, without its secret text."""
@@ -74,6 +75,7 @@ def list_tokens(**where: Any) -> None:
 @token.command()
 @click.argument("token_id")
 @WHERE
+@DATABASE
 @JSON
 def revoke(token_id: str, **where: Any) -> None:
     """Revoke the token TOKEN_ID: every request with it is refused from now on."""
@@ -96,29 +98,28 @@ def make_token(
 def _run(
     call: ServerCall, run: Callable[["Tokens"], Awaitable[dict[str, Any]]], where: dict[str, Any]
 ) -> dict[str, Any]:
-    """Call the server at --url or of the folder; without one, run `run` on the folder's tokens."""
+    """Call the server at --url or of the folder; without one, run `run` on the folder's tokens, or
+    on those of a database."""
     if where["url"]:
         return ask(where["url"], where["token"], call)
-    return administer(folder_of(where["data_dir"]), call, lambda folder: _run_in(folder, run))
+    folder, database = folder_of(where["data_dir"]), where.get("database_url")
+    if database is not None:  # each server of a database sees what another process appends
+        return _run_in(folder, database, run)
+    return administer(folder, call, lambda folder: _run_in(folder, None, run))
 
 
-def _run_in(folder: Path, run: Callable[["Tokens"], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """Run `run` on the tokens of a folder, whose ledger is begun if there is none."""
-    from uuid_utils import uuid4
-
+def _run_in(
+    folder: Path, database: str | None, run: Callable[["Tokens"], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Run `run` on the tokens of a folder or a database, whose ledger is begun if there is none."""
+    from asset_ledger.api.engine import engine_of
     from asset_ledger.api.tokens import tokens_in
     from asset_ledger.ledger.log.codec import Codec
-    from asset_ledger.ledger.log.opening import open_identity
-    from asset_ledger.ledger.log.sqlite import SqliteLog
-    from asset_ledger.ledger.storage.data_folder import DataFolder
-    from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 
-    files, codec = DataFolder(folder), Codec()
-    with hold_committer_lock(folder), closing(SqliteLog(files.log, codec)) as log:
-        open_identity(log, codec, files.key, new_log_id=uuid4().hex)
+    with engine_of(folder, database).writing() as log:
 
         async def running() -> dict[str, Any]:
-            return await run(tokens_in(log, codec))
+            return await run(tokens_in(log, Codec()))
 
         return asyncio.run(running())
 

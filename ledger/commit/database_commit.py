@@ -35,12 +35,13 @@ class DatabaseCommit(GroupCommit):
     def __init__(self, log: PostgresLog, tables: SharedTables) -> None:
         self._start(log, tables)
         self._database, self._shared = log, tables
+        self._away: StorageFailedError | None = None
         log.generation = tables.state.generation
 
     @property
     def failure(self) -> StorageFailedError | None:
-        """Why nothing is written until a restart; None if writes work."""
-        return self._log.failure
+        """Why nothing is written now; None if writes work."""
+        return self._away or self._log.failure
 
     def _commit(self, requests: Sequence[CommandRequest]) -> list[tuple[int, Answer]]:
         try:
@@ -73,12 +74,15 @@ class DatabaseCommit(GroupCommit):
     def turn(self) -> GroupResult:
         """Catch up tables that fell behind, follow what other servers did, or continue a switch."""
         try:
-            if self._database.look():
+            has_moved, self._away = self._database.look(), None
+            if has_moved:
                 self._tables.doubt()
         except GenerationChangedError as changed:
             self._adopt(changed.generation)
-        except LedgerError as error:
-            logger.warning("%s", error)
+        except StorageFailedError as error:
+            if self._away is None:
+                logger.error("%s", error)
+            self._away = error
             return self.result()
         result = super().turn()
         self._database.generation = result.tables.generation

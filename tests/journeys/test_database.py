@@ -61,8 +61,25 @@ def test_kills_under_load_lose_no_acknowledged_upload(
         replayed = run("replay", "j", "--database-url", url, "--json")
         made = sum(upload.fields.get("job_id") == "j" for upload, _ in load.acknowledged.values())
         assert replayed.stdout.count('"topic":"asset.created"') >= made > 0
+        check_tokens(server, url)
         assert server.stop() == 0
         assert "Traceback" not in server.errors
+
+
+def check_tokens(server: Server, url: str) -> None:
+    """Make and revoke a token beside the server, which sees both."""
+    where = ("--database-url", url, "--data-dir", server.data_dir)
+    text = run("token", "create", *where).stdout.strip()
+    token_id = text.split("_")[1]
+    with talking(server.port) as client:
+
+        def revoked() -> list[bool]:
+            found = client.get("/api/tokens").json["tokens"]
+            return [bool(each["revoked_at"]) for each in found if each["id"] == token_id]
+
+        until(lambda: revoked() == [False], "the server knows the token")
+        run("token", "revoke", token_id, *where)
+        until(lambda: revoked() == [True], "the server knows that it is revoked")
 
 
 @pytest.fixture

@@ -15,6 +15,10 @@ from tests.api.running import Api, serving
 from tests.postgres import Postgres
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+pytestmark = pytest.mark.slow
+
+
+END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
 
 
 class Two(NamedTuple):
@@ -25,12 +29,13 @@ class Two(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def in_one_database(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def in_one_database(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the name of the database."""
     from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
 
     with postgres.database() as url:
         monkeypatch.setattr(running, "engine_for", lambda folder: DatabaseEngine(url, folder))
-        yield
+        yield url.removeprefix("postgresql:///").partition("?")[0]
 
 
 @pytest.fixture
@@ -175,3 +180,24 @@ async def test_collection_of_one_server_keeps_what_another_one_uploads(
                     path = f"/api/assets/{asset['id']}/content?min_position={first.head()}"
                     answer = await api.get(path)
                     assert answer.body == content, (number, answer.body)
+
+
+async def test_a_server_is_not_ready_while_the_database_is_away(
+    two: Two, postgres: Postgres, in_one_database: str
+) -> None:
+    postgres.execute(f"ALTER DATABASE {in_one_database} ALLOW_CONNECTIONS false")
+    postgres.execute(END.format(in_one_database))
+
+    await until(lambda: is_ready(two.first, False))
+    refused = await two.first.upload()
+    postgres.execute(f"ALTER DATABASE {in_one_database} ALLOW_CONNECTIONS true")
+
+    assert (refused.status, refused.slug) == (503, "storage-failed")
+    await until(lambda: is_ready(two.first, True))
+    answer = await two.first.upload(name="back")
+    assert answer.status == 201, answer.body
+    assert await names(two.second, int(answer.headers["Ledger-Position"])) == ["back"]
+
+
+async def is_ready(api: Api, ready: bool) -> bool:
+    return bool((await api.get("/readyz")).json["ready"] is ready)

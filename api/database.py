@@ -105,7 +105,7 @@ class DatabaseEngine:
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return DatabaseStored(self._url, self._files.content)
+        return DatabasePlanSource(self._url, self._files.content)
 
     @contextmanager
     def building(self) -> Iterator[None]:

@@ -158,7 +158,7 @@ class FolderEngine:
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return FolderStored(self._files.content)
+        return FolderPlanSource(self._files.content)
 
     def building(self) -> AbstractContextManager[None]:
         """Do nothing: one server has the folder."""

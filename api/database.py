@@ -4,6 +4,7 @@ The data folder of each server has large contents, a copy of the key that signs 
 sessions, unfinished uploads and thumbnails. Any number of servers may use one database.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.commands.collection_plan import PlanSource
-from asset_ledger.ledger.commands.database_plan import DatabaseStored
+from asset_ledger.ledger.commands.database_plan import DatabasePlanSource
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
@@ -40,6 +41,8 @@ from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
 
 BUILD_LOCK = APPEND_LOCK + 3
+
+logger = logging.getLogger(__name__)
 
 
 class DatabaseEngine:
@@ -90,13 +93,19 @@ class DatabaseEngine:
 
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones."""
+        if store is None:
+            logger.warning(
+                "large contents go to %s, where no other server of the database can read them:"
+                " set --content-url",
+                self._folder,
+            )
         small = DatabaseContents(self._url)
         local = await open_local_contents(self._files.content.root, small)
         return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return DatabaseStored(self._url, self._files.content)
+        return DatabasePlanSource(self._url, self._files.content)
 
     @contextmanager
     def building(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid_utils import uuid4
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.commands.collection_plan import FolderStored, PlanSource
+from asset_ledger.ledger.commands.collection_plan import FolderPlanSource, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.local import open_local_contents
 from asset_ledger.ledger.content.objects import open_contents
@@ -158,7 +158,7 @@ class FolderEngine:
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
-        return FolderStored(self._files.content)
+        return FolderPlanSource(self._files.content)
 
     def building(self) -> AbstractContextManager[None]:
         """Do nothing: one server has the folder."""

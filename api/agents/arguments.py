@@ -1,11 +1,13 @@
 """The arguments of the tools: their JSON Schemas, and how they are checked."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from asset_ledger.api.contract.durations import read_duration
+from asset_ledger.api.contract.parameters import MAX_POSITION
 from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.domain.event import iso, parse_time
 
@@ -17,11 +19,17 @@ def _moment(text: str) -> str:
     if _DATE.fullmatch(text):
         text = f"{text}T00:00:00Z"
     try:
-        return iso(utc_now() - read_duration(text))
+        return iso(_time_of(text))
     except OverflowError as error:
-        raise ValueError("is before the year 1") from error
+        raise ValueError("is out of range: use a year from 1 to 9999") from error
+
+
+def _time_of(text: str) -> datetime:
+    try:
+        span = read_duration(text)
     except ValueError:
-        return iso(parse_time(text))
+        return parse_time(text)
+    return utc_now() - span
 
 
 Moment = Annotated[str, AfterValidator(_moment)]
@@ -97,9 +105,12 @@ class ReplayArguments(Arguments):
     """The events of a job."""
 
     job_id: str
-    attempt: Annotated[int | None, Field(ge=1, description="Only of this attempt.")] = None
+    attempt: Annotated[
+        int | None, Field(ge=1, le=MAX_POSITION, description="Only of this attempt.")
+    ] = None
     after: Annotated[
-        int, Field(ge=0, description="Only events after this position: `next_after`.")
+        int,
+        Field(ge=0, le=MAX_POSITION, description="Only events after this position: `next_after`."),
     ] = 0
     limit: Annotated[int, Field(ge=1, le=200, description="The most events.")] = 50
 

@@ -32,6 +32,10 @@ _GROUP: Final = (
 )
 
 
+_RUNS: Final = ("runs", "failed", "seconds")
+"""Fields of a group that say nothing while no run was recorded."""
+
+
 class Access(NamedTuple):
     """An open ledger, and the address of its console, if a server has it."""
 
@@ -123,10 +127,14 @@ async def usage(access: Access, given: UsageArguments) -> str:
     async def fetch(limit: int) -> Mapping[str, Any]:
         page = await access.gateway.usage(_query(given, limit))
         about = chosen(given.model_dump(), ("group_by", "created_after", "created_before"))
-        rows = [{"key": None, **chosen(each, _GROUP)} for each in page["usage"]]
+        rows = [{"key": None, **_group(each)} for each in page["usage"]]
         return {**about, "usage": rows, **_next(page)}
 
     return await fitted(given.limit, fetch)
+
+
+def _group(row: Document) -> dict[str, Any]:
+    return chosen(row, _GROUP if row["runs"] else [name for name in _GROUP if name not in _RUNS])
 
 
 async def lineage(access: Access, given: LineageArguments) -> str:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from asset_ledger.api.cli.naming import asset_named, is_folder
 from asset_ledger.api.cli.options import Listing
-from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.output import echo, echo_counts
 from asset_ledger.api.cli.progress import ProgressBar
 from asset_ledger.api.cli.showing import documents
 from asset_ledger.api.http.entry_names import EntryNames, inside
@@ -120,8 +120,9 @@ class Downloads:
             raise failures.exceptions[0] from None
         finally:
             if self.counts.total() != 1:
-                counts = (f"{number:,} {outcome}" for outcome, number in self.counts.items())
-                echo(", ".join(counts) or "no files", err=True)
+                echo_counts(self.counts)
+        if not self.counts:
+            echo("no files", err=True)
 
     async def _write(self, wanted: Wanted) -> None:
         path, asset = self.target(wanted), wanted.asset

@@ -4,18 +4,23 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from asset_ledger.api.cli.options import LEDGER, Where, folder_of
 from asset_ledger.api.cli.output import echo
-from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.errors import FolderLockedError, LedgerError
 
 if TYPE_CHECKING:
     from asset_ledger.api.agents.tools import Access
+    from asset_ledger.api.sdk.gateway import Gateway
+
+PATIENCE: Final = 5.0
+"""Seconds that a call waits for a data folder that is in use."""
 
 
 @click.command()
@@ -43,11 +48,26 @@ def mcp(where: Where) -> None:
 @asynccontextmanager
 async def _opened(where: Where) -> AsyncIterator["Access"]:
     from asset_ledger.api.agents.tools import Access
-    from asset_ledger.api.cli.ledger import address_of, open_ledger
+    from asset_ledger.api.cli.ledger import address_of
 
     try:
-        async with open_ledger(where) as gateway:
+        async with AsyncExitStack() as stack:
+            gateway = await _entered(where, stack)
             url = where.url or address_of(folder_of(where.data_dir))
             yield Access(gateway, url.rstrip("/") if url else None)
     except click.ClickException as error:
         raise LedgerError(error.format_message()) from error
+
+
+async def _entered(where: Where, stack: AsyncExitStack) -> "Gateway":
+    """Open the ledger; wait for a folder that another command, or another agent, has for a call."""
+    from asset_ledger.api.cli.ledger import open_ledger
+
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            return await stack.enter_async_context(open_ledger(where))
+        except FolderLockedError:
+            if monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)

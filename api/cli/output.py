@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Mapping
 from io import TextIOWrapper
 from typing import Final
 
@@ -38,6 +39,12 @@ def echo(output: str | bytes, *, err: bool = False) -> None:
         print(printable(output), file=sys.stderr if err else sys.stdout, flush=True)
     else:
         click.echo(_CONTROL_IN_JSON.sub(_escaped, output), err=err)
+
+
+def echo_counts(counts: Mapping[str, int]) -> None:
+    """Write how many files had each outcome on standard error; nothing if there are none."""
+    if counts:
+        echo(", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()), err=True)
 
 
 def printable(text: str) -> str:

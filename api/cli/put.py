@@ -11,7 +11,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import JSON, LEDGER, NDJSON, Where
-from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.output import echo, echo_counts
 
 if TYPE_CHECKING:
     from asset_ledger.api.cli.local_files import LocalFile
@@ -114,8 +114,9 @@ class Outcomes:
             if self._as_json:
                 echo(orjson.dumps({"assets": self._assets, "counts": self.counts}))
             if self.counts.total() != 1 or self.counts[NOT_RECORDED]:
-                numbers = (f"{number:,} {outcome}" for outcome, number in self.counts.items())
-                echo(", ".join(numbers) or "no files", err=True)
+                echo_counts(self.counts)
+        if not self.counts:
+            echo("no files", err=True)
 
     def recorded(self, file: "LocalFile", outcome: str, asset: "Document") -> None:
         """Print the asset of a file."""

@@ -3,7 +3,7 @@
 Promise: every page has the same strict policy, and loads and runs only files of this server.
 All files lie under `/web/<digest of all files>/`, so a browser may keep them for ever; the page
 itself names that digest and is revalidated each time. Comments of the console's own files are
-not sent: line numbers stay those of the files (decision 50).
+not sent: line numbers stay those of the files (decision 48).
 """
 
 import gzip

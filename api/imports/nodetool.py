@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from asset_ledger.api.imports.destinations import Destination, Sent
 from asset_ledger.api.imports.errors import reading
-from asset_ledger.api.imports.nodetool_files import AssetFiles
 from asset_ledger.api.imports.nodetool_folders import NodeToolFolders
 from asset_ledger.api.imports.nodetool_jobs import JobCounts, NodeToolJobs
 from asset_ledger.api.imports.nodetool_rows import Item, item_of
@@ -68,19 +67,36 @@ class ItemOnDisk(NamedTuple):
     lacks: str = ""
 
 
+class Files(Protocol):
+    """The contents of a NodeTool."""
+
+    def find(self, item: Item) -> Path | str:
+        """Return the file of an asset, or the reason why it has none. Raises SourceError."""
+
+
+class Choice(Protocol):
+    """The choice of what one import of several takes."""
+
+    def knows(self, row: NodeToolRow) -> bool:
+        """Return whether an earlier import completed a row, which need not be read again."""
+
+    def holds(self, found: ItemOnDisk) -> bool:
+        """Return whether an asset that the ledger lacks is left to a later import."""
+
+
 async def import_nodetool(
     table: Table,
-    files: AssetFiles,
+    files: Files,
     times: Times,
     destination: Destination,
     report: Report,
     progress: Progress,
-    holds: Callable[[ItemOnDisk], bool] = lambda found: False,
+    choice: Choice | None = None,
 ) -> ImportCounts:
     """Import all rows of a table. Raises SourceError, and the errors of the ledger.
 
-    Assets that `holds` selects and the ledger lacks are left to a later import, and so are the ends
-    of their jobs: else those assets would be late.
+    With a choice, the ends of the jobs whose assets are held back are left to a later import too:
+    else those assets would be late.
     """
     counts = ImportCounts(rows=table.rows)
     jobs = NodeToolJobs(
@@ -95,12 +111,13 @@ async def import_nodetool(
         what = f"{table.repeated:,} rows repeat the id of another row: only the first is imported"
         report(ImportNote("", what))
     held: set[str] = set()
-    for batch in _batches(_items(table, times, counts, report), files):
+    for batch in _batches(_items(table, times, counts, report, choice), files):
         present = await destination.present([found.item.asset_id for found in batch])
-        waiting = [f for f in batch if present.get(f.item.asset_id) != "known" and holds(f)]
-        held.update(str(f.item.fields.get("job_id")) for f in waiting)
-        counts.held += len(waiting)
-        batch = [found for found in batch if found not in waiting] if waiting else batch
+        if choice is not None:
+            waiting = [f for f in batch if _adds(f, present) and choice.holds(f)]
+            held.update(str(f.item.fields.get("job_id")) for f in waiting)
+            counts.held += len(waiting)
+            batch = [found for found in batch if found not in waiting]
         new = [found for found in batch if _adds(found, present)]
         added = await destination.add([_sent(found) for found in new]) if new else ()
         counts.known += len(batch) - len(new)
@@ -111,7 +128,9 @@ async def import_nodetool(
     return counts
 
 
-def _items(table: Table, times: Times, counts: ImportCounts, report: Report) -> Iterator[Item]:
+def _items(
+    table: Table, times: Times, counts: ImportCounts, report: Report, choice: Choice | None
+) -> Iterator[Item]:
     """Yield every row that can be an asset: folders first, each after its parent."""
 
     def read(rows: Iterator[NodeToolRow]) -> Iterator[Item]:
@@ -126,13 +145,26 @@ def _items(table: Table, times: Times, counts: ImportCounts, report: Report) -> 
     folders = NodeToolFolders()
     repeated = [folder for folder in read(table.folders()) if not folders.add(folder)]
     counts.known += len(repeated)
-    for item in chain(folders.ordered(), read(table.files())):
+    files = table.files()
+    if choice is not None:
+        files = _unknown(files, counts, choice)
+    for item in chain(folders.ordered(), read(files)):
         if not item.is_folder:
             folders.settle(item)
         yield item
 
 
-def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[ItemOnDisk]]:
+def _unknown(
+    rows: Iterator[NodeToolRow], counts: ImportCounts, choice: Choice
+) -> Iterator[NodeToolRow]:
+    for row in rows:
+        if choice.knows(row):
+            counts.known += 1
+        else:
+            yield row
+
+
+def _batches(items: Iterator[Item], files: Files) -> Iterator[list[ItemOnDisk]]:
     batch: list[ItemOnDisk] = []
     for item in items:
         found = _found(item, files)
@@ -146,7 +178,7 @@ def _batches(items: Iterator[Item], files: AssetFiles) -> Iterator[list[ItemOnDi
         yield batch
 
 
-def _found(item: Item, files: AssetFiles) -> ItemOnDisk:
+def _found(item: Item, files: Files) -> ItemOnDisk:
     if item.is_folder:
         return ItemOnDisk(item, None, 0)
     path = files.find(item)

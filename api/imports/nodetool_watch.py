@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -21,7 +22,8 @@ from asset_ledger.api.imports.nodetool import (
     import_nodetool,
 )
 from asset_ledger.api.imports.nodetool_files import AssetFiles
-from asset_ledger.api.imports.nodetool_table import open_table
+from asset_ledger.api.imports.nodetool_rows import Item
+from asset_ledger.api.imports.nodetool_table import NodeToolRow, open_table
 from asset_ledger.api.imports.nodetool_times import Times
 from asset_ledger.ledger.commands.imports import Imported, Presence
 from asset_ledger.ledger.errors import UnavailableError
@@ -51,15 +53,15 @@ class Remembering:
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
-        self._assets = set[AssetId]()
+        self.assets = set[str]()
+        """The ids of the assets that the ledger has with their contents."""
         self._jobs = set[tuple[str, str, Literal["start", "finish"]]]()
 
     async def present(self, asset_ids: Sequence[AssetId]) -> Mapping[AssetId, Presence]:
         """Return which assets the ledger has, by id."""
-        new = [each for each in asset_ids if each not in self._assets]
-        found = dict(await self._destination.present(new)) if new else {}
-        self._assets.update(each for each, presence in found.items() if presence == "known")
-        return found | {each: "known" for each in asset_ids if each in self._assets}
+        found = await self._destination.present(asset_ids)
+        self.assets.update(each for each, presence in found.items() if presence == "known")
+        return found
 
     async def add(self, batch: Sequence[Sent]) -> Sequence[Imported]:
         """Record assets."""
@@ -75,20 +77,39 @@ class Remembering:
         return recorded
 
 
-class Unsettled:
-    """Holds back the assets whose files NodeTool may still write."""
+class NewAndSettled:
+    """The choice of a pass: assets that the ledger lacks, once their files are complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: AbstractSet[str]) -> None:
+        self._known = known
         self._since: dict[AssetId, float] = {}
 
+    def knows(self, row: NodeToolRow) -> bool:
+        """Return whether the ledger has the asset of a row."""
+        return str(row.id).replace("-", "").lower() in self._known
+
     def holds(self, found: ItemOnDisk) -> bool:
-        """Return whether an asset has to wait for a later pass."""
+        """Return whether NodeTool may still write the file of an asset."""
         if found.item.is_folder:
             return False
         if found.path is not None:
             return 0 <= time.time() - found.modified < SETTLED
         since = self._since.setdefault(found.item.asset_id, time.monotonic())
         return time.monotonic() - since < MISSING
+
+
+class ListedWhenNeeded:
+    """The contents of a NodeTool, whose folder is listed for the first asset."""
+
+    def __init__(self, listing: Callable[[], AssetFiles]) -> None:
+        self._listing = listing
+        self._files: AssetFiles | None = None
+
+    def find(self, item: Item) -> Path | str:
+        """Return the file of an asset, or the reason why it has none. Raises SourceError."""
+        if self._files is None:
+            self._files = self._listing()
+        return self._files.find(item)
 
 
 class WatchReport(Protocol):
@@ -116,7 +137,7 @@ class NodeToolWatch:
         self._db, self._files, self._times = db, files, times
         self._destination = Remembering(destination)
         self._note, self._noted, self._report = note, set[ImportNote](), report
-        self._unsettled = Unsettled()
+        self._choice = NewAndSettled(self._destination.assets)
 
     async def follow(self, progress: Progress) -> None:
         """Import for ever. Raises SourceError if the first pass cannot read the source."""
@@ -141,12 +162,12 @@ class NodeToolWatch:
         with open_table(self._db) as table:
             return await import_nodetool(
                 table,
-                self._files(),
+                ListedWhenNeeded(self._files),
                 self._times,
                 self._destination,
                 self._note_once,
                 progress,
-                self._unsettled.holds,
+                self._choice,
             )
 
     async def _changed(self, state: Sequence[object]) -> None:

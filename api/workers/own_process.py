@@ -1,7 +1,6 @@
 """How the server's own process shares the processor among its threads, and returns memory."""
 
 import ctypes
-import os
 import sys
 from contextlib import suppress
 from typing import Final
@@ -24,7 +23,7 @@ _MOST_ARENAS: Final = -8
 
 def tune() -> None:
     """Tune this process. Sources: `sys.setswitchinterval`, mallopt(3) of glibc."""
-    sys.setswitchinterval(float(os.environ.get("SW", SWITCH)))
+    sys.setswitchinterval(SWITCH)
     with suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         options = ((_MMAP_THRESHOLD, LARGE), (_TRIM_THRESHOLD, TRIM), (_MOST_ARENAS, 1))

@@ -151,7 +151,7 @@ class PlanSource(Protocol):
         """Return the packs to rewrite: these, and those that have mostly collected contents."""
 
 
-class FolderStored:
+class FolderPlanSource:
     """What a data folder stores. See `PlanSource` for the methods."""
 
     def __init__(self, files: ContentFolder) -> None:

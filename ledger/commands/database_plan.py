@@ -37,7 +37,7 @@ _KEEP_DELETED: Final = """INSERT INTO deleted VALUES (?, ?)
     ON CONFLICT (asset) DO UPDATE SET at = excluded.at"""
 
 
-class DatabaseStored:
+class DatabasePlanSource:
     """What a database stores, and large contents in a folder. See `PlanSource` for the methods."""
 
     attached: Mapping[str, Path] = {}

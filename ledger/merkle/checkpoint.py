@@ -56,7 +56,8 @@ def open_checkpoint(note: str, key: str) -> Checkpoint:
 def _parts(note: str) -> tuple[str, str]:
     """Split a signed note into its text and the lines of its signatures."""
     text, blank, signatures = note.rpartition("\n\n")
-    if not blank or not signatures.endswith("\n"):
+    is_text = not any("\ud800" <= each <= "\udfff" for each in note)
+    if not blank or not is_text or not signatures.endswith("\n"):
         raise ProofError("a checkpoint must be a signed note: lines, an empty line, signatures")
     return text, signatures
 

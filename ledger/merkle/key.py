@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -82,7 +82,10 @@ def load_key(path: Path) -> Ed25519PrivateKey:
 
 def read_key(text: bytes) -> Ed25519PrivateKey:
     """Return the key in the bytes of a key file. Raises ValueError or TypeError."""
-    key = load_pem_private_key(text, password=None)
+    try:
+        key = load_pem_private_key(text, password=None)
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("it is not an Ed25519 key")
     return key

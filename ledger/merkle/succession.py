@@ -52,10 +52,14 @@ def _rotation(leaf: bytes, log_id: str) -> Mapping[str, Any]:
     stream, _, topic, state = parts_of(leaf)
     if (stream, topic) != (log_id.encode(), TOPIC.encode()):
         raise ProofError("a rotation must be an event key.rotated of the log itself")
-    rotation = orjson.loads(state)
-    if not all(isinstance(rotation.get(name), str) for name in (*_KEYS, *_SIGNATURES)):
-        raise ProofError("a rotation must have two keys and two signatures")
-    return rotation  # type: ignore[no-any-return]
+    try:
+        rotation = orjson.loads(state)
+    except ValueError as error:
+        raise ProofError("a rotation must be JSON") from error
+    names = (*_KEYS, *_SIGNATURES)
+    if isinstance(rotation, dict) and all(isinstance(rotation.get(name), str) for name in names):
+        return rotation
+    raise ProofError("a rotation must have two keys and two signatures")
 
 
 def _from_base64(signature: str) -> bytes:

@@ -81,7 +81,7 @@ SLOW: Final = 4
 """Connections for slow statements; one user has at most half of them."""
 REST: Final = 10.0
 """Seconds after a slow statement in which all of its user's statements begin as slow ones."""
-NICE: Final = 10
+NICE: Final = 5
 """How much lower the priority of threads for slow statements is, for the event loop's sake."""
 MAX_RESTING: Final = 1_000
 SNAPSHOTS: Final = 2

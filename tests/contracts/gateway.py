@@ -421,6 +421,22 @@ class GatewayContract:
         assert await Asset.paginate(gateway=gateway) == ([], "")
         assert await Asset.paginate(gateway=asset.gateway, user_id="1") == ([], "")
 
+    async def test_proof_of_a_job_holds_and_has_every_event(
+        self, context: ProcessingContext, gateway: Gateway
+    ) -> None:
+        made = [await context.create_asset(f"{n}", content=b"x") for n in range(3)]
+        await made[0].update(name="other")
+        history = [event["position"] async for event in gateway.job_history("j")]
+        later = [event["position"] async for event in gateway.job_history("j", after=history[0])]
+
+        proof = await gateway.job_proof("j")
+
+        _, events = check_proof(proof, proof["key"])
+        assert [event.position for event in events] == history
+        assert later == history[1:]
+        with pytest.raises(UnknownJobError):
+            await gateway.job_proof("none")
+
     async def test_a_job_history_yields_its_events_in_log_order(
         self, context: ProcessingContext
     ) -> None:

@@ -318,6 +318,9 @@ def proof(data: bytes) -> None:
     assert len(events) == len(sent["events"])
 
 
+_LINE: Final = b"-----%b PRIVATE KEY-----\n"
+
+
 def note(data: bytes) -> None:
     """Read a checkpoint, a verifier key and a signing key."""
     text = text_of(data)
@@ -328,6 +331,8 @@ def note(data: bytes) -> None:
         assert open_checkpoint(text, original["key"]).size == _size_of(original["checkpoint"])
     with suppress(ValueError, TypeError):
         read_key(data)
+    with suppress(ValueError, TypeError):
+        read_key(_LINE % b"BEGIN" + data + b"\n" + _LINE % b"END")
     read_verifier_key(text)
 
 

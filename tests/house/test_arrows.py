@@ -174,6 +174,14 @@ def test_every_room_is_in_the_table_and_every_entry_is_a_room() -> None:
         assert there - {"py"} == set(rooms)
 
 
+def test_code_that_other_programs_load_imports_the_standard_library_only() -> None:
+    allowed = {*sys.stdlib_module_names, "integrations"}
+    found = [name for module in modules("integrations") for _, name in imports(module)]
+
+    assert [name for name in found if name.partition(".")[0] not in allowed] == []
+    assert "integrations.comfyui.prompts.Prompt" in found
+
+
 @pytest.mark.parametrize("folder", ["tests", "examples", "benchmarks"])
 def test_only_names_inside_the_namespace_are_imported(folder: str) -> None:
     bare = [

@@ -42,6 +42,10 @@ class Disk:
         """Cut the power after so many more changes."""
         os.setxattr(self.folder, "user.cut", f"{seed} {changes}".encode())
 
+    def fail(self, calls: str) -> None:
+        """Let kinds of calls fail from now on, such as "write EROFS,sync EIO"; "": none."""
+        os.setxattr(self.folder, "user.errors", calls.encode())
+
     @property
     def is_dead(self) -> bool:
         """Whether the power is cut."""

@@ -94,16 +94,18 @@ async def test_tools_say_that_they_only_read_and_that_texts_are_data(tmp_path: P
     assert "there is no ledger" in refusal
 
 
-async def test_folder_is_free_between_two_calls(tmp_path: Path) -> None:
+async def test_folder_is_free_between_two_calls_of_two_agents(tmp_path: Path) -> None:
     data_dir, file = tmp_path / "data", tmp_path / "a.txt"
     file.write_text("first line\n")
     assert run("put", file, "--data-dir", data_dir, "--job", "j").returncode == 0
-    async with agent("--data-dir", data_dir) as client:
+    flags = ("--data-dir", data_dir)
+    async with agent(*flags) as client, agent(*flags) as other:
         alone = await answered(client, "job", job_id="j")
         with serving(data_dir) as server:
             served = await answered(client, "job", job_id="j")
             server.stop()
-        after = await asyncio.gather(*(answered(client, "verify", job_id="j") for _ in range(4)))
+        both = (client, other, client, other)
+        after = await asyncio.gather(*(answered(each, "verify", job_id="j") for each in both))
         (asset,) = (await answered(client, "search", content_type="text/"))["assets"]
         shown = await answered(client, "preview", asset_id=asset["id"])
 

@@ -1,14 +1,14 @@
 """Campaigns: a mixed load, and the same fault again and again. After each, every acknowledged step
 has happened, every other one has happened or not, and a retry of it happens once.
 
-`python -m tests.journeys.test_campaigns kills|cuts CYCLES` runs one and prints what it did.
+`python -m tests.journeys.test_campaigns kills|cuts|errors CYCLES` runs one and prints what it did.
 """
 
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ class Campaign:
     team: Team
     dice: random.Random
     disk: Disk | None = None
+    errors: Sequence[str] = ()
     starts: int = 0
 
     def cycle(self) -> None:
@@ -53,7 +54,10 @@ class Campaign:
             raise LostError(str(error)) from error
 
     def _strike(self) -> None:
-        if self.disk is None:
+        if self.disk is not None and self.errors:
+            self.disk.fail(self.dice.choice(self.errors))
+            time.sleep(self.dice.uniform(0, 1))
+        if self.disk is None or self.errors:
             time.sleep(self.dice.uniform(0, 0.05))
             self.server.kill()
         else:
@@ -74,9 +78,11 @@ class Campaign:
 
     def _start(self) -> None:
         """Start the server; one time in four the fault happens during a start first."""
+        if self.disk is not None:
+            self.disk.fail("")
         while self.dice.random() < 0.25:
             self.starts += 1
-            if self.disk is None:
+            if self.disk is None or self.errors:
                 self.server.launch()
                 time.sleep(self.dice.uniform(0, 1.5))
                 self.server.kill()
@@ -105,6 +111,28 @@ def cuts(folder: Path, cycles: int, seed: str, *ignored: str) -> str:
     """Cut the power of a server again and again; return what happened."""
     with disk(folder, *ignored) as lost, serving(lost.folder) as server:
         campaign = Campaign(server, Team(seed), random.Random(seed), lost)
+        with noting(server):
+            for _ in range(cycles):
+                campaign.cycle()
+        check_at_the_end(server.data_dir, folder)
+        server.close()
+    return report(campaign, cycles)
+
+
+ERRORS: Final = (
+    "write EROFS,sync EROFS",  # the disk was remounted read-only
+    "write ENOSPC",
+    "write EIO",
+    "sync EIO",
+    "read EIO",
+    "read EIO,write EIO,sync EIO",
+)
+
+
+def errors(folder: Path, cycles: int, seed: str) -> str:
+    """Let the disk of a server fail again and again; return what happened."""
+    with disk(folder) as failing, serving(failing.folder) as server:
+        campaign = Campaign(server, Team(seed), random.Random(seed), failing, ERRORS)
         with noting(server):
             for _ in range(cycles):
                 campaign.cycle()
@@ -168,6 +196,11 @@ def test_two_hundred_power_cuts_under_a_mixed_load_lose_no_acknowledged_step(
 
 
 @pytest.mark.slow
+def test_ten_errors_of_a_disk_under_a_mixed_load_lose_no_acknowledged_step(tmp_path: Path) -> None:
+    errors(tmp_path, 10, "slow")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", ["ledger.db", "/packs/", "/content/tmp/", "/objects/"])
 def test_power_cuts_are_noticed_where_syncs_do_nothing(tmp_path: Path, ignored: str) -> None:
     with pytest.raises(LostError):
@@ -177,12 +210,11 @@ def test_power_cuts_are_noticed_where_syncs_do_nothing(tmp_path: Path, ignored: 
 def main() -> None:
     """Run a campaign in new folders, 25 cycles each, and print what it did."""
     kind, cycles = sys.argv[1], int(sys.argv[2])
+    campaign = {"kills": kills, "cuts": cuts, "errors": errors}[kind]
     for number, first in enumerate(range(0, cycles, AT_ONCE)):
         with tempfile.TemporaryDirectory() as folder:
-            run_one = kills if kind == "kills" else cuts
-            print(
-                run_one(Path(folder), min(AT_ONCE, cycles - first), f"chaos {number}"), flush=True
-            )
+            done = campaign(Path(folder), min(AT_ONCE, cycles - first), f"chaos {number}")
+        print(done, flush=True)
 
 
 if __name__ == "__main__":

@@ -28,17 +28,19 @@ RECORDED = {
     "polars": "polars.parquet",
     "rclone": "rclone.txt",
     "MLflow": "mlflow.txt",
+    "OpenLineage": "warehouse/sales.daily",
 }
 """The name of an asset that each section records."""
 
 PRINTED = {
     "A notebook": "train-1",
+    "Webhooks": "whsec_",
     "Agents": '"key":"evaluate"',
     "Copies elsewhere": "events",
 }
 """What sections print that record nothing."""
 
-NOT_RUN = {"NodeTool", "Prometheus and Grafana"}
+NOT_RUN = {"NodeTool", "ComfyUI", "Prometheus and Grafana"}
 """Sections without a block that can be run here."""
 
 

@@ -6,6 +6,9 @@ many more changes happen, and cuts the power then: every later call fails with E
 what survived. That is what was synced, and a random part of the rest: writes are torn at sectors of
 512 bytes and reordered, names are those of any moment since the sync of their folder. A sync of a
 path with one of the IGNORED parts does nothing: the controls of the tests, which have to fail.
+
+The attribute `user.errors` of MOUNT, such as "write EROFS,sync EIO", lets calls of these kinds fail
+(`read`, `write`, `sync`) until it is set to "".
 """
 
 import errno
@@ -24,6 +27,7 @@ import mfusepy
 
 SECTOR: Final = 512
 CUT: Final = "user.cut"
+ERRORS: Final = "user.errors"
 HIDDEN: Final = ".fuse_hidden"
 """How libfuse names a removed file that is still open."""
 
@@ -105,6 +109,7 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
         self._open: dict[int, File] = {}
         self._seed, self._left = "", -1
         self._is_dead = False
+        self._errors: dict[str, int] = {}
         self._places: dict[File | Folder, list[tuple[Folder, str]]] = {}
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
@@ -133,11 +138,15 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
         return 0
 
     def setxattr(self, path: str, name: str, value: bytes, options: int, position: int = 0) -> int:
-        if name != CUT:
+        if name == CUT:
+            self._seed, left = value.decode().split()
+            self._left = int(left)
+            self._check_cut()
+        elif name == ERRORS:
+            kinds = [each.split() for each in value.decode().split(",") if each]
+            self._errors = {kind: getattr(errno, code) for kind, code in kinds}
+        else:
             raise mfusepy.FuseOSError(errno.ENOTSUP)
-        self._seed, left = value.decode().split()
-        self._left = int(left)
-        self._check_cut()
         return 0
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
@@ -149,6 +158,7 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
     def open(self, path: str, flags: int) -> int:
         file = self._file(path)
         if flags & os.O_TRUNC:
+            self._check("write")
             file.truncate(0)
         return self._opened(file)
 
@@ -157,29 +167,31 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
         return 0
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
-        self._check_power()
+        self._check("read")
         return bytes(self._open[fh].live[offset : offset + size])
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-        self._check_power()
+        self._check("write")
         self._open[fh].write(offset, data)
         self._open[fh].changed_at = time.time()
         self._check_cut()
         return len(data)
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
+        self._check("write")
         file = self._open[fh] if fh else self._file(path)
         file.truncate(length)
         self._check_cut()
         return 0
 
     def fsync(self, path: str, datasync: int, fh: int) -> int:
-        self._check_power()
+        self._check("sync")
         if not any(part in path for part in self._ignored):
             self._open[fh].sync()
         return 0
 
     def fsyncdir(self, path: str, datasync: int, fh: int) -> int:
+        self._check("sync")
         folder = self._folder(path)
         if not any(part in f"{path}/" for part in self._ignored):
             folder.sync()
@@ -187,6 +199,7 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
 
     def rename(self, old: str, new: str) -> int:
         (source, before), (target, after) = self._parent(old), self._parent(new)
+        self._check("write")
         node = self._node(old)
         places = self._places.setdefault(node, [(source, before)])
         places.append((target, after))
@@ -223,6 +236,7 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
         )
 
     def _change(self, folder: Folder, name: str, node: File | Folder | None) -> None:
+        self._check("write")
         folder.put(name, node)
         self._check_cut()
 
@@ -230,6 +244,12 @@ class Volatile(mfusepy.Operations):  # type: ignore[misc]
         handle = max(self._open, default=0) + 1
         self._open[handle] = file
         return handle
+
+    def _check(self, kind: str) -> None:
+        """Raise the error of a kind of calls."""
+        self._check_power()
+        if kind in self._errors:
+            raise mfusepy.FuseOSError(self._errors[kind])
 
     def _check_power(self) -> None:
         if self._is_dead:

@@ -8,6 +8,8 @@ from typing import Any, Final
 import httpx
 from PIL import Image
 
+from tests.journeys.server import until
+
 HOSTILE: Final = (
     "<img src=x onerror=\"globalThis.ran='img'\">.png",
     "\"><script>globalThis.ran='script'</script>.txt",
@@ -49,7 +51,15 @@ def fill(client: httpx.Client) -> Filled:
     client.patch(f"/api/assets/{first}", json=labels).raise_for_status()
     changed = client.put(f"/api/assets/{made[1]['id']}/content", content=b"one\nthree\n")
     client.delete(f"/api/assets/{made[2]['id']}").raise_for_status()
+    wait_for_totals(client)
     return Filled(client, made, changed.raise_for_status().json(), made[2]["id"])
+
+
+def wait_for_totals(client: httpx.Client) -> None:
+    """Wait until usage has every asset: its totals follow the log, and the page asks once."""
+    newest = client.get("/api/events", params={"order": "desc", "limit": 1})
+    position = {"min_position": newest.headers["Ledger-Position"]}
+    until(lambda: client.get("/api/assets/usage", params=position).is_success, "all is counted")
 
 
 def upload(client: httpx.Client, content: bytes, kind: str, fields: Mapping[str, Any]) -> Any:

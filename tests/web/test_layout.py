@@ -191,6 +191,18 @@ async def test_escape_goes_back_to_the_filters_and_the_place_in_the_list(
     await shown(page, ".panel h2")
 
 
+async def test_escape_leaves_a_field_before_it_leaves_the_page(shared: Filled, page: Page) -> None:
+    await page.open(f"{base(shared)}/jobs/first?tab=compare")
+    await shown(page, ".field", "Compare with")
+    await page.run("document.querySelector('.field input').focus()")
+    await page.press("Escape")
+    await until_true(page, "document.activeElement === document.body")
+    assert await page.run("location.pathname") == "/jobs/first"
+    await page.press("Escape")
+
+    await until_true(page, "location.pathname === '/jobs'")
+
+
 @pytest.mark.parametrize(
     ("path", "heading", "parent"), [("/jobs/first", "first", "/jobs"), ("/assets/{id}", "", "/")]
 )

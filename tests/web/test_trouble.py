@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.api.damage import content_file, flip
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, run, serving
-from tests.web.filled import Filled, upload
+from tests.web.filled import Filled, upload, wait_for_totals
 from tests.web.proxy import Proxy
 from tests.web.test_gallery import whole
 from tests.web.test_previews import until_true
@@ -207,6 +207,7 @@ async def test_usage_is_saved_as_csv_that_runs_no_formula(
     server: Server, filled: Filled, page: Page, tmp_path: Path
 ) -> None:
     upload(filled.client, b"12345", "text/plain", {"name": "a.txt", "node_id": "=cmd|'/c'!A1"})
+    wait_for_totals(filled.client)
     await opened(page, f"{server.url}/usage", "Usage")
     await shown(page, "tbody tr", "=cmd")
     await page.save_to(tmp_path)

@@ -566,3 +566,13 @@ def test_a_token_with_scopes_is_made_without_a_server(tmp_path: Path) -> None:
 
     assert made.returncode == 0, made.stderr
     assert orjson.loads(made.stdout)["scopes"] == ["read", "audit"]
+
+
+def test_put_that_reaches_no_server_prints_only_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    with socket.socket() as bound:  # no program listens there
+        bound.bind(("127.0.0.1", 0))
+        done = run("put", tmp_path / "a.txt", "--url", f"http://127.0.0.1:{bound.getsockname()[1]}")
+
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert done.stderr.startswith("asset-ledger: cannot reach ")

@@ -1,5 +1,6 @@
 """Large contents in a store, here a folder: what uploads, reads, collections and commands do."""
 
+import asyncio
 import io
 import os
 import time
@@ -17,20 +18,24 @@ from asset_ledger.ledger.content.store import SMALL
 from tests.api import running
 from tests.api.http.test_uploads import append, created
 from tests.api.running import Api, serving
+from tests.journeys.server import run
 from tests.postgres import Databases
 
 LARGE = b"large" * SMALL
 
 
 @pytest.fixture(autouse=True, params=["folder", pytest.param("database", marks=pytest.mark.slow)])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def databases(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Databases | None]:
     """Have the log in a data folder, or in PostgreSQL."""
     if request.param == "folder":
-        yield
+        yield None
         return
     databases = Databases(request.getfixturevalue("postgres"))
     monkeypatch.setattr(running, "engine_for", databases.engine_for)
-    yield
+    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
+    yield databases
     databases.drop()
 
 
@@ -217,3 +222,23 @@ async def test_zip_has_the_bytes_of_objects(api: Api) -> None:
 
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
         assert [archive.read(name) for name in archive.namelist()] == [LARGE]
+
+
+@pytest.mark.slow
+async def test_verify_reads_objects_and_names_a_damaged_one(
+    settings: Settings, store: Path, databases: Databases | None
+) -> None:
+    async with serving(settings) as api:
+        await api.created(LARGE)
+    command = ["verify", "--data-dir", str(settings.data_dir)]
+    if databases is not None:
+        command += ["--database-url", str(databases.engine_for(settings.data_dir).database)]
+
+    whole = await asyncio.to_thread(run, *command)
+    (path,) = objects(store)
+    path.write_bytes(LARGE[:-1] + b"!")
+    damaged = await asyncio.to_thread(run, *command)
+
+    assert (whole.returncode, whole.stderr) == (0, ""), whole.stdout
+    assert damaged.returncode == 1
+    assert path.name in damaged.stdout

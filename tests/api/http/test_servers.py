@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.content.store import SMALL
 from tests.api import running
 from tests.api.http.test_events import stream
 from tests.api.running import Api, serving
@@ -173,3 +174,30 @@ async def test_a_server_is_not_ready_while_the_database_is_away(
 
 async def is_ready(api: Api, ready: bool) -> bool:
     return bool((await api.get("/readyz")).json["ready"] is ready)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1_000, SMALL + 1])
+async def test_collection_of_one_server_keeps_what_another_one_uploads(
+    tmp_path: Path, size: int
+) -> None:
+    store, everything = str(tmp_path / "shared"), {"apply": True, "retain_deleted": "0"}
+    async with (
+        serving(Settings(data_dir=tmp_path / "first", content_url=store)) as first,
+        serving(Settings(data_dir=tmp_path / "second", content_url=store)) as second,
+    ):
+        for number in range(12):
+            content = bytes([number]) * size
+            former = await first.created(content)
+            await first.call("DELETE", f"/api/assets/{former['id']}")
+            collected, *assets = await asyncio.gather(
+                second.call("POST", "/api/collection", json=everything),
+                *(first.created(content) for _ in range(3)),
+            )
+
+            assert collected.status == 200, collected.body
+            for api in (first, second):
+                for asset in assets:
+                    path = f"/api/assets/{asset['id']}/content?min_position={first.head()}"
+                    answer = await api.get(path)
+                    assert answer.body == content, (number, answer.body)

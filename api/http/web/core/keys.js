@@ -37,7 +37,7 @@ export function listenForKeys() {
     if (event.defaultPrevented || document.querySelector("dialog[open]")) return; // a dialog has its own keys
     const name = nameOf(event);
     const single = !name.startsWith("Ctrl+") && event.key.length === 1;
-    if (name !== "Ctrl+k" && isTyping(event) && event.key !== "Escape") return;
+    if (name !== "Ctrl+k" && isTyping(event)) return void (event.key === "Escape" && /** @type {HTMLElement} */ (event.target).blur());
     if (single && !singleKeys.value) return;
     const both = `${pending} ${name}`;
     pending = single ? name : "";

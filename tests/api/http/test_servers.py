@@ -155,6 +155,27 @@ async def signs_with(api: Api, key: str) -> bool:
         return False
 
 
+async def test_a_server_is_not_ready_while_the_database_is_away(
+    two: Two, postgres: Postgres, in_one_database: str
+) -> None:
+    postgres.execute(f"ALTER DATABASE {in_one_database} ALLOW_CONNECTIONS false")
+    postgres.execute(END.format(in_one_database))
+
+    await until(lambda: is_ready(two.first, False))
+    refused = await two.first.upload()
+    postgres.execute(f"ALTER DATABASE {in_one_database} ALLOW_CONNECTIONS true")
+
+    assert (refused.status, refused.slug) == (503, "storage-failed")
+    await until(lambda: is_ready(two.first, True))
+    answer = await two.first.upload(name="back")
+    assert answer.status == 201, answer.body
+    assert await names(two.second, int(answer.headers["Ledger-Position"])) == ["back"]
+
+
+async def is_ready(api: Api, ready: bool) -> bool:
+    return bool((await api.get("/readyz")).json["ready"] is ready)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1_000, SMALL + 1])
 async def test_collection_of_one_server_keeps_what_another_one_uploads(
@@ -180,24 +201,3 @@ async def test_collection_of_one_server_keeps_what_another_one_uploads(
                     path = f"/api/assets/{asset['id']}/content?min_position={first.head()}"
                     answer = await api.get(path)
                     assert answer.body == content, (number, answer.body)
-
-
-async def test_a_server_is_not_ready_while_the_database_is_away(
-    two: Two, postgres: Postgres, in_one_database: str
-) -> None:
-    postgres.execute(f"ALTER DATABASE {in_one_database} ALLOW_CONNECTIONS false")
-    postgres.execute(END.format(in_one_database))
-
-    await until(lambda: is_ready(two.first, False))
-    refused = await two.first.upload()
-    postgres.execute(f"ALTER DATABASE {in_one_database} ALLOW_CONNECTIONS true")
-
-    assert (refused.status, refused.slug) == (503, "storage-failed")
-    await until(lambda: is_ready(two.first, True))
-    answer = await two.first.upload(name="back")
-    assert answer.status == 201, answer.body
-    assert await names(two.second, int(answer.headers["Ledger-Position"])) == ["back"]
-
-
-async def is_ready(api: Api, ready: bool) -> bool:
-    return bool((await api.get("/readyz")).json["ready"] is ready)

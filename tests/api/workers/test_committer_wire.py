@@ -47,12 +47,13 @@ MADE: dict[type[errors.LedgerError], errors.LedgerError] = {
     errors.NotRestorableError: errors.NotRestorableError("a" * 32, "then"),
     errors.LogDamagedError: errors.LogDamagedError("ledger.db", "malformed"),
     errors.TablesDamagedError: errors.TablesDamagedError("projections.g1.db", "malformed"),
+    errors.StoreUnavailableError: errors.StoreUnavailableError(),
     errors.FieldError: errors.FieldError("name", "must be a text"),
     errors.KeyReusedError: errors.KeyReusedError("k"),
     errors.PoisonEventError: errors.PoisonEventError(7, "no reason", "refused by a projection"),
     errors.ParameterError: errors.ParameterError("no", errors=[("first", "must be a number")]),
 }
-"""Errors whose constructors take more than one message."""
+"""Errors whose constructors take other arguments than one message."""
 
 
 def all_errors(kind: type[errors.LedgerError] = errors.LedgerError) -> Iterator[Any]:

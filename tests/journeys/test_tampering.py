@@ -76,6 +76,7 @@ def test_an_audit_of_an_unchanged_folder_finds_nothing(original: Original, tmp_p
     assert audited(original.folder, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_audits_find_a_hundred_random_changes(original: Original, copies: Path) -> None:
     assert undetected(original, copies, range(100)) == []
 

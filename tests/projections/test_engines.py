@@ -28,6 +28,8 @@ from tests.postgres import Postgres
 from tests.projections.histories import histories
 from tests.projections.world import LOG_ID
 
+pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
+
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 postgres_log = pytest.importorskip("asset_ledger.ledger.log.postgres")
 table_schemas = pytest.importorskip("asset_ledger.projections.runtime.table_schemas")

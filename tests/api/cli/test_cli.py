@@ -167,6 +167,7 @@ async def test_a_rebuild_exits_with_1_and_builds_the_rest_when_a_packages_projec
     assert "seen as a whole: AttributeError" in verified.stdout
 
 
+@pytest.mark.slow
 async def test_a_rebuild_stops_at_an_unreadable_event_until_the_event_is_skipped(
     folder: Path,
 ) -> None:
@@ -200,6 +201,7 @@ def test_an_event_is_not_skipped_when_no_projection_is_stuck_before_it(folder: P
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("rebuild",)])
+@pytest.mark.slow
 async def test_a_folder_in_use_is_refused_with_the_process_that_has_it(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -266,6 +268,7 @@ def test_a_usage_error_is_one_line_that_names_the_help(arguments: list[str], lin
 @pytest.mark.parametrize(
     "damage", [b"no database" * 1000, b"\0" * 4096, b"SQLite format 3\0" + b"\xff" * 5000]
 )
+@pytest.mark.slow
 async def test_a_damaged_log_is_refused_with_a_remedy(folder: Path, damage: bytes) -> None:
     (folder / "ledger.db").write_bytes(damage)
 
@@ -371,6 +374,7 @@ def test_the_default_folder_equals_the_default_of_the_settings() -> None:
     assert Settings.model_fields["data_dir"].default == DEFAULT_FOLDER
 
 
+@pytest.mark.slow
 async def test_assets_are_proven_at_a_shell(folder: Path) -> None:
     """From a folder, and from the server that has it; under a kept checkpoint, and a new one."""
     head = orjson.loads(run("head", "--json", "--data-dir", folder).stdout)
@@ -393,6 +397,7 @@ async def test_assets_are_proven_at_a_shell(folder: Path) -> None:
     assert absent.stderr.startswith("asset-ledger: there is no asset no such file")
 
 
+@pytest.mark.slow
 async def test_replay_stops_at_a_position_or_a_time(folder: Path) -> None:
     time = replayed(folder)[1]["time"]
 
@@ -406,6 +411,7 @@ async def test_replay_stops_at_a_position_or_a_time(folder: Path) -> None:
     assert "--as-of must be a position, or a time" in invalid.stderr
 
 
+@pytest.mark.slow
 async def test_replay_prints_the_same_through_a_server(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         await record_a_job(api)
@@ -431,6 +437,7 @@ def test_an_unreachable_server_is_reported_in_one_line() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 async def test_compare_follows_the_pages_of_long_jobs(tmp_path: Path) -> None:
     long = {"text": "x" * 30_000}
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
@@ -453,6 +460,7 @@ async def test_compare_follows_the_pages_of_long_jobs(tmp_path: Path) -> None:
     assert [row.name for row in compared.rows] == [row["name"] for row in remote["rows"]]
 
 
+@pytest.mark.slow
 async def test_compare_prints_the_differences_of_two_jobs(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path / "data")) as api:
         for job in ("a", "b", "c"):

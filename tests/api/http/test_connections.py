@@ -77,6 +77,7 @@ async def long_answers(api: Api) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["a list", "a history", "a content"])
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_is_closed(opened_data_dir: Path, name: str) -> None:
     async with serving(Settings(data_dir=opened_data_dir), patience=1) as api:
         request = (await long_answers(api))[name]
@@ -89,6 +90,7 @@ async def test_a_client_that_does_not_read_is_closed(opened_data_dir: Path, name
 
 
 @pytest.mark.parametrize("clients", [2, 3, 5])
+@pytest.mark.slow
 async def test_unread_answers_are_bounded_together(opened_data_dir: Path, clients: int) -> None:
     settings = Settings(data_dir=opened_data_dir, unread_memory=2**20)
     async with serving(settings) as api, AsyncExitStack() as stack:
@@ -111,6 +113,7 @@ async def test_unread_answers_are_bounded_together(opened_data_dir: Path, client
         "/api/jobs/j/history?limit=999",
     ],
 )
+@pytest.mark.slow
 async def test_pages_end_after_four_mebibytes_and_continue(api: Api, path: str) -> None:
     await long_answers(api)
     await api.settled()
@@ -193,6 +196,7 @@ async def test_a_head_that_stops_is_closed(
 
 
 @pytest.mark.parametrize("path", ["/livez", "/api/assets", "/nowhere"])
+@pytest.mark.slow
 async def test_an_idle_connection_is_closed(opened_data_dir: Path, path: str) -> None:
     async with serving(Settings(data_dir=opened_data_dir, idle_timeout=1)) as api:
         async with sending(api, get(path)) as reader:

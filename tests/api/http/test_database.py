@@ -12,6 +12,8 @@ from tests.api import running
 from tests.api.running import Api, serving
 from tests.postgres import Databases, Postgres
 
+pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
+
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 
 LARGE = b"large" * 30_000

@@ -279,6 +279,7 @@ def certificate(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.slow
 async def test_the_certificate_of_an_https_address_is_checked(
     tmp_path: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

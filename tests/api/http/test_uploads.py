@@ -419,6 +419,7 @@ async def test_second_sender_is_refused_while_the_first_sends(api: Api) -> None:
     assert await content_of(api, await first) == CONTENT
 
 
+@pytest.mark.slow
 async def test_sender_that_stalls_is_replaced(api: Api) -> None:
     path = await created(api, 200_000)
     _, writer = await asyncio.open_connection(*api.url.removeprefix("http://").split(":"))
@@ -457,6 +458,7 @@ async def test_last_bytes_sent_by_two_requests_record_one_asset(api: Api) -> Non
     assert len(await recorded(api)) == 1
 
 
+@pytest.mark.slow
 async def test_expired_upload_is_removed_and_counted(tmp_path: Path) -> None:
     async with serving(Settings(data_dir=tmp_path, upload_lifetime="1s")) as api:
         path = (await create(api, 10, data=b"abc")).headers["Location"]

@@ -46,6 +46,7 @@ def test_checksum_equals_the_published_one(name: str) -> None:
     assert base64.b64decode(checksum(name, b"123456789")).hex() == PUBLISHED[name]
 
 
+@pytest.mark.slow
 async def test_every_checksum_of_a_client_is_compared_and_confirmed(s3: S3) -> None:
     for name, member in NAMES.items():
         put = await s3.put(name, BODY, **{member: checksum(name, BODY)})
@@ -144,6 +145,7 @@ async def complete(s3: S3, upload: dict[str, str], parts: Any, **members: Any) -
 
 
 @pytest.mark.parametrize("name", ["crc32c", "crc64nvme", "sha256"])
+@pytest.mark.slow
 async def test_checksums_of_parts_and_of_the_object_are_compared(s3: S3, name: str) -> None:
     upload, parts = await begun(s3, name)
     member, body = NAMES[name], b"".join(PARTS)

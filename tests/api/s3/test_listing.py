@@ -85,6 +85,7 @@ async def test_a_list_has_size_time_and_entity_tag(filled: S3) -> None:
     assert entry["LastModified"] == head["LastModified"]
 
 
+@pytest.mark.slow
 async def test_a_list_of_more_than_a_page_of_a_folder(s3: S3) -> None:
     names = [f"many/{n:04d}" for n in range(600)]
     for first in range(0, 600, 50):

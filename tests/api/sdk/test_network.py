@@ -162,6 +162,7 @@ def sent_events(*positions: int) -> bytes:
     return answer(200, body + b"more", Ledger_Position="7")[:-4]
 
 
+@pytest.mark.slow
 async def test_events_continue_where_the_last_connection_ended() -> None:
     """Also if it sent no event: then after the position where it began."""
     streams = (sent_events(), sent_events(8, 9), answer(502), sent_events(), sent_events(10))

@@ -140,6 +140,7 @@ async def test_a_suspended_and_killed_committer_answers_outcome_unknown(
     await check_recorded_once(api, data_dir, names)
 
 
+@pytest.mark.slow
 async def test_writes_are_refused_until_a_committer_can_start(
     api: Api,
     data_dir: Path,
@@ -181,6 +182,7 @@ async def test_a_ledger_stays_read_only_after_a_disk_failure(api: Api, data_dir:
     assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(kept)
 
 
+@pytest.mark.slow
 async def test_a_log_locked_by_another_program_is_opened_when_it_is_unlocked(
     api: Api, data_dir: Path
 ) -> None:
@@ -196,6 +198,7 @@ async def test_a_log_locked_by_another_program_is_opened_when_it_is_unlocked(
     await check_recorded_once(api, data_dir, ["after"])
 
 
+@pytest.mark.slow
 async def test_a_kill_during_a_switch_leaves_the_old_or_the_new_generation(
     api: Api, data_dir: Path
 ) -> None:

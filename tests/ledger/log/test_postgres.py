@@ -30,6 +30,8 @@ from tests.contracts.event_log import (
 from tests.journeys.server import until
 from tests.postgres import Postgres
 
+pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
+
 psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 postgres_log = pytest.importorskip("asset_ledger.ledger.log.postgres")
 

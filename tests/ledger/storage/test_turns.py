@@ -74,6 +74,7 @@ async def test_a_read_that_is_slow_but_in_time_returns_its_rows(shared: AsyncSql
     assert await reading(shared, count_to(4_000_000), "bob") == [(4_000_000,)]
 
 
+@pytest.mark.slow
 async def test_endless_reads_of_one_user_do_not_hold_up_another(shared: AsyncSqliteReaders) -> None:
     endless = [reading(shared, ENDLESS, "bob") for _ in range(20)]
     await asyncio.sleep(0.5)  # by now they have begun again as slow ones
@@ -88,6 +89,7 @@ async def test_endless_reads_of_one_user_do_not_hold_up_another(shared: AsyncSql
     await asyncio.gather(*endless, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_the_reads_of_one_user_that_wait_are_bounded(shared: AsyncSqliteReaders) -> None:
     endless = [reading(shared, ENDLESS, "bob") for _ in range(MAX_WAITING + SLOW // 2)]
     await asyncio.sleep(0)
@@ -102,6 +104,7 @@ async def test_the_reads_of_one_user_that_wait_are_bounded(shared: AsyncSqliteRe
     assert await reading(shared, NUMBERS, "bob") == [(1,), (2,)]
 
 
+@pytest.mark.slow
 async def test_a_cancelled_read_frees_its_connection(shared: AsyncSqliteReaders) -> None:
     for _ in range(3 * SLOW):
         endless = reading(shared, ENDLESS, "bob")

@@ -64,6 +64,7 @@ class Backend:
     """An open data folder."""
 
     settings: Settings
+    engine: Engine
     lock: FolderLock
     log_file: NamedFile
     committer: Committer
@@ -171,6 +172,7 @@ async def open_backend(
         lock.keep()
         yield Backend(
             settings=settings,
+            engine=engine,
             lock=lock,
             log_file=NamedFile(engine.anchor),
             committer=committer,
@@ -194,14 +196,13 @@ async def log_state(backend: Backend) -> dict[str, Any]:
     """Return the size, root, times and bytes of the log. Raises SigningKeyError."""
     signed, replay = await backend.proofs.checkpoint(), backend.ledger.replay
     before = await replay(Replay.position_as_of, utc_now() - timedelta(minutes=1))
-    log = DataFolder(backend.settings.data_dir).log
     return {
         "origin": backend.proofs.origin,
         "size": signed.size,
         "root": signed.note.split("\n")[2],
         "opened_at": iso(await replay(Replay.recorded_at, 1)),
         "last_recorded_at": iso(await replay(Replay.recorded_at, signed.size)),
-        "log_bytes": (await asyncio.to_thread(log.stat)).st_size,
+        "log_bytes": await asyncio.to_thread(backend.engine.log_bytes),
         "events_last_minute": max(0, signed.size - before),
     }
 

@@ -33,7 +33,7 @@ from asset_ledger.ledger.reading.others import Others
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from asset_ledger.ledger.storage.object_store import ObjectStore
-from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
+from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection, PostgresReaders
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
@@ -86,6 +86,11 @@ class DatabaseEngine:
     def reader(self) -> SqlLogReader:
         """Return a reader of the log."""
         return PostgresLogReader(self._url)
+
+    def log_bytes(self) -> int:
+        """Return the bytes of the events' table and its indexes."""
+        with closing(PostgresReaders(self._url)) as readers:
+            return int(readers.rows("SELECT pg_total_relation_size('stored_events')")[0][0])
 
     def tables(self) -> TableStore:
         """Return the generations of tables."""

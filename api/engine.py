@@ -64,6 +64,9 @@ class Engine(Protocol):
     def reader(self) -> SqlLogReader:
         """Return a reader of the log."""
 
+    def log_bytes(self) -> int:
+        """Return the bytes that the log takes. Raises OSError, StorageFailedError. Blocks."""
+
     def tables(self) -> TableStore:
         """Return the generations of tables."""
 
@@ -145,6 +148,10 @@ class FolderEngine:
     def reader(self) -> SqlLogReader:
         """Return a reader of the log."""
         return SqliteLogReader(self._files.log)
+
+    def log_bytes(self) -> int:
+        """Return the bytes of the log's file."""
+        return self._files.log.stat().st_size
 
     def tables(self) -> TableStore:
         """Return the generations of tables."""

@@ -155,3 +155,12 @@ async def test_a_purge_removes_the_bytes_of_an_asset_at_once(api: Api) -> None:
 
     assert purged.status == 200, purged.body
     assert (await api.call("POST", f"/api/assets/{asset['id']}/restore")).slug == "not-restorable"
+
+
+async def test_the_state_of_the_log_has_the_bytes_that_it_takes(api: Api) -> None:
+    await api.created(name="a")
+
+    found = (await api.get("/api/ledger")).json
+
+    assert found["size"] == api.head()
+    assert found["log_bytes"] > 8_192

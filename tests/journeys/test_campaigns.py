@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 from tests.journeys.audit import audit, events_in
-from tests.journeys.mixed import Team
+from tests.journeys.mixed import RefusedForNowError, Team
 from tests.journeys.power import Disk, disk
 from tests.journeys.server import Server, run, serving
 
@@ -26,7 +26,7 @@ AT_ONCE: Final = 25
 
 
 class LostError(AssertionError):
-    """After a fault the ledger does not have what was acknowledged, or it is not whole."""
+    """After a fault the ledger refuses or lacks what was acknowledged, or it is not whole."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Campaign:
             self.team.settle(self.server.port)
             self.team.check(self.server.port)
             audit(self.server.data_dir)
-        except AssertionError as error:
+        except (AssertionError, RefusedForNowError) as error:
             raise LostError(str(error)) from error
 
     def _strike(self) -> None:

@@ -93,6 +93,7 @@ class UnfinishedUpload:
         self._file: FileIO | None = None
         self._end = state.offset
         self._durable = self._arrived = RunningHash()
+        self._is_stored = True
         self._lock = Lock()
 
     @property
@@ -125,12 +126,16 @@ class UnfinishedUpload:
             self._durable = self._arrived.copy()
 
     def discard(self) -> None:
-        """Cut off what is not durable, and close the file. The upload can be continued."""
+        """Cut off what is not durable, and close the file. The upload can be continued.
+
+        Nothing is cut off while the stored state is unknown: it may count these bytes.
+        """
         with self._lock:
             file, self._file = self._file, None
             if file is not None:
                 with file:
-                    file.truncate(self.state.offset)
+                    if self._is_stored:
+                        file.truncate(self.state.offset)
 
     def complete(self) -> Staged | None:
         """Return the whole content once its digest is stored; None if its file was published.
@@ -174,6 +179,8 @@ class UnfinishedUpload:
     def _open(self) -> FileIO:
         """Return the file, opened at the end of the durable bytes."""
         if self._file is None:
+            if not self._is_stored:
+                self.save()
             self._file = self._whole_file()
             self._end = self.state.offset
             self._file.truncate(self._end)
@@ -192,11 +199,11 @@ class UnfinishedUpload:
 
     def save(self, **changes: Any) -> None:
         """Store a changed state, durably. Raises DiskFullError or StorageFailedError."""
-        state = replace(self.state, **changes)
+        state, self._is_stored = replace(self.state, **changes), False
         with storage_errors("the upload was not stored"):
             # It makes the name of the bytes durable, too.
             write_durably(self._state_path, orjson.dumps(asdict(state)))
-        self.state = state
+        self.state, self._is_stored = state, True
 
 
 def find_unfinished(folder: Path) -> Iterator[UnfinishedUpload]:

@@ -12,11 +12,12 @@ from asset_ledger.ledger.content import unfinished
 from asset_ledger.ledger.content.unfinished import UnfinishedUpload, UploadState, find_unfinished
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import AssetId, digest_of
+from asset_ledger.ledger.storage.files import write_durably
 
 CONTENT = b"first " * 20_000 + b"second" * 20_000
 HALF = len(CONTENT) // 2
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-STORE = unfinished.write_durably
+STORE = write_durably
 
 
 def fails_before(path: Path, text: bytes) -> None:

@@ -7,14 +7,15 @@ revoked. It ends after twelve hours at the latest. `sessions.db` has the hash of
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 from asset_ledger.api.contract.principal import Credential, Principal
-from asset_ledger.api.tokens import Clock, Tokens
+from asset_ledger.api.tokens import Tokens
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.domain.event import iso, parse_time
 from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.ledger.storage.sqlite import open_writer, refusing_damage, transaction
@@ -45,7 +46,7 @@ class Sessions:
         tokens: Tokens,
         *,
         jwt: bool,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._tokens, self._clock, self._lock = tokens, clock, Lock()
         with refusing_damage(path, "Delete it: every browser then has to sign in again"):

@@ -9,7 +9,6 @@ import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, cast
 
@@ -17,6 +16,7 @@ from asset_ledger.api.contract.errors import UnknownTokenError
 from asset_ledger.api.contract.fields import read_as
 from asset_ledger.api.contract.principal import Credential, Principal, Scope
 from asset_ledger.api.contract.tokens import TokenIn, new_token
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.domain.event import Event, iso, moment
 from asset_ledger.ledger.domain.ledger import TokenCreated, TokenRevoked
 from asset_ledger.ledger.log.codec import Codec
@@ -26,15 +26,10 @@ from asset_ledger.ledger.log.opening import read_identity
 _TEXT: Final = re.compile(r"alt_([0-9a-f]{12})_[\w-]{43}", re.ASCII)
 _TOPICS: Final = (TokenCreated.TOPIC, TokenRevoked.TOPIC)
 
-Clock = Callable[[], datetime]
 Make = Callable[[str, int], Event]
 """Makes an event from the id of the ledger's stream and the event's version in it."""
 Record = Callable[[Make], Awaitable[object]]
 """Records the event that a function makes. Raises the UnavailableErrors."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Token(NamedTuple):
@@ -65,7 +60,7 @@ class Tokens:
         log: LogReader,
         codec: Codec,
         record: Record,
-        clock: Clock = _now,
+        clock: Clock = utc_now,
     ) -> None:
         """Read the tokens from the log."""
         self._log, self._codec, self._record, self._clock = log, codec, record, clock
@@ -182,7 +177,7 @@ class Tokens:
         return self._tokens[token_id]
 
 
-def tokens_in(log: EventLog, codec: Codec, clock: Clock = _now) -> Tokens:
+def tokens_in(log: EventLog, codec: Codec, clock: Clock = utc_now) -> Tokens:
     """Return the tokens of a log that no server has; the caller holds the lock of its folder."""
 
     async def record(make: Make) -> None:

@@ -7,12 +7,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import orjson
-
 from asset_ledger.api.agents.answers import chosen, packed
 from asset_ledger.api.agents.arguments import VerifyArguments
 from asset_ledger.api.agents.tools import Access
-from asset_ledger.api.export.verify import Event, parts, wrong_with_job
+from asset_ledger.api.export.verify import Event, event_of, wrong_with_job
 from asset_ledger.api.sdk.gateway import Document
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -51,7 +49,7 @@ async def _report(access: Access, proof: Document, job: Document | None = None) 
         checkpoint, proven = check_proof(proof, proof["key"])
     except ProofError as error:
         return packed({"holds": False, "wrong": [str(error)]})
-    events = [_event(each.position, each.leaf) for each in proven]
+    events = [event_of(each.position, each.leaf) for each in proven]
     wrong = [*(_wrong_with(events) if job is None else wrong_with_job(_whole(job), events))]
     files = await _files(access, events, wrong)
     report = {"holds": not wrong, "events": len(events), "files": files}
@@ -69,11 +67,6 @@ def _wrong_with(events: Sequence[Event]) -> Iterator[str]:
         yield "the events are not all of one asset"
     if [each.version for each in events] != list(range(1, len(events) + 1)):
         yield "the versions of the asset are not 1, 2, 3 ... without a hole"
-
-
-def _event(position: int, leaf: bytes) -> Event:
-    stream, version, topic, state = parts(leaf)
-    return Event(position, stream.decode(), int(version), topic.decode(), orjson.loads(state))
 
 
 async def _files(access: Access, events: Iterable[Event], wrong: list[str]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from asset_ledger.api.backup.files import KEY, Backup, BackupFolder, now
+from asset_ledger.api.backup.files import KEY, Backup, BackupFolder
 from asset_ledger.api.export.files import (
     CHECKPOINTS,
     EVENTS,
@@ -21,9 +21,10 @@ from asset_ledger.api.export.files import (
     write_file,
 )
 from asset_ledger.api.export.ledger import checkpoint_lines, event_lines
+from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.content.copying import ContentCopier, Missing, PlacesFile
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
-from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.domain.event import Recorded, iso
 from asset_ledger.ledger.errors import DataFolderError, SigningKeyError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
@@ -91,7 +92,7 @@ class _Creation:
                 files = self._write_log(copier, after, upto, progress)
         backup = Backup(
             number=len(before) + 1,
-            made_at=now(),
+            made_at=iso(utc_now()),
             log_id=identity.log_id,
             first=after + 1,
             events=upto,

@@ -13,7 +13,6 @@ import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -146,11 +145,6 @@ def check_target(data_dir: Path, target: Path) -> None:
     names = {path.name for path in target.iterdir()}
     if (names and not names & known) or DataFolder(target).log.exists():
         raise DataFolderError(f"{target} is not empty: name a folder for backups alone")
-
-
-def now() -> str:
-    """Return the time in UTC, as every answer writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _next(before: Sequence[Backup]) -> int:

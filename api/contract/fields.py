@@ -58,6 +58,11 @@ def refuse_fields(errors: Iterable[tuple[str, str]]) -> FieldsError:
     return FieldsError([error for _, error in zip(range(MAX_ERRORS), errors, strict=False)])
 
 
+def refusal(details: ErrorDetails) -> tuple[str, str]:
+    """Return the path of the field at fault, such as `inputs.0.name`, and the message."""
+    return ".".join(map(str, details["loc"])), details["msg"]
+
+
 def unknown_fields(
     sent: Iterable[str], known: Iterable[str], what: str = "field"
 ) -> Iterator[tuple[str, str]]:
@@ -72,11 +77,7 @@ def _validated(model: type[BaseModel], sent: Mapping[str, Any]) -> BaseModel:
     try:
         fields = model.model_validate(known)
     except ValidationError as error:
-        raise refuse_fields(chain(map(_refusal, error.errors()), unknown)) from error
+        raise refuse_fields(chain(map(refusal, error.errors()), unknown)) from error
     if len(known) < len(sent):
         raise refuse_fields(unknown)
     return fields
-
-
-def _refusal(details: ErrorDetails) -> tuple[str, str]:
-    return ".".join(map(str, details["loc"])), details["msg"]

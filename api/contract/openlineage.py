@@ -5,7 +5,7 @@ Events of a ledger have the facet `OWN`, which names job, attempt and node as th
 that an export that comes back changes nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar, cast
 from uuid import UUID
@@ -13,8 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError
 from pydantic.alias_generators import to_camel
 
-from asset_ledger.api.contract.errors import FieldsError
-from asset_ledger.api.contract.fields import MAX_ERRORS
+from asset_ledger.api.contract.fields import refusal, refuse_fields
 from asset_ledger.api.contract.shapes import AnswerModel
 from asset_ledger.ledger.domain.checks import MAX_ERROR, MAX_ID, MAX_NAME, check_text
 from asset_ledger.ledger.domain.event import parse_time
@@ -248,9 +247,6 @@ def _read(model: type[T], sent: object, where: str) -> T:
     try:
         return model.model_validate(sent)
     except ValidationError as error:
-        raise FieldsError([*_refusals(error, where)]) from error
-
-
-def _refusals(error: ValidationError, where: str) -> Iterator[tuple[str, str]]:
-    for details in error.errors(include_url=False)[:MAX_ERRORS]:
-        yield (where + ".".join(map(str, details["loc"]))).rstrip(".") or "body", details["msg"]
+        errors = map(refusal, error.errors())
+        placed = (((where + path).rstrip(".") or "body", message) for path, message in errors)
+        raise refuse_fields(placed) from error

@@ -177,6 +177,11 @@ def proven_event(proven: dict[str, Any], checkpoint: Checkpoint) -> Event:
     path = [decoded(hashed) for hashed in proven["path"]]
     if root_over(leaf, position - 1, checkpoint.size, path) != checkpoint.root:
         raise WrongError(f"event {position}: is not what the log has at this position")
+    return event_of(position, leaf)
+
+
+def event_of(position: int, leaf: bytes) -> Event:
+    """Decode a leaf. Raises WrongError."""
     stream, version, topic, state = parts(leaf)
     return Event(position, stream.decode(), int(version), topic.decode(), json.loads(state))
 

@@ -9,7 +9,6 @@ import base64
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,6 +19,7 @@ from asset_ledger.api.contract.errors import TooManyHooksError, UnknownHookError
 from asset_ledger.api.contract.fields import parse_field
 from asset_ledger.api.contract.hooks import read_hook
 from asset_ledger.api.hooks.addresses import check_url
+from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.domain.event import iso, parse_time
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.reading.event_filter import EventFilter
@@ -27,12 +27,6 @@ from asset_ledger.ledger.storage.files import storage_errors, write_durably
 
 MAX_HOOKS: Final = 50
 """Each takes a connection, and reads every event."""
-
-Clock = Callable[[], datetime]
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -85,7 +79,7 @@ class Hook:
 class Hooks:
     """The webhooks of a folder, for one event loop. `changed` is set when one comes or goes."""
 
-    def __init__(self, path: Path, clock: Clock = now) -> None:
+    def __init__(self, path: Path, clock: Clock = utc_now) -> None:
         """Read the file. Raises DataFolderError."""
         self._path, self.clock = path, clock
         self._hooks = {hook.id: hook for hook in _read(path)}

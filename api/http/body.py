@@ -142,10 +142,10 @@ def _arrived(request: Request) -> bytes:
     return whole
 
 
-async def read_whole(request: Request, limit: int) -> bytes:
+async def read_whole(request: Request, limit: int, codings: Sequence[str] = ("identity",)) -> bytes:
     """Return the body. Raises MalformedBodyError, and TooLargeError above a limit in bytes."""
     check_length(request, limit)
-    await begin(request)
+    await begin(request, codings=codings)
     text = await read_short(request)
     return await gather(request, limit) if text is None else text
 
@@ -156,9 +156,7 @@ async def read_unpacked(request: Request) -> bytes:
     Raises MalformedBodyError, TooLargeError and UnsupportedTypeError.
     """
     limit = request.max_json
-    check_length(request, limit)
-    await begin(request, codings=("identity", "gzip"))
-    text = await gather(request, limit)
+    text = await read_whole(request, limit, ("identity", "gzip"))
     if request.headers.get("Content-Encoding", "identity").lower() == "identity":
         return text
     unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)

@@ -9,12 +9,12 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from asset_ledger.api.workers.rebuild_process import perform
+from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import GenerationError, LedgerError
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def _now() -> str:
-    return iso(datetime.now(UTC))
+    return iso(utc_now())
 
 
 @dataclass(slots=True, kw_only=True)

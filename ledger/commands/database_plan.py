@@ -55,9 +55,7 @@ class DatabasePlanSource:
             refuse_unknown(db.execute(_UNKNOWN, (TOPICS,)))
             for after in range(0, head, PAGE):
                 window = (after, min(after + PAGE, head))
-                plan.executemany(
-                    "INSERT INTO named VALUES (?, ?, ?, ?)", db.execute(_NAMED, window)
-                )
+                plan.executemany(_KEEP_NAMED, db.execute(_NAMED, window))
                 plan.executemany(_KEEP_DELETED, db.execute(_DELETED, window))
         return int(head)
 

@@ -23,7 +23,6 @@ DATASET: Final = "application/x-openlineage-dataset"
 KEY: Final = "openlineage"
 """The member of `metadata` and `parameters` that holds what a report says."""
 
-
 MAX_NAMED: Final = 100
 _RESERVED: Final = 10 * 6 * MAX_NAMED + 100
 """Bytes for the names of what is left out: a character takes six at most."""

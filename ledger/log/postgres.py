@@ -156,9 +156,9 @@ class PostgresLog(PostgresLogReader):
         """Record or refuse each command with its small contents, in one transaction.
 
         `apply` fills the tables in the same transaction; `undo` reports that it was rolled back, or
-        may have been. Retry the commands of a failed transaction
-        one by one, so that only the failing one fails. Raises GenerationChangedError if the tables
-        in use are not those of `generation`.
+        may have been. Retry the commands of a failed transaction one by one, so that only the
+        failing one fails. Raises GenerationChangedError if the tables in use are not those of
+        `generation`.
         """
         given = dict(contents)
         try:

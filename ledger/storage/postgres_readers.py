@@ -1,7 +1,7 @@
 """Reads of PostgreSQL for the event loop, with connections of their own.
 
-Promise: one user's slow statements never take the last connections, and no statement outlives the
-budget of its task (`storage.turns`), or its caller: PostgreSQL is told to cancel it.
+Promise: one user's slow statements never take the last connections. PostgreSQL is told to cancel a
+statement when the time of its task is over (`storage.turns`), or when its caller has gone.
 """
 
 import asyncio

@@ -22,12 +22,6 @@ Process = subprocess.Popen[str]
 
 
 @pytest.fixture
-def server(data_dir: Path) -> Iterator[Server]:
-    with serving(data_dir) as server:
-        yield server
-
-
-@pytest.fixture
 def comfyui(tmp_path: Path) -> Iterator[RecordedComfyUI]:
     with RecordedComfyUI(tmp_path / "comfyui") as comfyui:
         yield comfyui

@@ -1,0 +1,80 @@
+"""What a server does by itself beside answering: measure, sweep, collect, scrub, deliver events."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from asset_ledger.api.contract.collection import read_retention
+from asset_ledger.api.contract.durations import read_duration
+from asset_ledger.api.hooks.deliveries import Deliveries, Receiver
+from asset_ledger.ledger.content.checked import CheckedContents
+from asset_ledger.ledger.domain.ledger import SYSTEM
+from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.reading.async_replay import AsyncReplay
+
+if TYPE_CHECKING:
+    from asset_ledger.api.backend import Backend
+
+SWEEP: Final = timedelta(hours=6)
+"""The time between two looks for objects of unrecorded uploads."""
+
+_HOUR: Final = 3_600.0
+
+logger = logging.getLogger(__name__)
+
+
+def upkeep_of(
+    backend: "Backend", contents: CheckedContents, replay: AsyncReplay
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield the upkeep of a server, each to be run until it is cancelled."""
+    settings, collect = backend.settings, backend.collect
+    retention = read_retention(settings.retain_versions, settings.retain_deleted)
+
+    async def measure() -> float:
+        began = time.monotonic()
+        await collect.plan(retention)
+        return max(_HOUR, 100 * (time.monotonic() - began))  # at most a hundredth of the time
+
+    async def sweep() -> float:
+        if swept := await contents.sweep():
+            logger.info("removed %d objects of unrecorded uploads", swept)
+        return SWEEP.total_seconds()
+
+    async def collect_once() -> float:
+        done = await collect.run(SYSTEM, retention)
+        logger.info("collected %d contents, %d bytes", done.contents, done.size)
+        return interval
+
+    yield _deliver(backend, replay)
+    yield _again_and_again("measure what is stored", measure, first=60.0, failed=_HOUR)
+    yield _again_and_again("sweep the content store", sweep, failed=SWEEP.total_seconds())
+    if settings.gc_interval != "off":
+        interval = read_duration(settings.gc_interval).total_seconds()
+        yield _again_and_again("collect", collect_once, first=interval, failed=interval)
+    if backend.engine.scrubs and settings.scrub_interval != "off":
+        yield backend.scrub.run(read_duration(settings.scrub_interval))
+
+
+async def _again_and_again(
+    work: str, run: Callable[[], Awaitable[float]], *, failed: float, first: float = 0.0
+) -> None:
+    """Run after `first` seconds, then after as many as it returns, or `failed` after an error."""
+    pause = first
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            pause = await run()
+        except (LedgerError, OSError, sqlite3.Error) as error:
+            logger.warning("could not %s: %s; trying again in %.0f s", work, error, failed)
+            pause = failed
+
+
+def _deliver(backend: "Backend", replay: AsyncReplay) -> Coroutine[Any, Any, None]:
+    settings, token = backend.settings, backend.settings.lineage_token
+    lineage = Receiver(settings.lineage_url, token.get_secret_value() if token else None)
+    private = settings.hook_addresses == "any"
+    return Deliveries(backend.hooks, backend.feed, replay, lineage, private=private).run()

@@ -24,7 +24,7 @@ from asset_ledger.ledger.errors import LogDamagedError, TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
 from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
-from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
+from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user, threads_each
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ QUICK: Final = 0.1
 """Seconds after which a statement that others wait behind is interrupted. It begins again at a
 connection for slow ones, where users take turns."""
 SLOW: Final = 4
-"""Connections for slow statements; one user has at most half of them."""
+"""Connections for slow statements."""
+EACH: Final = 2
+"""The most of them that one user has, with four processors or more."""
 REST: Final = 10.0
 """Seconds after a slow statement in which all of its user's statements begin as slow ones."""
 NICE: Final = 5
@@ -271,7 +273,7 @@ class _Pool:
         self._slow = [_Reader(path, _open_slow) for _ in range(SLOW)]
         self._exclusive = [_Reader(path, _open_slow) for _ in range(SNAPSHOTS)]
         self._all = (*self._shared, *self._slow, *self._exclusive)
-        self._slow_turns, self._turns = Turns(SLOW, SLOW // 2), Turns(SNAPSHOTS, 1)
+        self._slow_turns, self._turns = Turns(SLOW, threads_each(EACH)), Turns(SNAPSHOTS, 1)
         self._rests_until: dict[str | None, float] = {}
         self._apart = 0
         self._finished = asyncio.Event()

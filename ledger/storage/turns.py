@@ -5,6 +5,7 @@ another user's next one.
 """
 
 import asyncio
+import os
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,12 @@ from asset_ledger.ledger.errors import BusyError, DeadlineExceededError
 
 MAX_WAITING: Final = 32
 """Turns of one user that wait; one more is refused."""
+
+
+def threads_each(most: int) -> int:
+    """Return how many threads of one user run at a time: for half of the processors, at least one
+    and at most `most`. Else one user's reads keep every processor busy."""
+    return max(1, min(most, (os.cpu_count() or 1) // 2))
 
 
 class ReadBudget(NamedTuple):

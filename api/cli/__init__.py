@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "audit-bundle": "asset_ledger.api.cli.audit_bundle:audit_bundle",
     "witness": "asset_ledger.api.cli.witness:witness",
     "backup": "asset_ledger.api.cli.backup:backup",
+    "copy": "asset_ledger.api.cli.copy:copy",
     "export": "asset_ledger.api.cli.export:export",
     "import": "asset_ledger.api.cli.imports:import_",
     "rebuild": "asset_ledger.api.cli.rebuild:rebuild",

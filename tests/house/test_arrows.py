@@ -58,9 +58,10 @@ API = {
     "upload_target": ("contract",),
     "uploads": ("contract", "upload_target"),
     "hooks": ("contract", "export"),
+    "upkeep": (*SETTINGS, "hooks"),
     "backend": (
         *(*SETTINGS, "engine", "database", "hooks", "sessions", "thumbnails", "tokens"),
-        *("uploads", "workers"),
+        *("uploads", "upkeep", "workers"),
     ),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),

@@ -76,8 +76,8 @@ def _loudest(samples: "array[int]") -> int:
 
 
 def _of_wave(source: BinaryIO, loudness: Loudness) -> float:
-    with wave.open(source) as sound:
-        count, rate = 0, float(sound.getframerate())
+    with wave.open(source, "rb") as sound:
+        count, rate = 0, sound.getframerate()
         width, channels = sound.getsampwidth(), sound.getnchannels()
         while piece := sound.readframes(_SAMPLES):
             loudness.add(_samples(piece, width))

@@ -8,6 +8,7 @@ from array import array
 from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -144,7 +145,7 @@ def encoded(kind: str, codec: str) -> bytes:
     """Return a second of sound in another format."""
     body = io.BytesIO()
     with av.open(body, "w", format=kind) as container:
-        stream = container.add_stream(codec, rate=48_000)
+        stream: Any = container.add_stream(codec, rate=48_000)
         frame = av.AudioFrame(format="s16", layout="mono", samples=48_000)
         frame.sample_rate = 48_000
         frame.planes[0].update(samples(1, rate=48_000).tobytes())

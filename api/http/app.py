@@ -61,6 +61,7 @@ from asset_ledger.api.http import (
     tokens,
     uploads,
     usage,
+    users,
     values,
 )
 from asset_ledger.api.http.answers import POSITION, compress, problem
@@ -112,6 +113,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         repairs,
         session,
         tokens,
+        users,
         hooks,
         health,
         description,
@@ -249,7 +251,7 @@ class Server(web.Server):
             caller.require(scope)
         seconds = self._read_deadline if scope == "read" else None  # a write may take its time
         read_budget.set(ReadBudget(caller.user_id, seconds))
-        request.user_id = caller.owner(request.headers.get(OWNER))
+        request.user_id = caller.owner(request.headers.get(OWNER), credential.for_user)
 
     async def _sign_in(self, token: str) -> Credential | None:
         """Return what a session in exchange for a token allows. Raises RateLimitedError."""
@@ -296,7 +298,7 @@ class Server(web.Server):
         request.began = time.perf_counter()
         request.checked = loop.time()
         request.operation_name = NO_OPERATION
-        request.sign_in = self._sign_in
+        request.sign_in, request.authenticate = self._sign_in, self._credential
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol

@@ -49,6 +49,7 @@ class Request(web.BaseRequest):
     counts: RequestCounts
     cors: Cors | None
     sign_in: Callable[[str], Awaitable[Credential | None]]
+    authenticate: Callable[["Request"], Awaitable[Credential]]
     key_address: KeyAddress | None
     id: str
     began: float

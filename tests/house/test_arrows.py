@@ -55,7 +55,8 @@ API = {
     "database_copy": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
-    "uploads": ("contract",),
+    "upload_target": ("contract",),
+    "uploads": ("contract", "upload_target"),
     "hooks": ("contract", "export"),
     "upkeep": (*SETTINGS, "hooks"),
     "backend": (

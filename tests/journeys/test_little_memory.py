@@ -57,7 +57,7 @@ def test_a_server_without_memory_refuses_uploads_and_loses_none(data_dir: Path) 
         resource.prlimit(server.pid, resource.RLIMIT_AS, UNLIMITED)
         refused = {**load.statuses}
         load.run()
-        assert server.stop() == 0
+        assert server.stop() == 0, server.errors[-4_000:]
     assert {*refused} <= {"201", "503", "broken"}
     assert {*refused} - {"201"}, "the limit was not met"
     assert len(load.acknowledged) == CLIENTS * UPLOADS

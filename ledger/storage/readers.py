@@ -172,6 +172,11 @@ class _Connection(aiosqlite.Connection):
 
     stopped: asyncio.Future[object] | None = None
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=1)
+        # Without memory a thread may start and report that it did not: nothing would stop it.
+        self._thread.daemon = True
+
     def stop(self) -> asyncio.Future[object] | None:
         self.stopped = super().stop()
         return self.stopped
@@ -240,7 +245,7 @@ class _Reader:
             return self._db
 
     async def _open(self) -> _Connection:
-        db = _Connection(partial(self._opened, self._path), iter_chunk_size=1)
+        db = _Connection(partial(self._opened, self._path))
         try:
             await db
             return db

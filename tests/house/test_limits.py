@@ -129,6 +129,7 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
 """The numbers of each row that has some."""
 WITHOUT_NUMBERS: Final = {
     "upload",
+    "memory of the server",
     "requests of one user under way",
     "requests of one user",
     "time of the server for `/metrics`",

@@ -57,9 +57,10 @@ API = {
     "thumbnails": ("contract", "workers"),
     "uploads": ("contract",),
     "hooks": ("contract", "export"),
+    "upkeep": (*SETTINGS, "hooks"),
     "backend": (
         *(*SETTINGS, "engine", "database", "hooks", "sessions", "thumbnails", "tokens"),
-        *("uploads", "workers"),
+        *("uploads", "upkeep", "workers"),
     ),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),

@@ -126,6 +126,14 @@ def fill(
         log.close()
 
 
+def ledger(folder: Path, assets: int, progress: Progress) -> Path:
+    """Return the folder of a ledger of this size. Makes it if it does not exist."""
+    data_dir = folder / f"ledger-{assets}"
+    if not data_dir.exists():
+        fill(data_dir, assets, progress)
+    return data_dir
+
+
 def record(log: SqliteLog, commands: Sequence[Command]) -> None:
     for outcome in log.append(commands, lambda _: None):
         if not isinstance(outcome, Appended):

@@ -30,7 +30,7 @@ from benchmarks.machine import BenchmarkError
 FLOOR: Final = """
     INSERT INTO assets (seq, id, user_id, workflow_id, node_id, job_id, parent_id, name,
         content_type, size, digest, metadata, tags, derived_from, duration, version, position,
-        created_at, updated_at, deleted_at, deleted_by, recorded_at, json)
+        created_at, updated_at, deleted_at, deleted_by, recorded_at, attempt, json)
     SELECT rowid, originator_id, state ->> 'user_id', state ->> 'workflow_id', state ->> 'node_id',
         state ->> 'job_id', state ->> 'parent_id', state ->> '$.private.name',
         state ->> 'content_type', state ->> 'size', state ->> 'digest',
@@ -38,6 +38,7 @@ FLOOR: Final = """
         coalesce(state ->> 'derived_from', '[]'), state ->> '$.private.duration',
         originator_version, rowid, coalesce(state ->> 'made_at', state ->> 'recorded_at'),
         state ->> 'recorded_at', NULL, NULL, state ->> 'recorded_at',
+        coalesce(state ->> 'attempt', 1),
         json_object(
             'id', originator_id, 'user_id', state ->> 'user_id',
             'workflow_id', state ->> 'workflow_id',
@@ -51,7 +52,8 @@ FLOOR: Final = """
             'digest', state ->> 'digest', 'version', originator_version, 'position', rowid,
             'updated_at', state ->> 'recorded_at',
             'tags', json(coalesce(state -> '$.private.tags', '[]')),
-            'derived_from', json(coalesce(state -> 'derived_from', '[]')))
+            'derived_from', json(coalesce(state -> 'derived_from', '[]')),
+            'attempt', coalesce(state ->> 'attempt', 1))
     FROM log.stored_events WHERE topic = 'asset.created' ORDER BY rowid
 """
 INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND sql NOT NULL"

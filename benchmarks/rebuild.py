@@ -18,13 +18,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.bench import Bench
 from benchmarks.crawl import crawl, get, write_paths
-from benchmarks.fill import names
+from benchmarks.fill import ledger, names
 from benchmarks.load import Load, pages
 from benchmarks.machine import BenchmarkError, disk, machine
 from benchmarks.making import Made, Way, by_events, by_sql, compare, generation, made, one_by_one
-from benchmarks.read_path import ledger
+from benchmarks.rows import Row
 from benchmarks.servers import product_command, serving
+from benchmarks.turns import alternating, divided
 
 WAYS: Final[dict[str, Way]] = {
     "one SQL statement": by_sql,
@@ -35,8 +37,32 @@ WAYS: Final[dict[str, Way]] = {
 FLOOR, ASSETS, SINGLE, WHOLE = WAYS
 CONNECTIONS: Final = 4
 STARTS: Final = 5
+REBUILDS: Final = 2
 
 Makings = dict[str, list[Made]]
+
+
+def rows(bench: Bench) -> list[Row]:
+    """Measure a whole generation against the statement, which is checked on the smaller log."""
+    compare(bench.log_of(bench.sizes.few) / "ledger.db", bench.folder)
+    log = bench.log_of(bench.sizes.assets) / "ledger.db"
+    makings: Makings = {FLOOR: [], WHOLE: []}
+    for name in alternating(REBUILDS, list(makings)):
+        makings[name].append(made(WAYS[name], log, bench.folder))
+        bench.say(f"{name}: {makings[name][-1].seconds:.1f} s")
+    times = {name: [each.seconds for each in runs] for name, runs in makings.items()}
+    return [
+        Row(
+            "rebuild of all tables over one SQL statement for the assets",
+            divided(*([seconds(each) for each in makings[name]] for name in (WHOLE, FLOOR))),
+            bar=3,
+            aim=2,
+            most=True,
+            at=bench.sizes.assets,
+            beside={f"{name} s": each for name, each in times.items()}
+            | {"peak MiB": [each.peak_mib for each in makings[WHOLE]]},
+        )
+    ]
 
 
 def make(log: Path, scratch: Path, rounds: int, progress: Progress) -> Makings:

@@ -112,7 +112,7 @@ def fill(
 ) -> None:
     """Make a ledger with this many assets in an empty folder. Each commit reads `clock` once."""
     codec = Codec()
-    folder.mkdir(parents=True)
+    folder.mkdir(0o700, parents=True)
     log = SqliteLog(folder / "ledger.db", codec, clock=clock)
     try:
         asyncio.run(pack(folder / "content", log, contents))

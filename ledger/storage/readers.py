@@ -73,7 +73,7 @@ class SqliteReaders:
 
 DEPTH: Final = 8
 """Statements that wait at one connection before the next connection is used: a few busy threads
-contend less for the GIL than many half-idle ones (benchmarks/read_path.py)."""
+contend less for the GIL than many half-idle ones (benchmarks/pages.py)."""
 QUICK: Final = 0.1
 """Seconds after which a statement that others wait behind is interrupted. It begins again at a
 connection for slow ones, where users take turns."""

@@ -96,7 +96,7 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
     "one read of the tables": (seconds(default("read_deadline")),),
     "slow reads (over 0.1 s) under way; of one user; waiting of one user": (
         f"{readers.SLOW} a file",
-        f"{readers.SLOW // 2}",
+        f"{readers.EACH}",
         f"{turns.MAX_WAITING}",
     ),
     "reads of the log under way; of one user": (

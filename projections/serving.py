@@ -145,6 +145,11 @@ class Projections:
         """The schema and the row counts of the generation in use."""
         return self._served.files
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may fill the same tables."""
+        return self._store.is_shared
+
     def previous(self) -> PreviousGeneration | None:
         """Return the generation that a rollback goes back to, or None. Blocks."""
         return find_previous(self._store, self.generation.number)

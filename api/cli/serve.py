@@ -109,7 +109,7 @@ async def _serve_with(
     from asset_ledger.api.serving import serve as serve_http
 
     engine = engine_of(settings.data_dir, database)
-    async with open_backend(settings, progress, worker, engine, upkeep=True) as backend:
+    async with open_backend(settings, progress, worker, engine, is_server=True) as backend:
         progress.close()
 
         if not read_duration(settings.retain_deleted):

@@ -21,6 +21,7 @@ from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.kept import Answer, KeptAnswers, Question
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
+from asset_ledger.api.http.sharing import Shared
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
@@ -51,6 +52,7 @@ class Request(web.BaseRequest):
     counts: RequestCounts
     cors: Cors | None
     sign_in: Callable[[str], Awaitable[Credential | None]]
+    authenticate: Callable[["Request"], Awaitable[Credential]]
     key_address: KeyAddress | None
     id: str
     began: float
@@ -63,6 +65,7 @@ class Request(web.BaseRequest):
     connection: Connection
     clients: Connections
     bodies: Budget
+    scrapes: Shared[bytes]
     credit: float
     body_digest: BodyDigest | None = None
     checked: float

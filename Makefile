@@ -67,8 +67,9 @@ bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into doc
 	$(BIN)/python -m benchmarks.lag
 	$(BIN)/python -m benchmarks.rebuild
 
-dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment
+dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment; the node for ComfyUI
 	$(BIN)/python -m tests.distribution dist
+	$(BIN)/asset-ledger watch comfyui --print-node > dist/asset_ledger_node.py
 
 sbom: .venv/runtime.stamp  ## what an installation runs, as a CycloneDX bill of materials in ./dist
 	$(BIN)/python -m tools.sbom dist/asset-ledger.cdx.json

@@ -33,6 +33,24 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class Notes:
+    """Prints what happens to a command that goes on until Ctrl-C, on standard error."""
+
+    waits_for = ""
+    """The reason of the last line, if that says why the command waits."""
+
+    def note(self, line: str) -> None:
+        """Print a line."""
+        self.waits_for = ""
+        echo(line, err=True)
+
+    def wait(self, reason: str) -> None:
+        """Print why the command waits, unless that was the last line."""
+        if reason != self.waits_for:
+            echo(f"waiting: {reason}", err=True)
+        self.waits_for = reason
+
+
 def echo(output: str | bytes, *, err: bool = False) -> None:
     """Write one line of text, or one JSON document, with its control characters escaped."""
     if isinstance(output, str):  # not click.echo: it would write across a progress bar

@@ -77,6 +77,7 @@ from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
+from asset_ledger.api.http.sharing import Shared
 from asset_ledger.ledger.errors import LogDamagedError, RefusedError, StorageFailedError
 from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
@@ -142,6 +143,7 @@ class Server(web.Server):
         self._backend = backend
         self.clients = Connections(Limits.of(backend.settings, stall_timeout))
         self._bodies = Budget(backend.settings.body_memory)
+        self._scrapes = Shared[bytes]()
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
         self._read_deadline = backend.settings.read_deadline
@@ -301,6 +303,7 @@ class Server(web.Server):
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
         request.clients, request.bodies = self.clients, self._bodies
+        request.scrapes = self._scrapes
         request.key_address = self._keys
         request.credit = self.clients.limits.stall
         request.is_still_allowed = self._still_allows

@@ -73,7 +73,7 @@ class SqliteReaders:
 
 DEPTH: Final = 8
 """Statements that wait at one connection before the next connection is used: a few busy threads
-contend less for the GIL than many half-idle ones (benchmarks/read_path.py)."""
+contend less for the GIL than many half-idle ones (benchmarks/pages.py)."""
 QUICK: Final = 0.1
 """Seconds after which a statement that others wait behind is interrupted. It begins again at a
 connection for slow ones, where users take turns."""
@@ -176,6 +176,11 @@ class _Connection(aiosqlite.Connection):
 
     stopped: asyncio.Future[object] | None = None
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=1)
+        # Without memory a thread may start and report that it did not: nothing would stop it.
+        self._thread.daemon = True
+
     def stop(self) -> asyncio.Future[object] | None:
         self.stopped = super().stop()
         return self.stopped
@@ -244,7 +249,7 @@ class _Reader:
             return self._db
 
     async def _open(self) -> _Connection:
-        db = _Connection(partial(self._opened, self._path), iter_chunk_size=1)
+        db = _Connection(partial(self._opened, self._path))
         try:
             await db
             return db

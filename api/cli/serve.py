@@ -105,7 +105,7 @@ async def _serve_with(
     from asset_ledger.api.contract.durations import read_duration
     from asset_ledger.api.serving import serve as serve_http
 
-    async with open_backend(settings, progress, worker, upkeep=True) as backend:
+    async with open_backend(settings, progress, worker, is_server=True) as backend:
         progress.close()
         if not read_duration(settings.retain_deleted):
             echo("retain_deleted is 0: a collected asset cannot be restored", err=True)

@@ -59,9 +59,10 @@ API = {
     "thumbnails": ("contract", "workers"),
     "uploads": ("contract",),
     "hooks": ("contract", "export"),
+    "upkeep": (*SETTINGS, "hooks"),
     "backend": (
         *(*SETTINGS, "engine", "database", "hooks", "sessions", "thumbnails", "tokens"),
-        *("s3_keys", "uploads", "workers"),
+        *("s3_keys", "uploads", "upkeep", "workers"),
     ),
     "export": ("contract",),
     "sdk": (*SETTINGS, "backend", "engine"),

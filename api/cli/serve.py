@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
-from asset_ledger.api.cli.options import DATABASE
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.settings_file import CONFIG
 from asset_ledger.api.environment import misspelt
@@ -29,8 +28,8 @@ logger: Final = logging.getLogger(__name__)
 @setting("s3_port")
 @setting("s3_host")
 @setting("data_dir")
+@setting("database_url")
 @setting("content_url")
-@DATABASE
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
@@ -62,8 +61,8 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_level")
 @setting("log_format")
 @setting("log_requests")
-def serve(config: Path | None, database_url: str | None, **flags: Any) -> None:
-    """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
+def serve(config: Path | None, **flags: Any) -> None:
+    """Serve a ledger over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
     from asset_ledger.api.logs import configure
@@ -74,10 +73,10 @@ def serve(config: Path | None, database_url: str | None, **flags: Any) -> None:
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
-    uvloop.run(_serve(settings, database_url))
+    uvloop.run(_serve(settings))
 
 
-async def _serve(settings: Settings, database: str | None) -> None:
+async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.serving import reserve
     from asset_ledger.api.workers.committer_process import ProcessWorker
@@ -86,12 +85,12 @@ async def _serve(settings: Settings, database: str | None) -> None:
     raise_limit()
     progress, sockets = ProgressBar(), reserve(settings)
     if settings.committer == "thread":
-        await _serve_with(settings, sockets, progress, None, database)
+        await _serve_with(settings, sockets, progress, None)
         return
-    worker = ProcessWorker(settings, progress, database)
+    worker = ProcessWorker(settings, progress)
     await worker.spawn()  # starts early: both processes load modules at once
     try:
-        await _serve_with(settings, sockets, progress, worker, database)
+        await _serve_with(settings, sockets, progress, worker)
     finally:
         await worker.close()
 
@@ -101,17 +100,13 @@ async def _serve_with(
     sockets: "Listening",
     progress: "ProgressBar",
     worker: "ProcessWorker | None",
-    database: str | None,
 ) -> None:
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.contract.durations import read_duration
-    from asset_ledger.api.engine import engine_of
     from asset_ledger.api.serving import serve as serve_http
 
-    engine = engine_of(settings.data_dir, database)
-    async with open_backend(settings, progress, worker, engine, is_server=True) as backend:
+    async with open_backend(settings, progress, worker, is_server=True) as backend:
         progress.close()
-
         if not read_duration(settings.retain_deleted):
             echo("retain_deleted is 0: a collected asset cannot be restored", err=True)
 

@@ -4,18 +4,19 @@ Our SQL is written for SQLite, in the subset that `translate` turns into Postgre
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import lru_cache
 from queue import Empty, LifoQueue
 from typing import Any, Final
 
 import psycopg
 from psycopg.adapt import AdaptersMap, Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import NumericBinaryLoader
 
-from asset_ledger.ledger.errors import DataFolderError, DiskFullError, StorageFailedError
+from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 from asset_ledger.ledger.storage.database import Cursor
 
 LOG: Final = "ledger"
@@ -28,6 +29,16 @@ HELD: Final = "10s"
 may stand still between the statements that it sends at once."""
 READING: Final = "10min"
 """How long a reader may compute between two statements of a transaction."""
+
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "fallback_application_name": "asset-ledger",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # else a host that vanished would hold a write for many minutes
+}
+"""Parameters of a connection that end the wait for a lost machine: seconds, and milliseconds."""
 
 _HELD: Final = f"""SELECT set_config('transaction_timeout', '{HELD}', false)
     WHERE current_setting('transaction_timeout', true) IS NOT NULL;"""
@@ -188,6 +199,12 @@ def settings(schemas: Sequence[str], *, read_only: bool, is_log: bool = False) -
     )
 
 
+@lru_cache
+def conninfo(url: str) -> str:
+    """Return the address with what it does not set itself: `DEFAULTS`."""
+    return make_conninfo(**{**DEFAULTS, **conninfo_to_dict(url)})
+
+
 def unreachable(error: Exception) -> StorageFailedError:
     """Return the error for a caller of a database that does not answer."""
     reason = str(error).strip().splitlines()
@@ -233,11 +250,22 @@ class PostgresConnection:
     def _open(self) -> None:
         self._opened += 1
         self._db: psycopg.Connection[Any] = psycopg.connect(
-            self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.RawCursor
+            conninfo(self._url), autocommit=True, cursor_factory=psycopg.RawCursor
         )
         adapt(self._db.adapters)
         chosen = settings(self._schemas, read_only=self._read_only, is_log=self._is_log)
         self._db.execute(chosen.encode())
+
+    @property
+    def location(self) -> str:
+        """Where the database is: `database assets at db.example.org, port 5432`."""
+        info = self._db.info
+        return f"database {info.dbname} at {info.host}, port {info.port}"
+
+    @property
+    def major_version(self) -> int:
+        """The major version of PostgreSQL, such as 18."""
+        return self._db.info.server_version // 10_000
 
     @property
     def is_lost(self) -> bool:
@@ -302,12 +330,26 @@ class PostgresConnection:
         self._db.close()
 
 
+@contextmanager
+def writing(url: str) -> Iterator[PostgresConnection]:
+    """Open a connection for one transaction, which the end of the block commits.
+
+    Raises StorageFailedError.
+    """
+    try:
+        with closing(PostgresConnection(url, (LOG,))) as db, db.transaction():
+            yield db
+    except psycopg.Error as error:
+        raise storage_error(error) from error
+
+
 class PostgresReaders:
     """Reads for threads: each call uses a connection of its own. Raises StorageFailedError."""
 
     def __init__(self, url: str, schemas: Sequence[str] = (LOG,)) -> None:
         self._url, self._schemas = url, schemas
         self._free: LifoQueue[PostgresConnection] = LifoQueue()
+        self._is_closed = False
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of one statement, which is finished by then."""
@@ -341,11 +383,15 @@ class PostgresReaders:
             yield db
         finally:
             self._free.put(db)
+            if self._is_closed:  # by another thread, meanwhile
+                self.close()
 
     def close(self) -> None:
-        """Close the connections that are not lent."""
-        while not self._free.empty():
-            self._free.get_nowait().close()
+        """Close every connection; one that is lent, once it is returned."""
+        self._is_closed = True
+        with suppress(Empty):
+            while True:
+                self._free.get_nowait().close()
 
 
 def _upto(db: PostgresConnection, max_bytes: int, sql: str, parameters: Sequence[Any]) -> list[Any]:
@@ -361,15 +407,3 @@ def _upto(db: PostgresConnection, max_bytes: int, sql: str, parameters: Sequence
     finally:
         rows.close()  # type: ignore[attr-defined]  # a generator, which cancels the rest
     return found
-
-
-def check_database(db: PostgresConnection) -> None:
-    """Raise DataFolderError for a database that would order or store texts in another way."""
-    sql = """SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database
-        WHERE datname = current_database()"""
-    collation, encoding = db.execute(sql).fetchone()
-    if collation not in ("C", "POSIX") or encoding != "UTF8":
-        raise DataFolderError(
-            f"the database has the collation {collation} and the encoding {encoding}: create one"
-            " with TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C', so that lists have one order"
-        )

@@ -211,7 +211,7 @@ class SideBySide(Protocol):
 class TableStore(Protocol):
     """The generations of one ledger. `errors`: what reading and writing raise.
 
-    `no_packages`: why projections of other packages cannot be used; None if they can.
+    `no_packages`: why projections with SQL for SQLite only cannot be used; None if they can.
     """
 
     @property

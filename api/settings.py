@@ -41,6 +41,12 @@ class Settings(BaseSettings):
         None,
         description="where large contents go: s3://, gs://, az://, or a folder; else `data_dir`",
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="how many processes serve; several need a database",
+    )
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
         None, description="the key that verifies JWTs: a secret (HS256), or a public key in PEM"
@@ -72,6 +78,9 @@ class Settings(BaseSettings):
     )
     stall_timeout: int = Field(
         30, ge=1, description="seconds that a client may fall behind `min_rate`"
+    )
+    stop_delay: float = Field(
+        0.0, ge=0, le=3600, description="seconds that a stopping server still takes connections"
     )
     min_rate: int = Field(
         1024, ge=1, description="bytes a second that a client has to send or to read"

@@ -20,7 +20,7 @@ from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
-from asset_ledger.api.upkeep import upkeep_of
+from asset_ledger.api.upkeep import deliver, upkeep
 from asset_ledger.api.uploads import Uploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.clock import utc_now
@@ -75,7 +75,7 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _Readable:
     """What is read of a ledger: its log, its contents and its tables."""
 
     log: SqlLogReader
@@ -93,13 +93,13 @@ async def open_backend(
     worker: Worker | None = None,
     engine: Engine | None = None,
     *,
-    upkeep: bool = False,
+    is_server: bool = False,
 ) -> AsyncIterator[Backend]:
     """Open the data folder of these settings. `progress` is called while tables catch up.
 
     Commits run in `worker`, or in a thread of this process. `engine`: by default that of the
-    folder. `upkeep`: do what a server does by itself, see `api.upkeep`. Raises DataFolderError if
-    another process has the folder, or if its files cannot be used.
+    folder. `is_server`: do what a server does by itself, see `api.upkeep`. Raises DataFolderError
+    if another process has the folder, or if its files cannot be used.
     """
     engine = engine or FolderEngine(settings.data_dir)
     worker = worker or ThreadWorker(partial(engine.open, progress))
@@ -119,8 +119,10 @@ async def open_backend(
             await ledger.delete.finish_interrupted()
         backend = await _open_services(stack, settings, engine, lock, committer, ledger, reading)
         works = [backend.uploads.watch(), *_watching(backend, reading)]
-        if upkeep:
-            works += upkeep_of(backend, reading.contents, reading.replay)
+        if is_server:
+            scrub = backend.scrub if engine.scrubs else None
+            works.append(deliver(settings, backend.hooks, reading.feed, reading.replay))
+            works += upkeep(settings, backend.collect, reading.contents, scrub)
         for work in works:
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
@@ -133,7 +135,7 @@ async def _open_reading(
     engine: Engine,
     state: TablesState,
     progress: Progress | None,
-) -> _Reading:
+) -> _Readable:
     """Open the log, the contents and the tables of this state, in this order."""
     store = ObjectStore(settings.content_url) if settings.content_url is not None else None
     codec = Codec()
@@ -151,7 +153,7 @@ async def _open_reading(
     silence = timedelta(seconds=settings.job_silence)
     projections = await Projections.open(tables, state, feed, progress, silence)
     stack.push_async_callback(projections.close)
-    return _Reading(log, contents, feed, replay, tables, projections)
+    return _Readable(log, contents, feed, replay, tables, projections)
 
 
 async def _open_services(
@@ -161,7 +163,7 @@ async def _open_services(
     lock: FolderLock,
     committer: Committer,
     ledger: Ledger,
-    reading: _Reading,
+    reading: _Readable,
 ) -> Backend:
     """Open what serves callers beside commands and queries: uploads, tokens, thumbnails, ..."""
     files, codec = DataFolder(settings.data_dir), Codec()
@@ -209,7 +211,7 @@ async def _open_services(
     )
 
 
-def _watching(backend: Backend, reading: _Reading) -> Sequence[Coroutine[Any, Any, None]]:
+def _watching(backend: Backend, reading: _Readable) -> Sequence[Coroutine[Any, Any, None]]:
     """Return what brings the events, tokens and keys of other servers to this one."""
 
     async def changed() -> bool:

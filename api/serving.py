@@ -106,7 +106,7 @@ async def run(
             worker = ProcessWorker(settings, progress, database)
             await worker.spawn()  # starts early: both processes load modules at once
             stack.push_async_callback(worker.close)
-        opening = open_backend(settings, progress, worker, engine, upkeep=True)
+        opening = open_backend(settings, progress, worker, engine, is_server=True)
         backend = await stack.enter_async_context(opening)
         await serve(replace(backend, lock=lock or backend.lock), sockets, ready)
 

@@ -6,18 +6,20 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from asset_ledger.api.contract.collection import read_retention
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.hooks.deliveries import Deliveries, Receiver
+from asset_ledger.api.hooks.store import Hooks
+from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.commands.collect import Collect
+from asset_ledger.ledger.commands.scrub import Scrub
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.domain.ledger import SYSTEM
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
-
-if TYPE_CHECKING:
-    from asset_ledger.api.backend import Backend
+from asset_ledger.ledger.reading.feed import LiveFeed
 
 SWEEP: Final = timedelta(hours=6)
 """The time between two looks for objects of unrecorded uploads."""
@@ -27,11 +29,13 @@ _HOUR: Final = 3_600.0
 logger = logging.getLogger(__name__)
 
 
-def upkeep_of(
-    backend: "Backend", contents: CheckedContents, replay: AsyncReplay
+def upkeep(
+    settings: Settings, collect: Collect, contents: CheckedContents, scrub: Scrub | None
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Yield the upkeep of a server, each to be run until it is cancelled."""
-    settings, collect = backend.settings, backend.collect
+    """Yield the upkeep of what is stored, each to be run until it is cancelled.
+
+    `scrub` is None where the platform reads its own disks.
+    """
     retention = read_retention(settings.retain_versions, settings.retain_deleted)
 
     async def measure() -> float:
@@ -49,14 +53,21 @@ def upkeep_of(
         logger.info("collected %d contents, %d bytes", done.contents, done.size)
         return interval
 
-    yield _deliver(backend, replay)
     yield _again_and_again("measure what is stored", measure, first=60.0, failed=_HOUR)
     yield _again_and_again("sweep the content store", sweep, failed=SWEEP.total_seconds())
     if settings.gc_interval != "off":
         interval = read_duration(settings.gc_interval).total_seconds()
         yield _again_and_again("collect", collect_once, first=interval, failed=interval)
-    if backend.engine.scrubs and settings.scrub_interval != "off":
-        yield backend.scrub.run(read_duration(settings.scrub_interval))
+    if scrub is not None and settings.scrub_interval != "off":
+        yield scrub.run(read_duration(settings.scrub_interval))
+
+
+async def deliver(settings: Settings, hooks: Hooks, feed: LiveFeed, replay: AsyncReplay) -> None:
+    """Send events to the webhooks and to `lineage_url`, until it is cancelled."""
+    token = settings.lineage_token
+    lineage = Receiver(settings.lineage_url, token.get_secret_value() if token else None)
+    private = settings.hook_addresses == "any"
+    await Deliveries(hooks, feed, replay, lineage, private=private).run()
 
 
 async def _again_and_again(
@@ -71,10 +82,3 @@ async def _again_and_again(
         except (LedgerError, OSError, sqlite3.Error) as error:
             logger.warning("could not %s: %s; trying again in %.0f s", work, error, failed)
             pause = failed
-
-
-def _deliver(backend: "Backend", replay: AsyncReplay) -> Coroutine[Any, Any, None]:
-    settings, token = backend.settings, backend.settings.lineage_token
-    lineage = Receiver(settings.lineage_url, token.get_secret_value() if token else None)
-    private = settings.hook_addresses == "any"
-    return Deliveries(backend.hooks, backend.feed, replay, lineage, private=private).run()

@@ -30,7 +30,7 @@ Fields = dict[str, Json]
 class StrictModel(BaseModel):
     """The base class of requests and responses: exactly these fields, of exactly these types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 def read_as(model: type[BaseModel], sent: Mapping[str, Any]) -> Fields:

@@ -62,7 +62,9 @@ Facets = dict[str, Any]
 class _Lenient(BaseModel):
     """The base class: other members are read by other programs."""
 
-    model_config = ConfigDict(extra="allow", strict=True, alias_generator=to_camel)
+    model_config = ConfigDict(
+        extra="allow", strict=True, alias_generator=to_camel, defer_build=True
+    )
 
 
 class RunIn(_Lenient):

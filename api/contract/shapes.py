@@ -384,7 +384,7 @@ class ErrorOut(AnswerModel):
 class ProblemOut(BaseModel):
     """An error (RFC 9457). `type` is `urn:asset-ledger:<slug>`; some have further members."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
 
     type: Annotated[str, Field(pattern=r"^urn:asset-ledger:[a-z-]+$")]
     title: str

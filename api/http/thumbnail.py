@@ -14,8 +14,8 @@ from asset_ledger.api.http.content import digest_of_asset
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
-from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.frames import LARGEST
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,

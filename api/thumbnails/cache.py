@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from asset_ledger.api.contract.errors import DrawingFailedError
 from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
-from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.frames import LARGEST
 from asset_ledger.ledger.content.checked import check
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.ids import Digest

@@ -12,9 +12,8 @@ from typing import Final
 
 import orjson
 
-from asset_ledger.api.thumbnails.drawing import LARGEST
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.api.thumbnails.frames import frame
+from asset_ledger.api.thumbnails.frames import LARGEST, frame
 from asset_ledger.api.workers.child import Child
 
 PATIENCE: Final = 30.0

@@ -15,9 +15,7 @@ from typing import BinaryIO, Final
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from asset_ledger.api.thumbnails.errors import UndrawableError
-
-LARGEST: Final = 512
-"""Pixels of the longer side, if the caller names no other."""
+from asset_ledger.api.thumbnails.frames import LARGEST
 
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 """Formats that browsers show, and TIFF. None starts another program, as EPS does."""

@@ -1,8 +1,11 @@
 """Messages between the server and its drawing processes: a line of JSON, then bytes."""
 
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import orjson
+
+LARGEST: Final = 512
+"""Pixels of the longer side of a thumbnail, if the request names no other."""
 
 
 def frame(head: dict[str, Any], content: bytes) -> bytes:

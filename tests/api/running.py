@@ -117,7 +117,7 @@ async def serving(
 ) -> AsyncIterator[Api]:
     """Run a server on a free port. `patience`: the seconds that a client may stall."""
     engine = engine_for(settings.data_dir)
-    async with open_backend(settings, worker=worker, engine=engine, upkeep=True) as backend:
+    async with open_backend(settings, worker=worker, engine=engine, is_server=True) as backend:
         server = Server(backend, stall_timeout=patience)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()

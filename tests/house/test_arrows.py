@@ -57,7 +57,7 @@ API = {
     "thumbnails": ("contract", "workers"),
     "uploads": ("contract",),
     "hooks": ("contract", "export"),
-    "upkeep": (*SETTINGS, "hooks", "backend"),
+    "upkeep": (*SETTINGS, "hooks"),
     "backend": (
         *(*SETTINGS, "engine", "database", "hooks", "sessions", "thumbnails", "tokens"),
         *("uploads", "upkeep", "workers"),

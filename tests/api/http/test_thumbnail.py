@@ -18,8 +18,9 @@ from PIL import Image, ImageCms
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache
 from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
-from asset_ledger.api.thumbnails.drawing import LARGEST, draw
+from asset_ledger.api.thumbnails.drawing import draw
 from asset_ledger.api.thumbnails.errors import UndrawableError
+from asset_ledger.api.thumbnails.frames import LARGEST
 from asset_ledger.api.workers.child import Child
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.calling import Caller, caller, serving_with_tokens

@@ -10,18 +10,20 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import Engine, FolderEngine
 from asset_ledger.api.hooks.store import Hooks
+from asset_ledger.api.open_uploads import Uploads
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
+from asset_ledger.api.shared_uploads import SharedUploads
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.api.upkeep import deliver, upkeep
-from asset_ledger.api.uploads import Uploads
+from asset_ledger.api.uploads import FolderUploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.commands.collect import Collect
@@ -49,6 +51,9 @@ from asset_ledger.ledger.storage.object_store import ObjectStore
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.serving import Projections
 
+if TYPE_CHECKING:
+    from asset_ledger.ledger.content.parts import SharedParts
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
@@ -60,7 +65,7 @@ class Backend:
     log_file: NamedFile
     committer: Committer
     ledger: Ledger
-    uploads: Uploads
+    uploads: Uploads[Any]
     proofs: Proofs
     feed: LiveFeed
     subscriptions: Subscriptions
@@ -80,6 +85,7 @@ class _Readable:
 
     log: SqlLogReader
     contents: CheckedContents
+    parts: "SharedParts | None"
     feed: LiveFeed
     replay: AsyncReplay
     tables: TableStore
@@ -142,7 +148,8 @@ async def _open_reading(
     log = engine.reader()
     stack.callback(log.close)
     log_id = read_identity(log, codec).log_id
-    contents = CheckedContents(await engine.open_contents(store, log_id))
+    stored = await engine.open_contents(store, log_id)
+    contents = CheckedContents(stored)
     stack.push_async_callback(contents.close)
     feed = LiveFeed(log, codec, log_id)
     stack.callback(feed.end)  # else subscribers in this process would wait for ever
@@ -153,7 +160,8 @@ async def _open_reading(
     silence = timedelta(seconds=settings.job_silence)
     projections = await Projections.open(tables, state, feed, progress, silence)
     stack.push_async_callback(projections.close)
-    return _Readable(log, contents, feed, replay, tables, projections)
+    parts = engine.parts(stored)
+    return _Readable(log, contents, parts, feed, replay, tables, projections)
 
 
 async def _open_services(
@@ -169,9 +177,7 @@ async def _open_services(
     files, codec = DataFolder(settings.data_dir), Codec()
     log, feed, replay, projections = reading.log, reading.feed, reading.replay, reading.projections
     shared = settings.auth != "local"
-    uploads = await Uploads.open(
-        files.content.unfinished, ledger, read_duration(settings.upload_lifetime), shared=shared
-    )
+    uploads = await _open_uploads(settings, ledger, reading)
     stack.push_async_callback(uploads.close)
     tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
     sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
@@ -209,6 +215,14 @@ async def _open_services(
         collect=Collect(committer, replay, reading.contents, engine.stored(), thumbnails.forget),
         scrub=Scrub(files, committer, replay, reading.contents, feed),
     )
+
+
+async def _open_uploads(settings: Settings, ledger: Ledger, reading: _Readable) -> Uploads[Any]:
+    lifetime, shared = read_duration(settings.upload_lifetime), settings.auth != "local"
+    if reading.parts is not None:
+        return SharedUploads(reading.parts, ledger, lifetime, shared=shared)
+    folder = DataFolder(settings.data_dir).content.unfinished
+    return await FolderUploads.open(folder, ledger, lifetime, shared=shared)
 
 
 def _watching(backend: Backend, reading: _Readable) -> Sequence[Coroutine[Any, Any, None]]:

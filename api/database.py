@@ -18,7 +18,8 @@ from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
 from asset_ledger.ledger.content.local import open_local_contents
-from asset_ledger.ledger.content.objects import open_contents
+from asset_ledger.ledger.content.objects import ObjectContents, open_contents
+from asset_ledger.ledger.content.parts import KNOWN_PARTS, SharedParts
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.log.codec import Codec
@@ -106,7 +107,14 @@ class DatabaseEngine:
             )
         small = DatabaseContents(self._url)
         local = await open_local_contents(self._files.content.root, small)
-        return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
+        rows = AsyncPostgresReaders(self._url, (LOG,))
+        return await open_contents(store, log_id, rows, local, (KNOWN_PARTS,))
+
+    def parts(self, contents: ContentStore) -> SharedParts | None:
+        """Return the parts of uploads in the database and the store; None without a store."""
+        if isinstance(contents, ObjectContents) and contents.has_store:
+            return SharedParts(self._url, contents)
+        return None
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""

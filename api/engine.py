@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from uuid_utils import uuid4
 
@@ -38,6 +38,9 @@ from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_files import TableFiles
+
+if TYPE_CHECKING:
+    from asset_ledger.ledger.content.parts import SharedParts
 
 
 class Engine(Protocol):
@@ -72,6 +75,9 @@ class Engine(Protocol):
 
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones, which go to the store if given."""
+
+    def parts(self, contents: ContentStore) -> "SharedParts | None":
+        """Return where several servers keep parts of uploads; None if they are in the folder."""
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
@@ -162,6 +168,10 @@ class FolderEngine:
         local = await open_local_contents(self._files.content.root)
         rows = AsyncSqliteReaders(self._files.log, of_tables=False)
         return await open_contents(store, log_id, rows, local)
+
+    def parts(self, contents: ContentStore) -> "SharedParts | None":
+        """Return None: they are in the folder."""
+        return None
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""

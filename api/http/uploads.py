@@ -5,7 +5,7 @@ An upload becomes an asset with its last byte. `Ledger-Asset` is the id of that 
 
 from collections.abc import AsyncIterator, Mapping
 from email.utils import format_datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -47,7 +47,7 @@ from asset_ledger.api.contract.uploads import (
 from asset_ledger.api.http.answers import POSITION, asset_etag, write_headers
 from asset_ledger.api.http.body import begin, media_type_of, next_chunk
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.uploads import Declared, OpenUpload
+from asset_ledger.api.open_uploads import Declared, OpenUpload
 from asset_ledger.ledger.commands.call import Receipt
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import DigestMismatchError, TooLargeError
@@ -94,7 +94,7 @@ async def create_upload(request: Request) -> web.Response:
         headers = {"Location": f"/api/uploads/{_id_of(created)}"}
         if isinstance(created, OpenUpload) and request.body_exists:
             created = await _append(request, created, 0, checksum)
-        elif isinstance(created, OpenUpload) and created.stored.is_whole:  # empty, or not recorded
+        elif isinstance(created, OpenUpload) and created.is_whole:  # empty, or not recorded
             created = await request.backend.uploads.finish(created)
     return _answer(request, created, headers, status=201)
 
@@ -112,7 +112,7 @@ async def get_upload(request: Request) -> web.Response:
     """Return how many bytes have arrived. A whole upload is recorded before the answer."""
     check_version(request.headers)
     found = await _find(request)
-    if isinstance(found, OpenUpload) and found.stored.is_whole:
+    if isinstance(found, OpenUpload) and found.is_whole:
         found = await request.backend.uploads.finish(found)
     return _described(request, found)
 
@@ -155,7 +155,7 @@ async def delete_upload(request: Request) -> web.Response:
     """Remove an unfinished upload and its bytes."""
     check_version(request.headers)
     uploads = request.backend.uploads
-    await uploads.delete(uploads.find(request.user_id, _upload_id(request)))
+    await uploads.delete(await uploads.find(request.user_id, _upload_id(request)))
     return web.Response(status=204)
 
 
@@ -195,11 +195,11 @@ def _declared(request: Request) -> Declared:
     return Declared(size, fields, metadata)
 
 
-async def _find(request: Request) -> OpenUpload | Receipt:
+async def _find(request: Request) -> OpenUpload[Any] | Receipt:
     """Return an unfinished upload, or the receipt of its asset. Raises UnknownUploadError."""
     uploads, upload_id = request.backend.uploads, _upload_id(request)
     try:
-        return uploads.find(request.user_id, upload_id)
+        return await uploads.find(request.user_id, upload_id)
     except UnknownUploadError:
         return await uploads.receipt(request.user_id, upload_id)
 
@@ -212,7 +212,7 @@ def _upload_id(request: Request) -> AssetId:
         raise UnknownUploadError(text) from error
 
 
-def _id_of(found: OpenUpload | Receipt) -> AssetId:
+def _id_of(found: OpenUpload[Any] | Receipt) -> AssetId:
     return found.state.id if isinstance(found, OpenUpload) else found.asset.id
 
 
@@ -223,8 +223,8 @@ def _check_fits(request: Request, offset: int, size: int) -> None:
 
 
 async def _append(
-    request: Request, upload: OpenUpload, offset: int, checksum: Checksum | None
-) -> OpenUpload | Receipt:
+    request: Request, upload: OpenUpload[Any], offset: int, checksum: Checksum | None
+) -> OpenUpload[Any] | Receipt:
     """Add the body to an upload. Return it, or the receipt of its asset once it is whole."""
     end, chunks = request.connection.end, _chunks(request)
     recorded = await request.backend.uploads.append(upload, offset, chunks, checksum, end)
@@ -238,7 +238,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _answer(
-    request: Request, found: OpenUpload | Receipt, headers: Mapping[str, str], *, status: int
+    request: Request, found: OpenUpload[Any] | Receipt, headers: Mapping[str, str], *, status: int
 ) -> web.Response:
     """Return the offset; with the asset, if it was recorded and the client prefers to get it."""
     headers = {**headers, **_headers(request, found)}
@@ -250,7 +250,7 @@ def _answer(
     return web.Response(body=body, status=status, headers={**headers, **applied})
 
 
-def _headers(request: Request, found: OpenUpload | Receipt) -> dict[str, str]:
+def _headers(request: Request, found: OpenUpload[Any] | Receipt) -> dict[str, str]:
     if isinstance(found, OpenUpload):
         expires = format_datetime(request.backend.uploads.expires(found), usegmt=True)
         return {OFFSET: str(found.state.offset), EXPIRES: expires}
@@ -263,7 +263,7 @@ def _headers(request: Request, found: OpenUpload | Receipt) -> dict[str, str]:
     }
 
 
-def _described(request: Request, found: OpenUpload | Receipt) -> web.Response:
+def _described(request: Request, found: OpenUpload[Any] | Receipt) -> web.Response:
     headers = {"Cache-Control": "no-store", "Content-Type": JSON, **_headers(request, found)}
     if isinstance(found, OpenUpload):
         size, state = found.state.size, found.state

@@ -117,12 +117,7 @@ class _Connections:
             self._returned.set()
 
     async def _open(self) -> "psycopg.AsyncConnection[Any]":
-        db = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.AsyncRawCursor
-        )
-        adapt(db.adapters)
-        await db.execute(settings(self._schemas, read_only=True).encode())
-        return db
+        return await open_async(self._url, self._schemas, read_only=True)
 
     async def drain(self) -> None:
         while self._lent:
@@ -132,3 +127,19 @@ class _Connections:
     async def close(self) -> None:
         for reading in self._free:
             await reading.db.close()
+
+
+async def open_async(
+    url: str, schemas: Sequence[str], *, read_only: bool
+) -> "psycopg.AsyncConnection[Any]":
+    """Connect. Raises psycopg.OperationalError."""
+    db = await psycopg.AsyncConnection.connect(
+        url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.AsyncRawCursor
+    )
+    try:
+        adapt(db.adapters)
+        await db.execute(settings(schemas, read_only=read_only).encode())
+    except BaseException:
+        await db.close()
+        raise
+    return db

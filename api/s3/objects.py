@@ -1,5 +1,6 @@
 """Objects: put, get, copy and delete the assets that keys name."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ from asset_ledger.projections.queries.keys import MARKER, KeyEntry
 
 MAX_DELETED: Final = 1000
 """Keys of one DeleteObjects at most, as in S3."""
+_AT_ONCE: Final = 16
+"""Keys that DeleteObjects deletes at the same time, so that one commit has several."""
 MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Bytes of the XML of a call."""
 
@@ -264,8 +267,10 @@ async def delete_objects(call: Call) -> web.StreamResponse:
     if not 1 <= len(keys) <= MAX_DELETED:
         raise S3Error("MalformedXML", f"name 1 to {MAX_DELETED} keys")
     with call.request.slot():
-        for key in keys:
-            await _delete(call, bucket, key)
+        distinct = [*dict.fromkeys(keys)]
+        for first in range(0, len(distinct), _AT_ONCE):
+            batch = distinct[first : first + _AT_ONCE]
+            await asyncio.gather(*(_delete(call, bucket, key) for key in batch))
     is_quiet = "true" in texts(sent, "Quiet")
     return xml_answer("DeleteResult", {"Deleted": [] if is_quiet else [{"Key": k} for k in keys]})
 

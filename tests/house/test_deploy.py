@@ -11,7 +11,7 @@ import click
 import pytest
 import yaml
 
-from asset_ledger.api.cli import COMMANDS
+from asset_ledger.api.cli.commands import COMMANDS
 from asset_ledger.api.cli.flags import settings_from
 from asset_ledger.api.environment import KNOWN
 from tests.house.source import ROOT, tracked

@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from asset_ledger.api.cli import COMMANDS
+from asset_ledger.api.cli.commands import COMMANDS
 from asset_ledger.api.contract.errors import StalledBodyError
 from asset_ledger.api.contract.imports import NDJSON
 from asset_ledger.api.contract.openapi import errors_of

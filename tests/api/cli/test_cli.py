@@ -1,6 +1,8 @@
 """The command line: what commands print, on which stream, and their exit codes."""
 
 import asyncio
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,7 +13,7 @@ from shutil import which
 import orjson
 import pytest
 
-from asset_ledger.api.cli import COMMANDS
+from asset_ledger.api.cli.commands import COMMANDS
 from asset_ledger.api.cli.options import DEFAULT_FOLDER
 from asset_ledger.api.cli.serve import serve
 from asset_ledger.api.sdk.job import Job
@@ -366,8 +368,33 @@ def test_every_setting_is_a_flag_of_serve() -> None:
 def test_every_command_of_the_table_is_in_the_help() -> None:
     listed = run("--help").stdout
 
-    for name in COMMANDS:
-        assert f"\n  {name} " in listed
+    for name, (_, summary) in COMMANDS.items():
+        assert re.search(f"\n  {name} +{re.escape(summary)}\n", listed)
+
+
+def test_help_and_completion_import_no_command() -> None:
+    completing = {"_ASSET_LEDGER_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+
+    assert imported_by("--help") == set()
+    assert imported_by("", COMP_WORDS="asset-ledger ver", **completing) == set()
+    assert imported_by("head --help") == {"asset_ledger.api.cli.prove"}
+
+
+def imported_by(words: str, **variables: str) -> set[str]:
+    """Return the modules of commands that a command line imports."""
+    code = (
+        "import atexit, sys; from asset_ledger.api.cli import main; sys.argv[0] = 'asset-ledger';"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words.split()],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = {target.partition(":")[0] for target, _ in COMMANDS.values()}
+    return {f"asset_ledger.api.cli.{name}" for name in modules} & set(done.stderr.split())
 
 
 def test_the_default_folder_equals_the_default_of_the_settings() -> None:

@@ -181,6 +181,20 @@ async def test_delete_objects_deletes_what_is_there(s3: S3) -> None:
     assert await s3.keys() == ["b"]
 
 
+async def test_delete_objects_deletes_many_keys_and_repeated_ones_once(s3: S3) -> None:
+    keys = [f"f/{number:02}" for number in range(40)]
+    for key in keys:
+        await s3.put(key)
+    before = s3.backend.feed.head()
+    names: Any = {"Objects": [{"Key": key} for key in [*keys[:35], *keys[:35]]]}
+
+    done = await s3.run(s3.client.delete_objects, Bucket="bucket", Delete=names)
+
+    assert len(done["Deleted"]) == 70
+    assert await s3.keys() == keys[35:]
+    assert s3.backend.feed.head() == before + 35
+
+
 async def test_a_folder_that_was_put_is_a_key_of_its_own(s3: S3) -> None:
     delete, named = s3.client.delete_object, {"Bucket": "bucket", "Key": "put/"}
     await s3.put("put/", b"")

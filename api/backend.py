@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
-from asset_ledger.api.engine import Engine, FolderEngine
+from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.hooks.store import Hooks
 from asset_ledger.api.open_uploads import Uploads
+from asset_ledger.api.s3_keys import S3Keys
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.shared_uploads import SharedUploads
@@ -74,6 +75,7 @@ class Backend:
     tokens: Tokens
     sessions: Sessions
     hooks: Hooks
+    s3_keys: S3Keys
     thumbnails: Thumbnails
     collect: Collect
     scrub: Scrub
@@ -101,13 +103,13 @@ async def open_backend(
     *,
     is_server: bool = False,
 ) -> AsyncIterator[Backend]:
-    """Open the data folder of these settings. `progress` is called while tables catch up.
+    """Open the ledger of these settings. `progress` is called while tables catch up.
 
     Commits run in `worker`, or in a thread of this process. `engine`: by default that of the
-    folder. `is_server`: do what a server does by itself, see `api.upkeep`. Raises DataFolderError
+    settings. `is_server`: do what a server does by itself, see `api.upkeep`. Raises DataFolderError
     if another process has the folder, or if its files cannot be used.
     """
-    engine = engine or FolderEngine(settings.data_dir)
+    engine = engine or engine_of(settings.data_dir, settings.database)
     worker = worker or ThreadWorker(partial(engine.open, progress))
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(hold_folder(settings.data_dir))
@@ -124,7 +126,7 @@ async def open_backend(
         if opened.failure is None:
             await ledger.delete.finish_interrupted()
         backend = await _open_services(stack, settings, engine, lock, committer, ledger, reading)
-        works = [backend.uploads.watch(), *_watching(backend, reading)]
+        works = [backend.uploads.watch(), backend.sessions.watch(), *_watching(backend, reading)]
         if is_server:
             scrub = backend.scrub if engine.scrubs else None
             works.append(deliver(settings, backend.hooks, reading.feed, reading.replay))
@@ -180,8 +182,11 @@ async def _open_services(
     uploads = await _open_uploads(settings, ledger, reading)
     stack.push_async_callback(uploads.close)
     tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
-    sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
+    sessions = Sessions(engine.sessions(), tokens, jwt=settings.auth == "jwt")
     stack.callback(sessions.close)
+    hooks, s3_keys = Hooks(engine.hooks()), engine.s3_keys()
+    stack.callback(hooks.close)
+    stack.callback(s3_keys.close)
     rebuilds = Rebuilds(
         settings.data_dir, engine.database, reading.tables, projections, feed, committer
     )
@@ -210,7 +215,8 @@ async def _open_services(
         rebuilds=rebuilds,
         tokens=tokens,
         sessions=sessions,
-        hooks=Hooks(files.hooks),
+        hooks=hooks,
+        s3_keys=s3_keys,
         thumbnails=thumbnails,
         collect=Collect(committer, replay, reading.contents, engine.stored(), thumbnails.forget),
         scrub=Scrub(files, committer, replay, reading.contents, feed),

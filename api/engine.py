@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from uuid_utils import uuid4
 
+from asset_ledger.api.hooks.store import HookFile, HookStore
+from asset_ledger.api.s3_keys import S3KeyFile, S3Keys
+from asset_ledger.api.sessions import SessionFile, SessionStore
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commands.collection_plan import FolderPlanSource, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
@@ -53,8 +56,17 @@ class Engine(Protocol):
     database: str | None
     """The address of the database, for other processes; None without one."""
 
+    key: Path
+    """The file of the private key that signs checkpoints."""
+
     def check(self) -> None:
         """Raise DataFolderError if the log cannot be the one of this folder."""
+
+    def check_exists(self) -> None:
+        """Raise DataFolderError if there is no ledger that can be read: commands make none."""
+
+    def location(self) -> str:
+        """Return where the ledger is, for people; without a password."""
 
     def open(
         self, progress: Progress | None, *, reopen: bool = False
@@ -97,6 +109,15 @@ class Engine(Protocol):
         keys may have changed, until it returns True.
         """
 
+    def hooks(self) -> HookStore:
+        """Return where webhooks are stored."""
+
+    def sessions(self) -> SessionStore:
+        """Return where sessions of browsers are stored."""
+
+    def s3_keys(self) -> S3Keys:
+        """Return where the secrets of S3 clients are stored."""
+
     def share_key(self, log: LogReader) -> bool:
         """Bring the signing key in force to this server, or from it to the others.
 
@@ -128,11 +149,19 @@ class FolderEngine:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._files = folder, DataFolder(folder)
-        self.anchor = self._files.log
+        self.anchor, self.key = self._files.log, self._files.key
 
     def check(self) -> None:
         """Raise DataFolderError if the log cannot be the one of this folder."""
         check_log(self._folder)
+
+    def check_exists(self) -> None:
+        """Raise DataFolderError if there is no ledger that can be read."""
+        check_log(self._folder)
+
+    def location(self) -> str:
+        """Return the folder."""
+        return str(self._folder)
 
     def open(
         self, progress: Progress | None, *, reopen: bool = False
@@ -189,6 +218,18 @@ class FolderEngine:
     ) -> Sequence[Coroutine[Any, Any, None]]:
         """Return nothing: one server has the folder."""
         return ()
+
+    def hooks(self) -> HookStore:
+        """Return the file of the webhooks."""
+        return HookFile(self._files.hooks)
+
+    def sessions(self) -> SessionStore:
+        """Return the file of the sessions."""
+        return SessionFile(self._files.sessions)
+
+    def s3_keys(self) -> S3Keys:
+        """Return the file of the secrets."""
+        return S3KeyFile(self._files.s3_keys)
 
     def share_key(self, log: LogReader) -> bool:
         """Do nothing: one server has the folder."""

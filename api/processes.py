@@ -41,7 +41,6 @@ class Given(NamedTuple):
     """
 
     settings: Settings
-    database: str | None
     http: tuple[int, ...]
     s3: tuple[int, ...]
     folder: Path
@@ -60,12 +59,11 @@ class Processes:
     def __init__(
         self,
         settings: Settings,
-        database: str | None,
         sockets: Listening,
         progress: Progress,
         ready: Callable[[int, int], None],
     ) -> None:
-        self._settings, self._database, self._sockets = settings, database, sockets
+        self._settings, self._sockets = settings, sockets
         self._progress, self._ready = progress, ready
         self._running: dict[int, Child] = {}
         self._stops = asyncio.Event()
@@ -146,7 +144,7 @@ class Processes:
         settings = self._settings.model_copy(update={"data_dir": folder / f"process-{number}"})
         http = tuple(each.fileno() for each in self._sockets.http)
         s3 = tuple(each.fileno() for each in self._sockets.s3)
-        return Given(settings, self._database, http, s3, folder)
+        return Given(settings, http, s3, folder)
 
     async def _listen(
         self, number: int, child: Child, is_open: "asyncio.Future[None] | None"

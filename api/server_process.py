@@ -36,7 +36,7 @@ def main() -> None:
     sockets = Listening(_opened(given.http), _opened(given.s3))
     try:
         lock = SharedLock(given.folder)
-        uvloop.run(run(given.settings, given.database, sockets, _progress, _ready, lock))
+        uvloop.run(run(given.settings, sockets, _progress, _ready, lock))
     except (LedgerError, OSError) as error:
         _send(Failure.of(error))
         sys.exit(2)

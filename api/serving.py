@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from aiohttp import web
 
 from asset_ledger.api.backend import Backend, open_backend
-from asset_ledger.api.engine import engine_of
 from asset_ledger.api.http.app import Server
 from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.settings import Settings
@@ -88,7 +87,6 @@ def _bound(family: int, address: Any) -> socket.socket:
 
 async def run(
     settings: Settings,
-    database: str | None,
     sockets: Listening,
     progress: Progress,
     ready: Callable[[Backend], None],
@@ -99,14 +97,13 @@ async def run(
     `lock`: admits callers with its secret, in place of the lock of the data folder.
     Raises DataFolderError.
     """
-    engine = engine_of(settings.data_dir, database)
     async with AsyncExitStack() as stack:
         worker = None
         if settings.committer == "process":
-            worker = ProcessWorker(settings, progress, database)
+            worker = ProcessWorker(settings, progress)
             await worker.spawn()  # starts early: both processes load modules at once
             stack.push_async_callback(worker.close)
-        opening = open_backend(settings, progress, worker, engine, is_server=True)
+        opening = open_backend(settings, progress, worker, is_server=True)
         backend = await stack.enter_async_context(opening)
         await serve(replace(backend, lock=lock or backend.lock), sockets, ready)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from asset_ledger.api.cli.flags import setting, settings_from
-from asset_ledger.api.cli.options import DATABASE
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.settings_file import CONFIG
 from asset_ledger.api.contract.durations import read_duration
@@ -29,8 +28,8 @@ logger: Final = logging.getLogger(__name__)
 @setting("s3_port")
 @setting("s3_host")
 @setting("data_dir")
+@setting("database_url")
 @setting("content_url")
-@DATABASE
 @setting("processes")
 @setting("auth")
 @setting("jwt_key")
@@ -64,8 +63,8 @@ logger: Final = logging.getLogger(__name__)
 @setting("log_level")
 @setting("log_format")
 @setting("log_requests")
-def serve(config: Path | None, database_url: str | None, **flags: Any) -> None:
-    """Serve a data folder over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
+def serve(config: Path | None, **flags: Any) -> None:
+    """Serve a ledger over HTTP. Ctrl-C or SIGTERM stops it; SIGKILL loses no write."""
     import uvloop
 
     from asset_ledger.api.logs import configure
@@ -77,13 +76,12 @@ def serve(config: Path | None, database_url: str | None, **flags: Any) -> None:
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
     if settings.processes > 1:
-        _check_shared(settings, database_url)
-        uvloop.run(_serve_by_many(settings, database_url))
+        uvloop.run(_serve_by_many(settings))
     else:
-        uvloop.run(_serve(settings, database_url))
+        uvloop.run(_serve(settings))
 
 
-async def _serve(settings: Settings, database: str | None) -> None:
+async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.serving import reserve, run
     from asset_ledger.ledger.storage.descriptors import raise_limit
@@ -96,10 +94,10 @@ async def _serve(settings: Settings, database: str | None) -> None:
         backend.lock.announce(sockets.address)
         _report(settings, sockets)
 
-    await run(settings, database, sockets, progress, ready)
+    await run(settings, sockets, progress, ready)
 
 
-async def _serve_by_many(settings: Settings, database: str | None) -> None:
+async def _serve_by_many(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.processes import Processes
     from asset_ledger.api.serving import reserve
@@ -116,22 +114,9 @@ async def _serve_by_many(settings: Settings, database: str | None) -> None:
                 _report(settings, sockets)
             echo(f"process {number} of {settings.processes} is ready: pid {pid}")
 
-        clean = await Processes(settings, database, sockets, progress, ready).run()
+        clean = await Processes(settings, sockets, progress, ready).run()
     if not clean:
         raise click.ClickException("not every process ended by itself: see its log")
-
-
-def _check_shared(settings: Settings, database: str | None) -> None:
-    """Raise UsageError if several processes cannot serve the same ledger."""
-    if database is None:
-        raise click.UsageError(
-            "--processes: several need --database-url: a data folder has one server"
-        )
-    if settings.content_url is None:
-        raise click.UsageError(
-            "--processes: several need --content-url, so that each can read the contents of the"
-            " others: on one machine, the path of a folder"
-        )
 
 
 def _report(settings: Settings, sockets: "Listening") -> None:

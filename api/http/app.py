@@ -149,7 +149,7 @@ class Server(web.Server):
         self.authenticator = authenticator_of(backend, jwts)
         self._keys = jwts.address if jwts else None
         self._fetching = asyncio.create_task(self._keys.run()) if self._keys else None
-        backend.tokens.on_revoked = self.clients.end_revoked
+        backend.tokens.on_revoked = backend.sessions.on_ended = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
         rate = read_rate(backend.settings.rate_limit)
@@ -226,14 +226,20 @@ class Server(web.Server):
         return answer
 
     async def _credential(self, request: Request) -> Credential:
-        """Return what authenticates a request; fetch the keys of JWTs that its token needs."""
+        """Return what authenticates a request; first fetch the keys of JWTs that its token needs,
+        or the session that another server has started."""
         try:
             return self.authenticator.credential(request)
         except UnauthenticatedError as refused:
-            sent = refused.sent and "Authorization" in request.headers
-            if not sent or not await self.authenticator.recover(bearer(request.headers)):
+            if not await self._recover(request, refused):
                 raise
         return self.authenticator.credential(request)
+
+    async def _recover(self, request: Request, refused: UnauthenticatedError) -> bool:
+        if "Authorization" in request.headers:
+            return refused.sent and await self.authenticator.recover(bearer(request.headers))
+        text = request.session_text
+        return text is not None and await self._backend.sessions.look_up(text)
 
     def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
         """Check what an authenticated caller may do now, and note it in the request.

@@ -18,6 +18,15 @@ _CONTENTS: Final = """CREATE TABLE IF NOT EXISTS contents (
 _IN_USE: Final = """CREATE TABLE IF NOT EXISTS in_use (generation bigint NOT NULL)"""
 _KEYS_TABLE: Final = """CREATE TABLE IF NOT EXISTS signing_keys (
     name text PRIMARY KEY, pem bytea NOT NULL)"""
+_HOOKS: Final = """CREATE TABLE IF NOT EXISTS hooks (
+    id text PRIMARY KEY, document text NOT NULL)"""
+_SESSIONS: Final = """CREATE TABLE IF NOT EXISTS sessions (
+    hash bytea PRIMARY KEY, token_id text, user_id text NOT NULL, scopes text NOT NULL, name text,
+    expires_at text NOT NULL, ended_at timestamptz)"""
+_ENDED: Final = """CREATE INDEX IF NOT EXISTS sessions_ended ON sessions (ended_at)
+    WHERE ended_at IS NOT NULL"""
+_S3_KEYS: Final = """CREATE TABLE IF NOT EXISTS s3_keys (
+    id text PRIMARY KEY, secret text NOT NULL)"""
 _NEVER: Final = """CREATE OR REPLACE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'events never change'; END $$"""
 _GUARDS: Final = tuple(
@@ -34,6 +43,7 @@ SCHEMA: Final = (
     *FUNCTIONS,
     *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE, _IN_USE, _KEYS_TABLE),
     *UPLOAD_TABLES,
+    *(_HOOKS, _SESSIONS, _ENDED, _S3_KEYS),
     "CREATE SEQUENCE IF NOT EXISTS generations",
     *SIDE_TABLES,
     *TREE_TABLES,

@@ -5,7 +5,7 @@ Our SQL is written for SQLite, in the subset that `translate` turns into Postgre
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import lru_cache
 from queue import Empty, LifoQueue
 from typing import Any, Final
@@ -15,7 +15,7 @@ from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import NumericBinaryLoader
 
-from asset_ledger.ledger.errors import DataFolderError, DiskFullError, StorageFailedError
+from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 from asset_ledger.ledger.storage.database import Cursor
 
 LOG: Final = "ledger"
@@ -219,6 +219,17 @@ class PostgresConnection:
         self._db.execute(chosen.encode())
 
     @property
+    def location(self) -> str:
+        """Where the database is: `database assets at db.example.org, port 5432`."""
+        info = self._db.info
+        return f"database {info.dbname} at {info.host}, port {info.port}"
+
+    @property
+    def major_version(self) -> int:
+        """The major version of PostgreSQL, such as 18."""
+        return self._db.info.server_version // 10_000
+
+    @property
     def is_lost(self) -> bool:
         """Whether the connection was lost."""
         return self._db.closed
@@ -281,6 +292,19 @@ class PostgresConnection:
         self._db.close()
 
 
+@contextmanager
+def writing(url: str) -> Iterator[PostgresConnection]:
+    """Open a connection for one transaction, which the end of the block commits.
+
+    Raises StorageFailedError.
+    """
+    try:
+        with closing(PostgresConnection(url, (LOG,))) as db, db.transaction():
+            yield db
+    except psycopg.Error as error:
+        raise storage_error(error) from error
+
+
 class PostgresReaders:
     """Reads for threads: each call uses a connection of its own. Raises StorageFailedError."""
 
@@ -340,15 +364,3 @@ def _upto(db: PostgresConnection, max_bytes: int, sql: str, parameters: Sequence
     finally:
         rows.close()  # type: ignore[attr-defined]  # a generator, which cancels the rest
     return found
-
-
-def check_database(db: PostgresConnection) -> None:
-    """Raise DataFolderError for a database that would order or store texts in another way."""
-    sql = """SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database
-        WHERE datname = current_database()"""
-    collation, encoding = db.execute(sql).fetchone()
-    if collation not in ("C", "POSIX") or encoding != "UTF8":
-        raise DataFolderError(
-            f"the database has the collation {collation} and the encoding {encoding}: create one"
-            " with TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C', so that lists have one order"
-        )

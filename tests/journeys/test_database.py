@@ -42,7 +42,6 @@ def test_the_unreleased_setting_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_kills_under_load_lose_no_acknowledged_upload(
     postgres: Postgres, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
     load = Load()
     with postgres.database() as url, serving(data_dir, "--database-url", url) as server:
         for number in range(3):
@@ -86,7 +85,6 @@ def check_tokens(server: Server, url: str) -> None:
 def small_contents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Upload contents that the database has: each server has its own folder for large ones."""
     monkeypatch.setattr(load_module, "SIZES", (0, 1, 4_096, 65_536))
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
 
 
 @pytest.mark.slow

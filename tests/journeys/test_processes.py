@@ -23,16 +23,14 @@ SHARED = ("--content-url", "/nowhere")
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        ((), "--processes: several need --database-url: a data folder has one server"),
+        ((), "--processes: several need --database-url: a data folder has one"),
         (("--database-url", "postgresql://x"), "--processes: several need --content-url"),
         (("--processes", "0"), "--processes: Input should be greater than or equal to 1"),
     ],
 )
 def test_processes_that_could_not_share_a_ledger_are_refused_in_one_line(
-    tmp_path: Path, flags: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, flags: tuple[str, ...], reason: str
 ) -> None:
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
-
     done = run("serve", "--processes", "2", *flags, "--data-dir", tmp_path / "data")
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -47,14 +45,12 @@ def server(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     place = tmp_path_factory.mktemp("processes")
     flags = ("--processes", str(COUNT), "--content-url", str(place / "store"))
     with (
-        pytest.MonkeyPatch.context() as patch,
         postgres.database() as url,
+        serving(place / "data", "--database-url", url, *flags) as server,
     ):
-        patch.setenv("UNRELEASED_POSTGRESQL", "1")
-        with serving(place / "data", "--database-url", url, *flags) as server:
-            yield server
-            assert server.stop() == 0
-            assert "Traceback" not in server.errors
+        yield server
+        assert server.stop() == 0
+        assert "Traceback" not in server.errors
 
 
 def processes_of(server: Server) -> list[int]:
@@ -122,10 +118,7 @@ def test_commands_of_the_owner_are_admitted_by_every_process(server: Server) -> 
 
 
 @pytest.mark.slow
-def test_a_start_without_its_database_is_refused_and_leaves_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
+def test_a_start_without_its_database_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     nowhere = f"postgresql:///none?host={tmp_path}"
     flags = ("--database-url", nowhere, "--content-url", str(tmp_path / "store"))
 
@@ -133,7 +126,7 @@ def test_a_start_without_its_database_is_refused_and_leaves_no_file(
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert "the database cannot be reached" in done.stderr
+    assert "the database cannot be used" in done.stderr
     assert not (tmp_path / "data").exists()
 
 

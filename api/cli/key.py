@@ -51,7 +51,8 @@ def rotate(data_dir: Path | None, as_json: bool) -> None:
     call = ServerCall("POST", "/api/log/key/rotate")
     rotated = administer(folder_of(data_dir), database, call, _rotate_here)
     text = f"from event {rotated['since']:,} on, checkpoints are signed by {rotated['key']}"
-    _print(as_json, rotated, f"{text}\nback up the new checkpoint.key")
+    hint = "" if database else "\nback up the new checkpoint.key"
+    _print(as_json, rotated, f"{text}{hint}")
 
 
 def _rotate_here(engine: "Engine") -> dict[str, Any]:

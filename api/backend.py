@@ -67,6 +67,7 @@ class Backend:
     committer: Committer
     ledger: Ledger
     uploads: Uploads[Any]
+    parts: "SharedParts | None"
     proofs: Proofs
     feed: LiveFeed
     subscriptions: Subscriptions
@@ -124,13 +125,18 @@ async def open_backend(
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
         ledger = Ledger.of(committer, reading.replay, reading.contents, reading.projections)
         if opened.failure is None:
-            await ledger.delete.finish_interrupted()
+            async with engine.alone("deletions") as is_mine:
+                if is_mine:
+                    await ledger.delete.finish_interrupted()
         backend = await _open_services(stack, settings, engine, lock, committer, ledger, reading)
         works = [backend.uploads.watch(), backend.sessions.watch(), *_watching(backend, reading)]
         if is_server:
             scrub = backend.scrub if engine.scrubs else None
             works.append(deliver(settings, backend.hooks, reading.feed, reading.replay))
-            works += upkeep(settings, backend.collect, reading.contents, scrub)
+            finish = ledger.delete.finish_interrupted
+            works += upkeep(
+                settings, backend.collect, reading.contents, scrub, finish, engine.alone
+            )
         for work in works:
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
@@ -208,6 +214,7 @@ async def _open_services(
         committer=committer,
         ledger=ledger,
         uploads=uploads,
+        parts=reading.parts,
         proofs=Proofs(log, codec, feed, replay, committer, files.key),
         feed=feed,
         subscriptions=Subscriptions(feed, event_text),

@@ -5,11 +5,12 @@ signs checkpoints, unfinished uploads and thumbnails. Any number of servers may 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from uuid_utils import uuid4
 
 from asset_ledger.api.database_shared import HookTable, S3KeyTable, SessionTable
@@ -39,15 +40,21 @@ from asset_ledger.ledger.storage.data_folder import DataFolder, claim_folder
 from asset_ledger.ledger.storage.files import make_folder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from asset_ledger.ledger.storage.object_store import ObjectStore
-from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection, PostgresReaders
+from asset_ledger.ledger.storage.postgres import (
+    LOG,
+    PostgresConnection,
+    PostgresReaders,
+    unreachable,
+)
 from asset_ledger.ledger.storage.postgres_check import check_address, check_database, location
-from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
+from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders, open_async
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
 
 BUILD_LOCK = APPEND_LOCK + 3
+_ALONE = b"SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +190,19 @@ class DatabaseEngine:
     def s3_keys(self) -> S3Keys:
         """Return the table of the secrets."""
         return S3KeyTable(self._url)
+
+    @asynccontextmanager
+    async def alone(self, work: str) -> AsyncIterator[bool]:
+        """Keep other servers from this work until the block ends, or this server dies."""
+        try:
+            db = await open_async(self._url, (LOG,), read_only=False)
+            try:
+                row = await (await db.execute(_ALONE, (f"alone {work}",))).fetchone()
+                yield bool(row and row[0])
+            finally:
+                await db.close()
+        except psycopg.Error as error:
+            raise unreachable(error) from error
 
     def share_key(self, log: LogReader) -> bool:
         """Bring the key in force to the file of this server, or from it to the others."""

@@ -5,7 +5,14 @@ the engine of a data folder; `api.database` has that of PostgreSQL.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,6 +124,12 @@ class Engine(Protocol):
 
     def s3_keys(self) -> S3Keys:
         """Return where the secrets of S3 clients are stored."""
+
+    def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
+        """Keep other servers from this work until the block ends.
+
+        Yield False if one does it now. Raises StorageFailedError.
+        """
 
     def share_key(self, log: LogReader) -> bool:
         """Bring the signing key in force to this server, or from it to the others.
@@ -230,6 +243,10 @@ class FolderEngine:
     def s3_keys(self) -> S3Keys:
         """Return the file of the secrets."""
         return S3KeyFile(self._files.s3_keys)
+
+    def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
+        """Yield True: one server has the folder."""
+        return nullcontext(True)
 
     def share_key(self, log: LogReader) -> bool:
         """Do nothing: one server has the folder."""

@@ -9,16 +9,16 @@ meanwhile: of two requests that append at once, one gets False. No lock outlives
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 import psycopg
 
 from asset_ledger.ledger.content.objects import ObjectContents
 from asset_ledger.ledger.content.store import Stage, Staged, StoredObject
-from asset_ledger.ledger.content.unfinished import UploadState
+from asset_ledger.ledger.content.unfinished import UploadPart, UploadState
 from asset_ledger.ledger.errors import StorageFailedError
-from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.postgres import LOG, translate, unreachable
 from asset_ledger.ledger.storage.postgres_readers import open_async
 
@@ -55,24 +55,13 @@ _REPLACE: Final = """WITH moved AS (UPDATE uploads SET changed_at = ? WHERE id =
     RETURNING (SELECT url FROM before)"""
 _HAS: Final = """SELECT 1 FROM upload_parts
     WHERE upload_id = ? AND number = ? AND digest = ? AND url IS NOT DISTINCT FROM ?"""
-_PARTS: Final = """SELECT number, size, digest, url, stored_at FROM upload_parts
+_PARTS: Final = """SELECT number, digest, size, stored_at, url FROM upload_parts
     WHERE upload_id = ? ORDER BY number"""
-_BYTES: Final = "SELECT bytes FROM upload_parts WHERE upload_id = ? AND number = ?"
+_BYTES: Final = "SELECT bytes FROM upload_parts WHERE upload_id = ? AND number = ? AND digest = ?"
 _URLS: Final = "SELECT url FROM upload_parts WHERE upload_id = ? AND url IS NOT NULL"
 _REMOVE: Final = "DELETE FROM uploads WHERE id = ?"
 _CLAIM: Final = """UPDATE uploads SET claimed_at = ? WHERE id = ? AND claimed_at < ?
     RETURNING 1"""
-
-
-class UploadPart(NamedTuple):
-    """A durable part of an upload. `number`: the offset of its first byte, or the client's."""
-
-    upload_id: str
-    number: int
-    size: int
-    digest: Digest
-    url: str | None
-    stored_at: float
 
 
 class SharedParts:
@@ -144,7 +133,7 @@ class SharedParts:
     async def read(self, part: UploadPart) -> AsyncIterator[bytes]:
         """Yield the bytes of a part. Raises StorageFailedError if it was removed meanwhile."""
         if part.url is None:
-            rows = await self._rows(_BYTES, (part.upload_id, part.number))
+            rows = await self._rows(_BYTES, (part.upload_id, part.number, part.digest))
             if not rows:
                 raise StorageFailedError("a part of the upload was removed meanwhile")
             yield rows[0][0]

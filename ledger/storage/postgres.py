@@ -311,6 +311,7 @@ class PostgresReaders:
     def __init__(self, url: str, schemas: Sequence[str] = (LOG,)) -> None:
         self._url, self._schemas = url, schemas
         self._free: LifoQueue[PostgresConnection] = LifoQueue()
+        self._is_closed = False
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of one statement, which is finished by then."""
@@ -344,9 +345,12 @@ class PostgresReaders:
             yield db
         finally:
             self._free.put(db)
+            if self._is_closed:  # while a thread read, whose caller was cancelled
+                self.close()
 
     def close(self) -> None:
-        """Close the connections that are not lent."""
+        """Close the connections, those that are lent once they are returned."""
+        self._is_closed = True
         while not self._free.empty():
             self._free.get_nowait().close()
 

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from asset_ledger.api import upkeep
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.content.store import SMALL
 from tests.api import running
 from tests.api.http.test_events import stream
@@ -209,6 +211,36 @@ async def test_collection_of_one_server_keeps_what_another_one_uploads(
                     path = f"/api/assets/{asset['id']}/content?min_position={first.head()}"
                     answer = await api.get(path)
                     assert answer.body == content, (number, answer.body)
+
+
+async def test_another_server_finishes_an_interrupted_deletion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "FINISH", 0.2)
+    async with (
+        serving(Settings(data_dir=tmp_path / "first")) as first,
+        serving(Settings(data_dir=tmp_path / "second")) as second,
+    ):
+        folder = await first.created(None, name="f", content_type="folder")
+        for _ in range(3):
+            await second.created(parent_id=folder["id"])
+        with monkeypatch.context() as patch:
+            patch.setattr(Delete, "_empty", cut_short)
+            cut = await first.call("DELETE", f"/api/assets/{folder['id']}")
+        assert cut.status == 500
+
+        await until(lambda: has_names(second, []))
+        events = (await first.get("/api/events?after=0&limit=1000&all=true")).json["events"]
+        deleted = [each["asset_id"] for each in events if each["topic"] == "asset.deleted"]
+        assert (len(deleted), len({*deleted})) == (4, 4)
+
+
+async def cut_short(*_: Any) -> None:
+    raise ConnectionError("the server died")
+
+
+async def has_names(api: Api, expected: list[str]) -> bool:
+    return await names(api, api.head()) == expected
 
 
 TUS = {"Tus-Resumable": "1.0.0"}

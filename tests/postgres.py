@@ -19,6 +19,8 @@ import pytest
 from asset_ledger.api.engine import Engine
 
 UNPRIVILEGED: Final = 65_534
+SEALED: Final = "sealed"
+"""The role that needs a password."""
 _NUMBERS: Final = count(1)
 
 
@@ -54,6 +56,8 @@ class Postgres:
         if os.geteuid() == 0:
             os.chown(place, UNPRIVILEGED, UNPRIVILEGED)
         self._run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+        hba = place / "data" / "pg_hba.conf"
+        hba.write_text(f"local all {SEALED} scram-sha-256\n{hba.read_text()}")
 
     def start(self) -> None:
         """Start it, and return when it answers."""

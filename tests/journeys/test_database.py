@@ -29,15 +29,6 @@ ROWS = """SELECT (SELECT count(*) FROM g1.assets), (SELECT min(position) FROM g1
     (SELECT count(*) FROM ledger.stored_events WHERE topic = 'asset.created')"""
 
 
-def test_the_unreleased_setting_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = run("serve", "--database-url", "postgresql://x", "--data-dir", tmp_path / "data")
-
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "this release keeps the ledger in its data folder" in done.stderr
-    assert "database" not in run("serve", "--help").stdout
-
-
 @pytest.mark.slow
 def test_kills_under_load_lose_no_acknowledged_upload(
     postgres: Postgres, data_dir: Path, monkeypatch: pytest.MonkeyPatch

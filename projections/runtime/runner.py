@@ -141,7 +141,10 @@ class Runner(Status):
 
     def _stall(self, error: Exception) -> None:
         if self.error is None:
-            logger.error("the tables stalled at position %d", self.position, exc_info=error)
+            trace = None if self.database.is_lost(error) else error
+            logger.error(
+                "the tables stalled at position %d: %s", self.position, error, exc_info=trace
+            )
         self.error = error
 
     def _continues(self, batch: Sequence[Prepared], last: int) -> bool:

@@ -236,6 +236,8 @@ class Projections:
     async def _adopt_shared(self, state: TablesState) -> None:
         try:
             await self.adopt(state)
+        except GenerationError as error:
+            logger.info("%s", error)  # the next result of the committer tries again
         except Exception:
             logger.exception("generation %d of another server is not served", state.generation)
 

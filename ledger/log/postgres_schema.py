@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from asset_ledger.ledger.content.parts import UPLOAD_TABLES
 from asset_ledger.ledger.content.places import COLLECTED_TABLE, OBJECTS_TABLE
 from asset_ledger.ledger.log.side_tables import SIDE_TABLES
 from asset_ledger.ledger.log.tree_rows import TREE_TABLES
@@ -43,6 +44,7 @@ SCHEMA: Final = (
     f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
     *FUNCTIONS,
     *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE, _IN_USE, _KEYS_TABLE),
+    *UPLOAD_TABLES,
     *(_COPYING, _HOOKS, _SESSIONS, _ENDED, _S3_KEYS),
     "CREATE SEQUENCE IF NOT EXISTS generations",
     *SIDE_TABLES,

@@ -14,6 +14,7 @@ from asset_ledger.ledger.storage.postgres import (
     LOG,
     PostgresConnection,
     PostgresReaders,
+    is_lost,
     is_statement_error,
     storage_error,
     writing,
@@ -197,6 +198,10 @@ class PostgresDatabase(Database):
             if db.execute("SELECT generation FROM in_use").fetchone() == (self.number,):
                 db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
             yield True
+
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the connection, and not a statement, has failed."""
+        return is_lost(error) or isinstance(error, StorageFailedError)
 
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""

@@ -6,7 +6,8 @@ from asset_ledger.ledger.content.parts import UPLOAD_TABLES
 from asset_ledger.ledger.content.places import COLLECTED_TABLE, OBJECTS_TABLE
 from asset_ledger.ledger.log.side_tables import SIDE_TABLES
 from asset_ledger.ledger.log.tree_rows import TREE_TABLES
-from asset_ledger.ledger.storage.postgres import FUNCTIONS, LOG
+from asset_ledger.ledger.storage.postgres import LOG
+from asset_ledger.ledger.storage.postgres_sql import FUNCTIONS
 
 _EVENTS: Final = """CREATE TABLE IF NOT EXISTS stored_events (
     originator_id uuid NOT NULL, originator_version bigint NOT NULL, topic text, state bytea,

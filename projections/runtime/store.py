@@ -145,6 +145,10 @@ class Database(ABC):
     def is_statement_error(self, error: Exception) -> bool:
         """Return whether the statement or its parameters are wrong: a retry cannot help."""
 
+    def is_away(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return False
+
     @abstractmethod
     def failure(self, error: Exception) -> StorageFailedError:
         """Return the error for the caller of a write that raised one of `errors`."""

@@ -14,6 +14,7 @@ from asset_ledger.ledger.storage.postgres import (
     LOG,
     PostgresConnection,
     PostgresReaders,
+    is_lost,
     is_statement_error,
     storage_error,
     writing,
@@ -156,6 +157,10 @@ class PostgresDatabase(Database):
     def is_statement_error(self, error: Exception) -> bool:
         """Return whether the statement or its parameters are wrong: a retry cannot help."""
         return is_statement_error(error)
+
+    def is_away(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return is_lost(error) or isinstance(error, StorageFailedError)
 
     def failure(self, error: Exception) -> StorageFailedError:
         """Return the error for the caller of a write that failed."""

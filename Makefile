@@ -66,6 +66,7 @@ bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into doc
 	$(BIN)/python -m benchmarks.beside
 	$(BIN)/python -m benchmarks.lag
 	$(BIN)/python -m benchmarks.rebuild
+	$(BIN)/python -m benchmarks.scale
 
 dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment
 	$(BIN)/python -m tests.distribution dist

@@ -6,6 +6,7 @@ Each class stores in the database what a class of the same protocol stores in a 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from threading import Lock
 from typing import Any, Final
 
 import orjson
@@ -60,6 +61,7 @@ class HookTable:
     def __init__(self, url: str) -> None:
         self._url, self._readers = url, PostgresReaders(url)
         self._turn: PostgresConnection | None = None
+        self._one, self._is_closed = Lock(), False
 
     def load(self) -> Iterable[Hook]:
         """Return every hook, the oldest first."""
@@ -82,28 +84,36 @@ class HookTable:
 
     def save(self, hooks: Sequence[Hook]) -> None:
         """Store the positions and states of hooks, except of those that were removed."""
-        if self._turn is None:
-            return
         rows = ([hook.id for hook in hooks], [_text(hook) for hook in hooks])
-        try:
-            self._turn.execute(_SAVE_HOOKS, rows)
-        except psycopg.Error as error:
-            raise storage_error(error) from error
+        with self._one:
+            if self._turn is None:
+                return
+            try:
+                self._turn.execute(_SAVE_HOOKS, rows)
+            except psycopg.Error as error:
+                raise storage_error(error) from error
 
     def take_turn(self) -> bool:
         """Return whether this server may deliver now. Raises StorageFailedError once the database
         has ended the connection: another server may have the turn."""
-        try:
-            if self._turn is None:
-                self._turn = PostgresConnection(self._url, (LOG,))
-                self._turn.execute(f"SET idle_session_timeout = '{STILL}'")
-            return bool(self._turn.execute(_TAKE_TURN, (TURN_LOCK,)).fetchone()[0])
-        except psycopg.Error as error:
-            self.end_turn()
-            raise unreachable(error) from error
+        with self._one:
+            if self._is_closed:
+                return False
+            try:
+                if self._turn is None:
+                    self._turn = PostgresConnection(self._url, (LOG,))
+                    self._turn.execute(f"SET idle_session_timeout = '{STILL}'")
+                return bool(self._turn.execute(_TAKE_TURN, (TURN_LOCK,)).fetchone()[0])
+            except psycopg.Error as error:
+                self._disconnect()
+                raise unreachable(error) from error
 
     def end_turn(self) -> None:
         """Let another server deliver."""
+        with self._one:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._turn is not None:
             with suppress(psycopg.Error):
                 self._turn.close()
@@ -111,7 +121,9 @@ class HookTable:
 
     def close(self) -> None:
         """Close every connection."""
-        self.end_turn()
+        with self._one:
+            self._is_closed = True
+            self._disconnect()
         self._readers.close()
 
 

@@ -4,14 +4,15 @@ Our SQL is written for SQLite, in the subset that `translate` turns into Postgre
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import lru_cache
 from queue import Empty, LifoQueue
 from typing import Any, Final
 
 import psycopg
 from psycopg.adapt import AdaptersMap, Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import NumericBinaryLoader
 
@@ -28,6 +29,16 @@ HELD: Final = "10s"
 may stand still between the statements that it sends at once."""
 READING: Final = "10min"
 """How long a reader may compute between two statements of a transaction."""
+
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "fallback_application_name": "asset-ledger",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # else a host that vanished would hold a write for many minutes
+}
+"""Parameters of a connection that end the wait for a lost machine: seconds, and milliseconds."""
 
 _HELD: Final = f"""SELECT set_config('transaction_timeout', '{HELD}', false)
     WHERE current_setting('transaction_timeout', true) IS NOT NULL;"""
@@ -167,13 +178,23 @@ def settings(schemas: Sequence[str], *, read_only: bool, is_log: bool = False) -
     )
 
 
+@lru_cache
+def conninfo(url: str) -> str:
+    """Return the address with what it does not set itself: `DEFAULTS`."""
+    return make_conninfo(**{**DEFAULTS, **conninfo_to_dict(url)})
+
+
 def unreachable(error: Exception) -> StorageFailedError:
     """Return the error for a caller of a database that does not answer."""
-    reason = str(error).strip().splitlines()
     return StorageFailedError(
-        f"the database cannot be reached ({reason[0] if reason else type(error).__name__});"
-        " nothing was recorded: retry"
+        f"the database cannot be reached ({reason_of(error)}); nothing was recorded: retry"
     )
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def storage_error(error: Exception) -> StorageFailedError:
@@ -212,7 +233,7 @@ class PostgresConnection:
     def _open(self) -> None:
         self._opened += 1
         self._db: psycopg.Connection[Any] = psycopg.connect(
-            self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.RawCursor
+            conninfo(self._url), autocommit=True, cursor_factory=psycopg.RawCursor
         )
         adapt(self._db.adapters)
         chosen = settings(self._schemas, read_only=self._read_only, is_log=self._is_log)
@@ -345,14 +366,15 @@ class PostgresReaders:
             yield db
         finally:
             self._free.put(db)
-            if self._is_closed:  # while a thread read, whose caller was cancelled
+            if self._is_closed:  # by another thread, meanwhile
                 self.close()
 
     def close(self) -> None:
-        """Close the connections, those that are lent once they are returned."""
+        """Close every connection; one that is lent, once it is returned."""
         self._is_closed = True
-        while not self._free.empty():
-            self._free.get_nowait().close()
+        with suppress(Empty):
+            while True:
+                self._free.get_nowait().close()
 
 
 def _upto(db: PostgresConnection, max_bytes: int, sql: str, parameters: Sequence[Any]) -> list[Any]:

@@ -5,15 +5,17 @@ statement when the time of its task is over (`storage.turns`), or when its calle
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 
 from asset_ledger.ledger.storage.database import Damage, Snapshot
-from asset_ledger.ledger.storage.postgres import adapt, settings, translate, unreachable
+from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, translate, unreachable
 from asset_ledger.ledger.storage.turns import Turns, deadline
+
+T = TypeVar("T")
 
 SIZE: Final = 4
 """Connections of one set of tables. One user has all but one of them at most."""
@@ -81,18 +83,22 @@ class _Connections:
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         async with self._connection() as reading:
-            try:
-                return await reading.rows(sql, parameters)
-            except psycopg.OperationalError:
-                if not reading.db.closed:
-                    raise
-                reading.db = await self._open()  # the database was restarted since its last use
-                return await reading.rows(sql, parameters)
+            return await self._again(reading, lambda: reading.rows(sql, parameters))
+
+    async def _again(self, reading: _Reading, read: Callable[[], Awaitable[T]]) -> T:
+        """Read; if the connection was lost since its last use, again with a new one."""
+        try:
+            return await read()
+        except psycopg.OperationalError:
+            if not reading.db.closed:
+                raise
+            reading.db = await self._open()
+            return await read()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         async with self._connection() as reading:
-            await reading.db.execute(_BEGIN)
+            await self._again(reading, lambda: reading.db.execute(_BEGIN))
             try:
                 yield reading
             finally:
@@ -134,7 +140,7 @@ async def open_async(
 ) -> "psycopg.AsyncConnection[Any]":
     """Connect. Raises psycopg.OperationalError."""
     db = await psycopg.AsyncConnection.connect(
-        url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.AsyncRawCursor
+        conninfo(url), autocommit=True, cursor_factory=psycopg.AsyncRawCursor
     )
     try:
         adapt(db.adapters)

@@ -145,6 +145,10 @@ class Database(ABC):
     def is_statement_error(self, error: Exception) -> bool:
         """Return whether the statement or its parameters are wrong: a retry cannot help."""
 
+    def is_away(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return False
+
     @abstractmethod
     def failure(self, error: Exception) -> StorageFailedError:
         """Return the error for the caller of a write that raised one of `errors`."""
@@ -160,10 +164,6 @@ class Database(ABC):
     @abstractmethod
     def end_bulk_fill(self) -> None:
         """Make the rows durable; then the state is `building` again."""
-
-    def is_lost(self, error: Exception) -> bool:
-        """Return whether the connection, and not a statement, has failed."""
-        return False
 
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
@@ -215,7 +215,7 @@ class SideBySide(Protocol):
 class TableStore(Protocol):
     """The generations of one ledger. `errors`: what reading and writing raise.
 
-    `no_packages`: why projections of other packages cannot be used; None if they can.
+    `no_packages`: why projections with SQL for SQLite only cannot be used; None if they can.
     """
 
     @property

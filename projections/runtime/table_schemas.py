@@ -17,6 +17,7 @@ from asset_ledger.ledger.storage.postgres import (
     is_lost,
     is_statement_error,
     storage_error,
+    writing,
 )
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.projection import Projection
@@ -30,7 +31,7 @@ from asset_ledger.projections.runtime.store import (
 )
 from asset_ledger.projections.tables.postgres_search import PostgresSearch
 
-NO_PACKAGES: Final = "it has SQL for SQLite only, and this ledger is in PostgreSQL"
+NO_PACKAGES: Final = "it has no postgresql = True, and this ledger is in PostgreSQL"
 
 START_LOCK: Final = APPEND_LOCK + 2
 _TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0))"
@@ -157,6 +158,10 @@ class PostgresDatabase(Database):
         """Return whether the statement or its parameters are wrong: a retry cannot help."""
         return is_statement_error(error)
 
+    def is_away(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return is_lost(error) or isinstance(error, StorageFailedError)
+
     def failure(self, error: Exception) -> StorageFailedError:
         """Return the error for the caller of a write that failed."""
         return storage_error(error)
@@ -192,10 +197,6 @@ class PostgresDatabase(Database):
             if db.execute("SELECT generation FROM in_use").fetchone() == (self.number,):
                 db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
             yield True
-
-    def is_lost(self, error: Exception) -> bool:
-        """Return whether the connection, and not a statement, has failed."""
-        return is_lost(error) or isinstance(error, StorageFailedError)
 
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
@@ -319,7 +320,7 @@ class TableSchemas:
 
     def _drop(self, schemas: Sequence[str]) -> None:
         if schemas:
-            with closing(PostgresConnection(self.url, (LOG,))) as db:
+            with writing(self.url) as db:
                 db.execute(f"DROP SCHEMA {', '.join(schemas)} CASCADE")
 
     @contextmanager
@@ -333,14 +334,14 @@ class TableSchemas:
     def next_number(self) -> int:
         """Return a number for a generation that none had before."""
         last = max(self.numbers(), default=0)
-        with closing(PostgresConnection(self.url, (LOG,))) as db:
+        with writing(self.url) as db:
             while (number := int(db.execute(_NEXT).fetchone()[0])) <= last:
                 continue
         return number
 
     def put_in_use(self, number: int) -> None:
         """Tell all servers which generation is in use."""
-        with closing(PostgresConnection(self.url, (LOG,))) as db, db.transaction():
+        with writing(self.url) as db:
             db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
             db.execute("DELETE FROM in_use")
             db.execute("INSERT INTO in_use VALUES (?)", (number,))

@@ -161,10 +161,6 @@ class Database(ABC):
     def end_bulk_fill(self) -> None:
         """Make the rows durable; then the state is `building` again."""
 
-    def is_lost(self, error: Exception) -> bool:
-        """Return whether the connection, and not a statement, has failed."""
-        return False
-
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
         return

@@ -37,6 +37,7 @@ from asset_ledger.ledger.content.unfinished import (
     find_unfinished,
 )
 from asset_ledger.ledger.errors import (
+    WITHOUT_MEMORY,
     BusyError,
     ContentCollectedError,
     ContentDamagedError,
@@ -251,7 +252,7 @@ class Uploads:
                 except RefusedError as error:
                     logger.warning("the upload %s cannot be recorded: %s", upload.state.id, error)
                     upload.is_refused = True
-                except (LedgerError, OSError, sqlite3.Error):
+                except (LedgerError, OSError, sqlite3.Error, *WITHOUT_MEMORY):
                     logger.exception("the upload %s was left as it is", upload.state.id)
             await asyncio.sleep(min(SWEEP, self._lifetime.total_seconds()))
 

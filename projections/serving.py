@@ -147,6 +147,11 @@ class Projections:
         """The schema and the row counts of the generation in use."""
         return self._served.files
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may fill the same tables."""
+        return self._store.is_shared
+
     def previous(self) -> PreviousGeneration | None:
         """Return the generation that a rollback goes back to, or None. Blocks."""
         return find_previous(self._store, self.generation.number)
@@ -188,9 +193,8 @@ class Projections:
 
         Raises ProjectionBehindError.
         """
-        await self.reach(self.position, ("search",))
         try:
-            return await self.search.named(user_id, name)
+            return await self.catalog.named(user_id, name)
         except UnknownAssetError:
             return None
 

@@ -64,7 +64,7 @@ from asset_ledger.api.http import (
     users,
     values,
 )
-from asset_ledger.api.http.answers import POSITION, compress, problem
+from asset_ledger.api.http.answers import POSITION, answer_json, compress, problem
 from asset_ledger.api.http.auth import authenticator_of, bearer
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
@@ -72,6 +72,8 @@ from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.door import Door
 from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.kept import Answer, KeptAnswers
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
@@ -165,6 +167,7 @@ class Server(web.Server):
         self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
         self.doors: dict[int, Door] = {}
+        self._kept = self._counts.kept = KeptAnswers(backend.projections, backend.feed)
         self._active = 0
         self._idle: asyncio.Event | None = None
 
@@ -226,12 +229,20 @@ class Server(web.Server):
         if operation.scope is not None:
             self._backend.log_file.check_often()
             self.admit(request, await self._credential(request), operation.scope)
+        if operation.may_be_kept and (answer := self._find_kept(request)):
+            return answer_json(request, answer)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
             await self._backend.projections.reach(position, operation.projections)
-        answer: web.StreamResponse = await operation.handler(request)
-        return answer
+        response: web.StreamResponse = await operation.handler(request)
+        return response
+
+    def _find_kept(self, request: Request) -> Answer | None:
+        if request.accepts(LINES):
+            return None
+        request.question = self._kept.question(request.user_id, request.raw_path)
+        return self._kept.find(request.question) if request.question else None
 
     async def _credential(self, request: Request) -> Credential:
         """Return what authenticates a request; fetch the keys of JWTs that its token needs."""
@@ -299,6 +310,7 @@ class Server(web.Server):
         request.openapi = self._openapi
         request.counts = self._counts
         request.cors = self._cors
+        request.kept = self._kept
         request.id = self.clients.ids.of(message.headers)
         request.began = time.perf_counter()
         request.checked = loop.time()

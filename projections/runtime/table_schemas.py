@@ -14,7 +14,6 @@ from asset_ledger.ledger.storage.postgres import (
     LOG,
     PostgresConnection,
     PostgresReaders,
-    is_lost,
     is_statement_error,
     storage_error,
     writing,

@@ -174,7 +174,7 @@ async def _open_services(
     )
     stack.push_async_callback(uploads.close)
     tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
-    sessions = Sessions(files.sessions, tokens, jwt=settings.auth == "jwt")
+    sessions = Sessions(files.sessions, tokens, auth=settings.auth)
     stack.callback(sessions.close)
     rebuilds = Rebuilds(
         settings.data_dir, engine.database, reading.tables, projections, feed, committer

@@ -25,6 +25,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
 from asset_ledger.ledger.log.opening import open_identity, read_identity
 from asset_ledger.ledger.log.postgres import APPEND_LOCK, PostgresLog, PostgresLogReader
+from asset_ledger.ledger.log.postgres_copying import refuse_copying
 from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.shared_key import share_key
 from asset_ledger.ledger.progress import Progress
@@ -80,6 +81,7 @@ class DatabaseEngine:
         codec = Codec()
         with closing(PostgresLog(self._url, codec)) as log:
             open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
+            refuse_copying(log.db)
             share_key(log.db, log, codec, self._files.key)
             yield log
 

@@ -21,23 +21,27 @@ from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.ledger.storage.sqlite import open_writer, refusing_damage, transaction
 
 LONGEST: Final = timedelta(hours=12)
+LONGEST_LOCAL: Final = timedelta(days=3_650)
+"""Without authentication, a session only acts for another user, until it is ended: if it ended by
+itself, the next upload would belong to the local user."""
 
 _TEXT: Final = re.compile(r"[\w-]{43}", re.ASCII)
 _SCHEMA: Final = """
-    CREATE TABLE IF NOT EXISTS sessions (
-        hash BLOB PRIMARY KEY, token_id TEXT,  -- NULL: of a JWT
-        user_id TEXT NOT NULL, scopes TEXT NOT NULL, name TEXT, expires_at TEXT NOT NULL
+    CREATE TABLE IF NOT EXISTS browser_sessions (
+        hash BLOB PRIMARY KEY, auth TEXT NOT NULL, token_id TEXT,
+        user_id TEXT NOT NULL, scopes TEXT NOT NULL, name TEXT, expires_at TEXT NOT NULL,
+        for_user TEXT
     ) STRICT
 """
-_LIVE: Final = "SELECT * FROM sessions WHERE expires_at > ? AND (token_id IS NULL) = ?"
-_INSERT: Final = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)"
-_DELETE: Final = "DELETE FROM sessions WHERE hash = ? OR expires_at <= ?"
+_LIVE: Final = "SELECT * FROM browser_sessions WHERE expires_at > ? AND auth = ?"
+_INSERT: Final = "INSERT INTO browser_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_DELETE: Final = "DELETE FROM browser_sessions WHERE hash = ? OR expires_at <= ?"
 
 
 class Sessions:
-    """The sessions of a data folder: those of tokens, or with `jwt` those of JWTs.
+    """The sessions of a data folder that were started with this setting AUTH.
 
-    So a session does not survive a change of the setting AUTH. Any thread may call.
+    So a session does not survive a change of it. Any thread may call.
     """
 
     def __init__(
@@ -45,14 +49,14 @@ class Sessions:
         path: Path,
         tokens: Tokens,
         *,
-        jwt: bool,
+        auth: str,
         clock: Clock = utc_now,
     ) -> None:
-        self._tokens, self._clock, self._lock = tokens, clock, Lock()
+        self._tokens, self._auth, self._clock, self._lock = tokens, auth, clock, Lock()
         with refusing_damage(path, "Delete it: every browser then has to sign in again"):
             self._db = open_writer(path, "FULL")
             self._db.execute(_SCHEMA)
-            rows = self._db.execute(_LIVE, (iso(clock()), jwt)).fetchall()
+            rows = self._db.execute(_LIVE, (iso(clock()), auth)).fetchall()
         self._live = dict(map(_live, rows))
 
     def close(self) -> None:
@@ -64,11 +68,12 @@ class Sessions:
         Raises StorageFailedError.
         """
         text = secrets.token_urlsafe(32)
-        latest = self._clock() + LONGEST
+        latest = self._clock() + (LONGEST_LOCAL if self._auth == "local" else LONGEST)
         expires_at = min(credential.expires_at or latest, latest)
         (user_id, scopes), name = credential.principal, credential.name
         columns = (credential.token_id, user_id, " ".join(scopes), name, iso(expires_at))
-        self._write("the session was not kept", _INSERT, (_hash(text), *columns))
+        values = (_hash(text), self._auth, *columns, credential.for_user)
+        self._write("the session was not kept", _INSERT, values)
         self._live[_hash(text)] = credential._replace(expires_at=expires_at)
         return text
 
@@ -93,7 +98,9 @@ class Sessions:
         if found.token_id is None:
             return found
         allowed = self._tokens.allowed_by(found.token_id)  # events, not this file, say what
-        return allowed._replace(expires_at=found.expires_at) if allowed else None
+        if allowed is None:
+            return None
+        return allowed._replace(expires_at=found.expires_at, for_user=found.for_user)
 
     def _write(self, failure: str, sql: str, values: Sequence[Any]) -> None:
         with self._lock, storage_errors(failure), transaction(self._db) as db:
@@ -110,6 +117,6 @@ def _has_expired(credential: Credential, now: datetime) -> bool:
 
 
 def _live(row: Sequence[Any]) -> tuple[bytes, Credential]:
-    hashed, token_id, user_id, scopes, name, expires_at = row
+    hashed, _, token_id, user_id, scopes, name, expires_at, for_user = row
     principal = Principal(user_id, frozenset(scopes.split()))
-    return hashed, Credential(principal, parse_time(expires_at), name, token_id)
+    return hashed, Credential(principal, parse_time(expires_at), name, token_id, for_user)

@@ -61,6 +61,7 @@ from asset_ledger.api.http import (
     tokens,
     uploads,
     usage,
+    users,
     values,
 )
 from asset_ledger.api.http.answers import POSITION, compress, problem
@@ -76,6 +77,7 @@ from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
+from asset_ledger.api.http.sharing import Shared
 from asset_ledger.ledger.errors import LogDamagedError, RefusedError, StorageFailedError
 from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
@@ -111,6 +113,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         repairs,
         session,
         tokens,
+        users,
         hooks,
         health,
         description,
@@ -140,6 +143,7 @@ class Server(web.Server):
         self._backend = backend
         self.clients = Connections(Limits.of(backend.settings, stall_timeout))
         self._bodies = Budget(backend.settings.body_memory)
+        self._scrapes = Shared[bytes]()
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
         self._read_deadline = backend.settings.read_deadline
@@ -247,7 +251,7 @@ class Server(web.Server):
             caller.require(scope)
         seconds = self._read_deadline if scope == "read" else None  # a write may take its time
         read_budget.set(ReadBudget(caller.user_id, seconds))
-        request.user_id = caller.owner(request.headers.get(OWNER))
+        request.user_id = caller.owner(request.headers.get(OWNER), credential.for_user)
 
     async def _sign_in(self, token: str) -> Credential | None:
         """Return what a session in exchange for a token allows. Raises RateLimitedError."""
@@ -294,11 +298,12 @@ class Server(web.Server):
         request.began = time.perf_counter()
         request.checked = loop.time()
         request.operation_name = NO_OPERATION
-        request.sign_in = self._sign_in
+        request.sign_in, request.authenticate = self._sign_in, self._credential
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
         request.clients, request.bodies = self.clients, self._bodies
+        request.scrapes = self._scrapes
         request.key_address = self._keys
         request.credit = self.clients.limits.stall
         request.is_still_allowed = self._still_allows

@@ -87,19 +87,32 @@ class RequestCounts:
             self.refused[getattr(error, "which", "") or problem_of(error).slug] += 1
 
 
-def exposition(backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> bytes:
-    """Return the current value of every metric, in the text format of Prometheus."""
+_PROCESS: Final = ProcessCollector(namespace="asset_ledger", registry=None)
+
+
+class _Collected(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def exposition(metrics: Iterable[Metric]) -> bytes:
+    """Return metrics, and those of the process, in the text format of Prometheus. Blocks."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers(backend, counts, extra))
-    ProcessCollector(namespace="asset_ledger", registry=registry)
+    registry.register(_Collected([*metrics, *_PROCESS.collect()]))
     return generate_latest(registry)
 
 
-class _Numbers(Collector):
-    def __init__(self, backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> None:
-        self._backend, self._counts, self._extra = backend, counts, extra
+class Numbers:
+    """The current value of every metric of a backend and of its requests."""
+
+    def __init__(self, backend: Backend, counts: RequestCounts) -> None:
+        self._backend, self._counts = backend, counts
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
         yield from self._requests()
         yield from self._writes()
         yield from self._projections()
@@ -107,7 +120,6 @@ class _Numbers(Collector):
         yield from self._scrub()
         yield from self._stored()
         yield from self._hooks()
-        yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
         counted = [*self._counts.durations.items()]

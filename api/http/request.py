@@ -19,6 +19,7 @@ from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
+from asset_ledger.api.http.sharing import Shared
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
@@ -48,6 +49,7 @@ class Request(web.BaseRequest):
     counts: RequestCounts
     cors: Cors | None
     sign_in: Callable[[str], Awaitable[Credential | None]]
+    authenticate: Callable[["Request"], Awaitable[Credential]]
     key_address: KeyAddress | None
     id: str
     began: float
@@ -60,6 +62,7 @@ class Request(web.BaseRequest):
     connection: Connection
     clients: Connections
     bodies: Budget
+    scrapes: Shared[bytes]
     credit: float
     body_digest: BodyDigest | None = None
     checked: float

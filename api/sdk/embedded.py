@@ -191,9 +191,11 @@ class EmbeddedGateway:
         json = fields_json(changes)
         return await self._write(partial(self._update, call, read_asset_id(asset_id), json))
 
-    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+    async def replace(
+        self, asset_id: str, content: UploadContent, digest: str, if_match: int | None = None
+    ) -> Document:
         """Replace the content of an asset. Raises DigestMismatchError for other bytes."""
-        call, known_id = self._call(), read_asset_id(asset_id)
+        call, known_id = replace(self._call(), if_match=if_match), read_asset_id(asset_id)
         return await self._write(partial(self._replace, call, known_id, content, digest))
 
     async def restore(self, asset_id: str) -> Document:

@@ -95,10 +95,13 @@ class Gateway(Protocol):
         UnknownAssetError, AssetDeletedError, FieldError, TooLargeError.
         """
 
-    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+    async def replace(
+        self, asset_id: str, content: UploadContent, digest: str, if_match: int | None = None
+    ) -> Document:
         """Replace the content of an asset by one with this digest.
 
-        Raises UnknownAssetError, AssetDeletedError; DigestMismatchError for other bytes.
+        Raises PreconditionFailedError if the asset is not at the version `if_match`,
+        UnknownAssetError, AssetDeletedError, FieldError; DigestMismatchError for other bytes.
         """
 
     async def restore(self, asset_id: str) -> Document:

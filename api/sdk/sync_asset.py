@@ -7,6 +7,7 @@ from typing import Any, Self, Unpack
 
 from asset_ledger.api.sdk import asset as assets
 from asset_ledger.api.sdk.asset import Direction, GroupBy, ThumbnailSize, UsageSort
+from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.listing import Listing
@@ -157,6 +158,10 @@ class Asset(AssetRecord):
             if_unchanged=if_unchanged,
         )
         return self.of_async(run(changed))
+
+    def replace(self, content: Source, *, if_unchanged: bool = False) -> Self:
+        """Replace the content, and return the asset at its new version."""
+        return self.of_async(run(self._async_asset.replace(content, if_unchanged=if_unchanged)))
 
     def restore(self) -> Self:
         """Restore this asset, a folder with its contents, and return it."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from asset_ledger.ledger.clock import Clock, utc_now
+from asset_ledger.ledger.content.database import INSERT_CONTENTS, PRESENT
 from asset_ledger.ledger.content.places import INSERT_OBJECT, key_of
 from asset_ledger.ledger.errors import (
     BusyError,
@@ -53,8 +54,6 @@ _KEYS: Final = """SELECT k.* FROM unnest(?::text[], ?::text[]) AS given(user_id,
     JOIN command_keys k USING (user_id, key)"""
 _JOBS: Final = """SELECT h.* FROM unnest(?::text[], ?::text[]) AS given(user_id, job_id)
     JOIN job_heads h USING (user_id, job_id)"""
-_INSERT_CONTENTS: Final = """INSERT INTO contents SELECT * FROM unnest(?::bytea[], ?::bytea[])
-    ORDER BY 1 ON CONFLICT DO NOTHING"""
 _INSERT_EVENTS: Final = """INSERT INTO stored_events
     (originator_id, originator_version, topic, state, notification_id)
     SELECT * FROM unnest(?::uuid[], ?::bigint[], ?::text[], ?::bytea[], ?::bigint[])"""
@@ -67,7 +66,6 @@ _INSERT_JOBS: Final = """INSERT INTO job_heads
     SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[])
     ON CONFLICT (user_id, job_id) DO UPDATE
     SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
-_PRESENT: Final = "SELECT digest FROM contents WHERE digest = ANY(?::bytea[])"
 _DROP_CONTENTS: Final = "DELETE FROM contents WHERE digest = ANY(?::bytea[])"
 _DROP_OBJECTS: Final = "DELETE FROM objects WHERE digest = ANY(?::bytea[])"
 _FORGET_COLLECTED: Final = "DELETE FROM collected WHERE digest = ANY(?::bytea[])"
@@ -225,7 +223,7 @@ class PostgresLog(PostgresLogReader):
             if contents:
                 self._insert_contents(contents)
             self.db.execute(_LOCK, (APPEND_LOCK,))
-            present = self.db.execute(_PRESENT, ([*map(key_of, contents)],)) if contents else ()
+            present = self.db.execute(PRESENT, ([*map(key_of, contents)],)) if contents else ()
             last, in_use = self.db.execute(LAST), self.db.execute(_GENERATION)
             found = [
                 self.db.execute(_VERSIONS, (streams,)),
@@ -261,7 +259,7 @@ class PostgresLog(PostgresLogReader):
         return self._head.position != before
 
     def _insert_contents(self, contents: Mapping[Digest, bytes]) -> None:
-        self.db.execute(_INSERT_CONTENTS, ([*map(key_of, contents)], [*contents.values()]))
+        self.db.execute(INSERT_CONTENTS, ([*map(key_of, contents)], [*contents.values()]))
 
     def _refusal(self, command: Command) -> Exception | None:
         """Return why a command may not collect its contents; None for any other command."""

@@ -15,6 +15,7 @@ _BY_POSITION: Final = """CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notific
 _CONTENTS: Final = """CREATE TABLE IF NOT EXISTS contents (
     digest bytea PRIMARY KEY, bytes bytea NOT NULL)"""
 _IN_USE: Final = """CREATE TABLE IF NOT EXISTS in_use (generation bigint NOT NULL)"""
+_COPYING: Final = """CREATE TABLE IF NOT EXISTS copying (is_incomplete boolean PRIMARY KEY)"""
 _KEYS_TABLE: Final = """CREATE TABLE IF NOT EXISTS signing_keys (
     name text PRIMARY KEY, pem bytea NOT NULL)"""
 _NEVER: Final = """CREATE OR REPLACE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS
@@ -32,6 +33,7 @@ SCHEMA: Final = (
     f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
     *FUNCTIONS,
     *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE, _IN_USE, _KEYS_TABLE),
+    _COPYING,
     "CREATE SEQUENCE IF NOT EXISTS generations",
     *SIDE_TABLES,
     *TREE_TABLES,

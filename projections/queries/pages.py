@@ -18,7 +18,7 @@ from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBe
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
-MAX_BYTES: Final = 4 * 2**20
+MAX_BYTES: Final = 2**20
 """Bytes of JSON after which a page ends, whatever its size, about."""
 SHORT: Final = 100
 """The largest page of assets whose bytes need no count: a document has about 40 KiB at most."""

@@ -884,6 +884,36 @@ class GatewayContract:
         assert await (await context.find_asset(asset.id)).content() == b"after"
         assert await asset.content() == b"before"
 
+    async def test_new_bytes_are_a_new_version_of_an_unchanged_asset(
+        self, context: ProcessingContext, tmp_path: Path
+    ) -> None:
+        asset = await context.create_asset("a", "text/plain", b"before")
+        file = tmp_path / "after"
+        file.write_bytes(b"after")
+
+        changed = await asset.replace(file, if_unchanged=True)
+        again = await changed.replace(io.BytesIO(b"later"))
+        with pytest.raises(PreconditionFailedError):
+            await asset.replace(b"mine", if_unchanged=True)
+
+        assert (changed.version, changed.size, again.version) == (2, 5, 3)
+        assert (await asset.content(), await changed.content()) == (b"before", b"after")
+        assert await (await context.find_asset(asset.id)).content() == b"later"
+
+    async def test_new_bytes_of_what_has_none_are_refused(self, context: ProcessingContext) -> None:
+        folder = await context.create_asset("f", "folder")
+        asset = await context.create_asset("a", content=b"x")
+        await asset.delete()
+
+        with pytest.raises(FieldError):
+            await folder.replace(b"x")
+        with pytest.raises(AssetDeletedError):
+            await asset.replace(b"y")
+        with pytest.raises(UnknownAssetError):
+            await replace(asset, id=UNKNOWN_ID).replace(b"y")
+        with pytest.raises(FileNotFoundError):
+            await folder.replace(Path("/nowhere/at/all"))
+
     async def test_a_create_with_the_key_of_another_returns_its_asset(
         self, gateway: Gateway
     ) -> None:

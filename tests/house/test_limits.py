@@ -49,9 +49,10 @@ def default(name: str) -> float:
 
 DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
     "JSON body": sizes(strict_json.MAX_JSON, editing.MAX_UPDATE, download.MAX_LIST),
-    "JSON without its longest text; its objects and arrays": (
+    "JSON without its longest text; its objects and arrays; its values": (
         size(strict_json.MAX_STRUCTURE),
         f"{strict_json.MAX_CONTAINERS:,}",
+        f"{strict_json.MAX_COMMAS:,}",
     ),
     "metadata; levels of JSON; an event": (
         size(checks.MAX_METADATA),
@@ -126,7 +127,12 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
     ),
 }
 """The numbers of each row that has some."""
-WITHOUT_NUMBERS: Final = {"upload", "requests of one user under way", "requests of one user"}
+WITHOUT_NUMBERS: Final = {
+    "upload",
+    "requests of one user under way",
+    "requests of one user",
+    "time of the server for `/metrics`",
+}
 
 
 @pytest.mark.parametrize("limit", LIMITS)

@@ -193,9 +193,8 @@ class Projections:
 
         Raises ProjectionBehindError.
         """
-        await self.reach(self.position, ("search",))
         try:
-            return await self.search.named(user_id, name)
+            return await self.catalog.named(user_id, name)
         except UnknownAssetError:
             return None
 

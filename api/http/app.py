@@ -80,7 +80,12 @@ from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
 from asset_ledger.api.http.sharing import Shared
-from asset_ledger.ledger.errors import LogDamagedError, RefusedError, StorageFailedError
+from asset_ledger.ledger.errors import (
+    BusyError,
+    LogDamagedError,
+    RefusedError,
+    StorageFailedError,
+)
 from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
@@ -349,6 +354,11 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     elif reason := _disk_failure(error):
         logger.error("request %s met a failing disk", request.id, exc_info=error)
         error = StorageFailedError(f"the disk failed ({reason}): try again, or check it")
+    elif _lacks_memory(error):
+        error = BusyError(
+            "the server has too little memory for this: try again later, or raise its limit",
+            "memory",
+        )
     if isinstance(error, LogDamagedError):
         request.counts.log_damage = error
     request.counts.count_refused(error)
@@ -363,6 +373,10 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or str(error) == "can't start new thread"
 
 
 def _disk_failure(error: Exception) -> str | None:

@@ -36,6 +36,7 @@ _UPLOADS: Final = ("create_asset", "create_asset_from_content")
 REFUSING: Final = (
     "body-memory",
     "deadline-exceeded",
+    "memory",
     "rate-limited",
     "requests-of-a-user",
     "slow-reads",

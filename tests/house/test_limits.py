@@ -97,7 +97,7 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
     "one read of the tables": (seconds(default("read_deadline")),),
     "slow reads (over 0.1 s) under way; of one user; waiting of one user": (
         f"{readers.SLOW} a file",
-        f"{readers.SLOW // 2}",
+        f"{readers.EACH}",
         f"{turns.MAX_WAITING}",
     ),
     "reads of the log under way; of one user": (
@@ -130,6 +130,7 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
 """The numbers of each row that has some."""
 WITHOUT_NUMBERS: Final = {
     "upload",
+    "memory of the server",
     "requests of one user under way",
     "requests of one user",
     "time of the server for `/metrics`",

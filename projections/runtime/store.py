@@ -161,6 +161,10 @@ class Database(ABC):
     def end_bulk_fill(self) -> None:
         """Make the rows durable; then the state is `building` again."""
 
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return False
+
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
         return

@@ -198,6 +198,10 @@ class PostgresDatabase(Database):
                 db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
             yield True
 
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return is_lost(error) or isinstance(error, StorageFailedError)
+
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
         if self.write.is_lost:

@@ -14,6 +14,7 @@ from asset_ledger.ledger.storage.postgres import (
     LOG,
     PostgresConnection,
     PostgresReaders,
+    is_lost,
     is_statement_error,
     storage_error,
     writing,

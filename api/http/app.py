@@ -160,7 +160,7 @@ class Server(web.Server):
         self.authenticator = authenticator_of(backend, jwts)
         self._keys = jwts.address if jwts else None
         self._fetching = asyncio.create_task(self._keys.run()) if self._keys else None
-        backend.tokens.on_revoked = self.clients.end_revoked
+        backend.tokens.on_revoked = backend.sessions.on_ended = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
         rate = read_rate(backend.settings.rate_limit)
@@ -200,15 +200,16 @@ class Server(web.Server):
             raise ConnectionResetError("the response broke off")
         if not door:
             compress(request, response)
-        if self._idle is not None:
+        if self.clients.is_leaving:
             response.force_close()
         return response
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until open requests are finished, and close each connection after its request.
+    def leave(self) -> None:
+        """Report that the server is not ready, and close each connection after its request."""
+        self.clients.is_leaving = True
 
-        Event streams never finish by themselves, so they are ended.
-        """
+    async def drain(self, seconds: float) -> None:
+        """Wait until open requests are finished; end the event streams, which never finish."""
         self._backend.feed.end()
         self._idle = asyncio.Event()
         if self._active:
@@ -245,14 +246,20 @@ class Server(web.Server):
         return self._kept.find(request.question) if request.question else None
 
     async def _credential(self, request: Request) -> Credential:
-        """Return what authenticates a request; fetch the keys of JWTs that its token needs."""
+        """Return what authenticates a request; first fetch the keys of JWTs that its token needs,
+        or the session that another server has started."""
         try:
             return self.authenticator.credential(request)
         except UnauthenticatedError as refused:
-            sent = refused.sent and "Authorization" in request.headers
-            if not sent or not await self.authenticator.recover(bearer(request.headers)):
+            if not await self._recover(request, refused):
                 raise
         return self.authenticator.credential(request)
+
+    async def _recover(self, request: Request, refused: UnauthenticatedError) -> bool:
+        if "Authorization" in request.headers:
+            return refused.sent and await self.authenticator.recover(bearer(request.headers))
+        text = request.session_text
+        return text is not None and await self._backend.sessions.look_up(text)
 
     def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
         """Check what an authenticated caller may do now, and note it in the request.

@@ -111,8 +111,11 @@ class Request(web.BaseRequest):
 
     @property
     def session_cookie(self) -> str:
-        """The name of the session's cookie. Browsers send a cookie to every port of a host."""
-        return f"asset-ledger-{self.local_port}"
+        """The name of the session's cookie. Browsers send a cookie to every port of a host, and all
+        servers of one database accept the same one."""
+        backend = self.backend
+        own = backend.feed.log_id if backend.sessions.is_shared else self.local_port
+        return f"asset-ledger-{own}"
 
     @property
     def session_text(self) -> str | None:
@@ -163,6 +166,8 @@ class Request(web.BaseRequest):
 
     def accepts(self, media_type: str) -> bool:
         """Return whether `Accept` has this media type."""
+        if "Accept" not in self.headers:
+            return False
         entries = self.headers.get("Accept", "").lower().split(",")
         return media_type in (entry.partition(";")[0].strip() for entry in entries)
 

@@ -35,11 +35,11 @@ from asset_ledger.ledger.storage.postgres import (
     LOG,
     PostgresConnection,
     PostgresReaders,
-    check_database,
     is_lost,
     storage_error,
     unreachable,
 )
+from asset_ledger.ledger.storage.postgres_check import check_version, explained
 
 APPEND_LOCK: Final = 0x616C6C6F67
 """The advisory lock of a transaction that appends: `allog`."""
@@ -114,11 +114,13 @@ class PostgresLog(PostgresLogReader):
         except psycopg.OperationalError as error:
             raise unreachable(error) from error
         try:
-            check_database(self.db)
+            check_version(self.db)
             self._set_up()
             self._head = self._load_head()
-        except BaseException:
+        except BaseException as error:
             self.db.close()
+            if isinstance(error, psycopg.Error):
+                raise (unreachable if is_lost(error) else explained)(error) from error
             raise
 
     def _set_up(self) -> None:

@@ -4,7 +4,6 @@ another on each of many connections."""
 import asyncio
 import os
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
@@ -13,6 +12,8 @@ from typing import Final, NamedTuple
 
 BYTES: Final = 4_096
 """The size of each upload."""
+LINKS: Final = 512
+"""Connections of a load at a rate: fewer than a server takes. Uploads wait for a free one."""
 
 
 class Answer(NamedTuple):
@@ -96,13 +97,16 @@ async def one_after_another(port: int, connections: int, seconds: float) -> list
 
 
 async def offered(port: int, rate: float, seconds: float) -> list[Answer]:
-    """Upload `rate` times a second, also while earlier uploads wait: each on a free connection."""
-    answers, free, under_way = list[Answer](), deque[Link](), set[asyncio.Task[None]]()
+    """Upload `rate` times a second, also while earlier uploads wait, on `LINKS` connections."""
+    answers, under_way = list[Answer](), set[asyncio.Task[None]]()
+    links = asyncio.LifoQueue[Link]()
+    for _ in range(LINKS):
+        links.put_nowait(Link(port))
 
     async def one(due: float) -> None:
-        link = free.pop() if free else Link(port)
+        link = await links.get()
         answers.append(await link.call(upload(), due))
-        free.append(link)
+        links.put_nowait(link)
 
     began = time.perf_counter()
     for number in count():
@@ -115,8 +119,8 @@ async def offered(port: int, rate: float, seconds: float) -> list[Answer]:
         under_way.add(task)
         task.add_done_callback(under_way.discard)
     await asyncio.gather(*under_way)
-    for link in free:
-        await link.close()
+    while not links.empty():
+        await links.get_nowait().close()
     return answers
 
 

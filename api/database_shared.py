@@ -36,10 +36,9 @@ _SAVE_HOOKS: Final = """UPDATE hooks SET document = given.document
     FROM unnest(?::text[], ?::text[]) AS given(id, document) WHERE hooks.id = given.id"""
 _TAKE_TURN: Final = "SELECT pg_try_advisory_lock(?)"  # True, too, for a connection that has it
 
-_FIND: Final = """SELECT hash, token_id, user_id, scopes, name, expires_at FROM sessions
-    WHERE hash = ? AND expires_at > ? AND (token_id IS NULL) = ? AND ended_at IS NULL"""
-_INSERT: Final = """INSERT INTO sessions (hash, token_id, user_id, scopes, name, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?)"""
+_FIND: Final = """SELECT hash, auth, token_id, user_id, scopes, name, expires_at, for_user
+    FROM sessions WHERE hash = ? AND expires_at > ? AND auth = ? AND ended_at IS NULL"""
+_INSERT: Final = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _END: Final = "UPDATE sessions SET ended_at = now() WHERE hash = ? AND ended_at IS NULL"
 _FORGET: Final = "DELETE FROM sessions WHERE expires_at <= ?"
 _ENDED: Final = f"""SELECT hash FROM sessions
@@ -139,13 +138,13 @@ class SessionTable:
     def __init__(self, url: str) -> None:
         self._url, self._readers = url, PostgresReaders(url)
 
-    def load(self, now: str, *, jwt: bool) -> Sequence[Row]:
+    def load(self, now: str, auth: str) -> Sequence[Row]:
         """Return no sessions: `find` finds each."""
         return ()
 
-    def find(self, hashed: bytes, now: str, *, jwt: bool) -> Row | None:
+    def find(self, hashed: bytes, now: str, auth: str) -> Row | None:
         """Return a live session that any server has started."""
-        rows: list[Row] = self._readers.rows(_FIND, (hashed, now, jwt))
+        rows: list[Row] = self._readers.rows(_FIND, (hashed, now, auth))
         return rows[0] if rows else None
 
     def insert(self, row: Row) -> None:

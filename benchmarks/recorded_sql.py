@@ -13,6 +13,7 @@ import psycopg
 
 from asset_ledger.ledger.log import postgres as postgres_log
 from asset_ledger.ledger.storage import postgres
+from asset_ledger.ledger.storage.postgres_sql import translate
 
 Step = Callable[["psycopg.Connection[Any]", ExitStack], object]
 
@@ -48,13 +49,13 @@ class Recording(postgres.PostgresConnection):
         self.steps.append(lambda _, __: entered.close())
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
-        text = postgres.translate(sql).encode()
+        text = translate(sql).encode()
         values = parameters or None
         self.steps.append(lambda db, _: db.execute(text, values, binary=True))
         return super().execute(sql, parameters)
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        text = postgres.translate(sql).encode()
+        text = translate(sql).encode()
         self.steps.append(lambda db, _: db.cursor().executemany(text, rows))
         super().execute_many(sql, rows)
 

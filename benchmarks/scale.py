@@ -27,8 +27,9 @@ from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.commit.requests import CommandRequest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.ledger.storage.postgres import LOG, adapt, settings, translate
+from asset_ledger.ledger.storage.postgres import LOG, adapt, settings
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
+from asset_ledger.ledger.storage.postgres_sql import translate
 from asset_ledger.projections.runtime.bulk import fill_new
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.runner import Runner

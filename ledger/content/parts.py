@@ -19,8 +19,9 @@ from asset_ledger.ledger.content.store import Stage, Staged, StoredObject
 from asset_ledger.ledger.content.unfinished import UploadPart, UploadState
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import AssetId
-from asset_ledger.ledger.storage.postgres import LOG, translate, unreachable
+from asset_ledger.ledger.storage.postgres import LOG, unreachable
 from asset_ledger.ledger.storage.postgres_readers import open_async
+from asset_ledger.ledger.storage.postgres_sql import translate
 
 UPLOAD_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS uploads (

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 from asset_ledger.ledger.storage.database import Damage, Snapshot
-from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, translate, unreachable
+from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, unreachable
+from asset_ledger.ledger.storage.postgres_sql import translate
 from asset_ledger.ledger.storage.turns import Turns, deadline
 
 T = TypeVar("T")

@@ -72,6 +72,7 @@ API = {
     "imports": ("contract", "export", "sdk"),
     "agents": ("contract", "export", "sdk"),
     "backup": ("contract", "export", "imports"),
+    "copying": ("engine", "database_copy", "export", "imports", "backup"),
     "http": (
         *SETTINGS,
         "backend",
@@ -88,19 +89,9 @@ API = {
     "server_process": (*SETTINGS, "backend", "logs", "processes", "serving", "workers"),
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
-        *(
-            "hooks",
-            "http",
-            "s3",
-            "serving",
-            "processes",
-            "sdk",
-            "export",
-            "imports",
-            "backup",
-            "workers",
-        ),
-        *("engine", "database_copy", "agents"),
+        *("hooks", "http", "s3", "serving", "processes", "sdk", "export"),
+        *("imports", "backup", "workers"),
+        *("engine", "database_copy", "agents", "copying"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

@@ -140,7 +140,7 @@ class Runner(Status):
         return more
 
     def _stall(self, error: Exception) -> None:
-        if self.error is None and self.database.is_away(error):
+        if self.error is None and self.database.is_lost(error):
             logger.warning("the tables wait for their database, from position %d", self.position)
         elif self.error is None:
             logger.error("the tables stalled at position %d", self.position, exc_info=error)

@@ -38,4 +38,4 @@ class SessionOut(AnswerModel):
     limits: LimitsOut
     version: str
     origin: Annotated[str, Field(description="The log's name in its checkpoints.")]
-    previews: Annotated[list[str], Field(description="Kinds of contents that get thumbnails.")]
+    previews: Annotated[list[str], Field(description="Contents that are drawn or measured.")]

@@ -32,7 +32,6 @@ from asset_ledger.api.thumbnails.cache import MEDIA_TYPE
 from asset_ledger.api.thumbnails.cache import VERSION as DRAWN
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.thumbnails.frames import LARGEST
-from asset_ledger.api.thumbnails.loudness import resampled
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     BusyError,
@@ -169,7 +168,6 @@ async def get_peaks(request: Request) -> web.Response:
     """Return how loud the parts of a sound are, for a waveform. It is measured once."""
     source = await _source(request)
     content = source.digest, source.size, source.content_type
-    measured = await request.backend.thumbnails.loudness(*content)
-    peaks = resampled(measured["peaks"], request.parameters["n"])
+    found = await request.backend.thumbnails.loudness(*content, request.parameters["n"])
     keep = {"Cache-Control": source.keep}
-    return json_answer(orjson.dumps({**measured, "peaks": peaks}), source.position, headers=keep)
+    return json_answer(orjson.dumps(found), source.position, headers=keep)

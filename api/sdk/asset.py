@@ -190,6 +190,21 @@ class Asset(AssetRecord):
         """
         return await self.gateway.thumbnail(self.id, self.version, size)
 
+    async def placeholder(self) -> Mapping[str, Any]:
+        """Return `width` and `height` of this image or video in pixels, and its `thumbhash`.
+
+        Raises RefusedError for a content that cannot be drawn.
+        """
+        return await self.gateway.placeholder(self.id, self.version)
+
+    async def peaks(self, *, count: int = 200) -> Mapping[str, Any]:
+        """Return the `duration` of this sound in seconds, and at most `count` (1,600) `peaks`.
+
+        A peak, from 0 to 1, is the loudest sample of a part. Raises RefusedError for a content
+        that cannot be measured.
+        """
+        return await self.gateway.peaks(self.id, self.version, count)
+
     async def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`).
 

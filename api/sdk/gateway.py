@@ -60,6 +60,18 @@ class Gateway(Protocol):
         Raises UnknownAssetError, RefusedError.
         """
 
+    async def placeholder(self, asset_id: str, version: int) -> Document:
+        """Return `width`, `height` and `thumbhash` of an image or a video.
+
+        Raises UnknownAssetError, RefusedError.
+        """
+
+    async def peaks(self, asset_id: str, version: int, count: int) -> Document:
+        """Return `duration` and at most `count` `peaks` of a sound.
+
+        Raises UnknownAssetError, RefusedError.
+        """
+
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count the assets that match `filter`, or delete `expected_count` of them.
 

@@ -79,6 +79,16 @@ class RemoteGateway:
         path = f"{_asset(asset_id)}/thumbnail?version={version}&size={size}"
         return b"".join([piece async for piece in self._client.pieces(path)])
 
+    async def placeholder(self, asset_id: str, version: int) -> Document:
+        """Return the placeholder of an asset at a version. Raises UnknownAssetError."""
+        path = f"{_asset(asset_id)}/placeholder"
+        return await self._client.request("GET", path, query=[("version", str(version))])
+
+    async def peaks(self, asset_id: str, version: int, count: int) -> Document:
+        """Return the loudness of an asset at a version. Raises UnknownAssetError."""
+        query = [("version", str(version)), ("n", str(count))]
+        return await self._client.request("GET", f"{_asset(asset_id)}/peaks", query=query)
+
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count, or delete, the assets that match filters. Raises VersionConflictError."""
         body = partial(json_body, fields_json(fields))

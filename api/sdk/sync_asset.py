@@ -126,6 +126,14 @@ class Asset(AssetRecord):
         """Return a WebP of this image or video, of at most `size` pixels a side."""
         return run(self._async_asset.thumbnail(size=size))
 
+    def placeholder(self) -> Mapping[str, Any]:
+        """Return `width` and `height` of this image or video in pixels, and its `thumbhash`."""
+        return run(self._async_asset.placeholder())
+
+    def peaks(self, *, count: int = 200) -> Mapping[str, Any]:
+        """Return the `duration` of this sound in seconds, and at most `count` (1,600) `peaks`."""
+        return run(self._async_asset.peaks(count=count))
+
     def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`)."""
         found = run(self._async_asset.lineage(direction=direction, depth=depth))

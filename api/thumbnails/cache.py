@@ -21,7 +21,7 @@ from asset_ledger.api.contract.errors import DrawingFailedError
 from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.thumbnails.frames import LARGEST, Drawn
-from asset_ledger.api.thumbnails.loudness import PARTS
+from asset_ledger.api.thumbnails.loudness import PARTS, resampled
 from asset_ledger.ledger.content.checked import check
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.ids import Digest
@@ -103,8 +103,10 @@ class Thumbnails:
         kept = _read(self._path(digest, kind, _PLACEHOLDER)) if kind else None
         return orjson.loads(kept) if kept is not None else None
 
-    async def loudness(self, digest: Digest, size: int, content_type: str) -> dict[str, Any]:
-        """Return the `duration` of a sound in seconds, and its `peaks`, from 0 to 1.
+    async def loudness(
+        self, digest: Digest, size: int, content_type: str, count: int = PARTS
+    ) -> dict[str, Any]:
+        """Return the `duration` of a sound in seconds, and `count` or fewer `peaks`, from 0 to 1.
 
         Raises what `of` raises.
         """
@@ -114,7 +116,7 @@ class Thumbnails:
         if not made.startswith(_DRAWN):
             raise UndrawableError(f"the loudness cannot be measured: {made.decode()}")
         measured: dict[str, Any] = orjson.loads(made)
-        return measured
+        return {**measured, "peaks": resampled(measured["peaks"], count)}
 
     async def _made(self, path: Path, digest: Digest, size: int, kind: str, side: int) -> bytes:
         """Return what is cached at a path, or draw it: the picture, or why there is none."""
@@ -191,8 +193,8 @@ class Thumbnails:
 
 
 def drawn_kinds() -> list[str]:
-    """Return the kinds of contents that thumbnails can be made of here: `image`, `video`."""
-    return ["image", "video"] if find_spec("av") is not None else ["image"]
+    """Return the kinds of contents that are drawn here, and `audio` if every sound is measured."""
+    return ["image", "video", "audio"] if find_spec("av") is not None else ["image"]
 
 
 def _kind(content_type: str) -> str:

@@ -17,7 +17,7 @@ from asset_ledger.api.thumbnails.errors import UndrawableError
 PARTS: Final = 1_600
 """A sound has at least so many parts once it is longer than `_SHORTEST` samples a part."""
 
-_SHORTEST: Final = 256
+_SHORTEST: Final = 16
 _SAMPLES: Final = 65_536
 """Samples of WAV that are read at once."""
 

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import tracemalloc
+import wave
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -854,6 +855,34 @@ class GatewayContract:
             await Asset.delete_matching(0, gateway=gateway)
         assert len(await Asset.delete_matching(3, tag="old", gateway=gateway)) == 3
         assert await Asset.paginate(gateway=gateway) == ([kept], "")
+
+    async def test_a_placeholder_has_the_pixels_of_the_whole_picture(
+        self, context: ProcessingContext
+    ) -> None:
+        picture, text = io.BytesIO(), await context.create_asset("t", "text/plain", b"text")
+        Image.new("RGB", (2000, 1000)).save(picture, "PNG")
+        asset = await context.create_asset("p.png", "image/png", picture.getvalue())
+
+        found = await asset.placeholder()
+
+        assert (found["width"], found["height"], found["version"]) == (2000, 1000, 1)
+        assert found["id"] == asset.id
+        assert found["thumbhash"]
+        with pytest.raises(RefusedError, match="no thumbnail"):
+            await text.placeholder()
+
+    async def test_peaks_follow_the_loudness_of_a_sound(self, context: ProcessingContext) -> None:
+        sound = io.BytesIO()
+        with wave.open(sound, "wb") as written:
+            written.setparams((1, 2, 8000, 0, "NONE", ""))
+            written.writeframes(bytes(8192) + bytes([0, 64]) * 4096)
+        asset = await context.create_asset("s.wav", "audio/wav", sound.getvalue())
+
+        assert await asset.peaks(count=4) == {"duration": 1.024, "peaks": [0, 0, 0.5, 0.5]}
+        with pytest.raises(RefusedError):
+            await asset.peaks(count=4_000)
+        with pytest.raises(RefusedError, match="no loudness"):
+            await (await context.create_asset("t", "text/plain", b"text")).peaks()
 
     async def test_a_thumbnail_is_a_small_webp(self, context: ProcessingContext) -> None:
         buffer = io.BytesIO()

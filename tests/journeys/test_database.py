@@ -29,20 +29,10 @@ ROWS = """SELECT (SELECT count(*) FROM g1.assets), (SELECT min(position) FROM g1
     (SELECT count(*) FROM ledger.stored_events WHERE topic = 'asset.created')"""
 
 
-def test_the_unreleased_setting_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = run("serve", "--database-url", "postgresql://x", "--data-dir", tmp_path / "data")
-
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "this release keeps the ledger in its data folder" in done.stderr
-    assert "database" not in run("serve", "--help").stdout
-
-
 @pytest.mark.slow
 def test_kills_under_load_lose_no_acknowledged_upload(
     postgres: Postgres, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
     load = Load()
     with postgres.database() as url, serving(data_dir, "--database-url", url) as server:
         for number in range(3):
@@ -86,7 +76,6 @@ def check_tokens(server: Server, url: str) -> None:
 def small_contents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Upload contents that the database has: each server has its own folder for large ones."""
     monkeypatch.setattr(load_module, "SIZES", (0, 1, 4_096, 65_536))
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
 
 
 @pytest.mark.slow

@@ -12,13 +12,15 @@ COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow
 unexport PYTHONDONTWRITEBYTECODE
 
 SLOW := -m "slow or property" --hypothesis-profile full
+ON_POSTGRES := --engine postgres $(addprefix tests/api/http/test_,$(addsuffix .py, \
+	as_of bulk events folders hooks job_lists lineage owned_bytes replacing search session tokens))
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 # The console runs as it is written; npm brings only the programs that check it.
 NPM := $(shell command -v npm)
 WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
 
-.PHONY: serve demo test check lint lint-web types slow chaos fuzz bench dist sbom lock vendor clean
+.PHONY: serve demo test check lint lint-web types slow chaos fuzz bench bench-compare slopes dist sbom lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
@@ -49,23 +51,23 @@ types: .venv/dev.stamp
 slow: .venv/dev.stamp $(WEB_TOOLS)  ## journeys with real processes, kills and large files; many random histories
 	$(BIN)/pytest -n 2 $(SLOW) $(call report,slow) --ignore tests/web --ignore tests/journeys tests
 	$(BIN)/pytest $(SLOW) $(call report,journeys) tests/web tests/journeys
+	$(BIN)/pytest -n 2 $(call report,postgres) $(ON_POSTGRES)
 
 chaos: .venv/dev.stamp fuzz  ## the kills and power cuts again, many more of them
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --engine postgres tests/api/http tests/api/s3
 
 fuzz: .venv/fuzz.stamp  ## each parser for a minute; ARGS="form --seconds 600" for one
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into docs/performance.md
-	$(BIN)/python -m benchmarks.write_path
-	$(BIN)/python -m benchmarks.read_path
-	$(BIN)/python -m benchmarks.sdk
-	$(BIN)/python -m benchmarks.tree
-	$(BIN)/python -m benchmarks.replay
-	$(BIN)/python -m benchmarks.usage
-	$(BIN)/python -m benchmarks.beside
-	$(BIN)/python -m benchmarks.lag
-	$(BIN)/python -m benchmarks.rebuild
+bench: .venv/dev.stamp  ## every bar of docs/performance.md in bench/report.md; some fifteen minutes
+	$(BIN)/python -m benchmarks.report $(ARGS)
+
+bench-compare: .venv/dev.stamp  ## this checkout against BASE=<commit>, in turns, in bench/compare.md
+	$(BIN)/python -m benchmarks.compare $(BASE) $(ARGS)
+
+slopes: .venv/dev.stamp  ## every bar from ten thousand to ten million assets, in bench/slopes.md; hours
+	$(BIN)/python -m benchmarks.slopes $(ARGS)
 
 dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment; the node for ComfyUI
 	$(BIN)/python -m tests.distribution dist

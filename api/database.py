@@ -1,26 +1,32 @@
 """The storage engine of PostgreSQL: log, tables and small contents in a database.
 
-The data folder of each server has large contents, a copy of the key that signs checkpoints,
-sessions, unfinished uploads and thumbnails. Any number of servers may use one database.
+The data folder of each server has large contents without a store for them, a copy of the key that
+signs checkpoints, unfinished uploads and thumbnails. Any number of servers may use one database.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from uuid_utils import uuid4
 
+from asset_ledger.api.database_shared import HookTable, S3KeyTable, SessionTable
+from asset_ledger.api.hooks.store import HookStore
+from asset_ledger.api.s3_keys import S3Keys
+from asset_ledger.api.sessions import SessionStore
 from asset_ledger.ledger.commands.collection_plan import PlanSource
 from asset_ledger.ledger.commands.database_plan import DatabasePlanSource
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
 from asset_ledger.ledger.content.local import open_local_contents
-from asset_ledger.ledger.content.objects import open_contents
+from asset_ledger.ledger.content.objects import ObjectContents, open_contents
+from asset_ledger.ledger.content.parts import KNOWN_PARTS, SharedParts
 from asset_ledger.ledger.content.store import ContentStore
-from asset_ledger.ledger.errors import GenerationError
+from asset_ledger.ledger.errors import DataFolderError, GenerationError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
 from asset_ledger.ledger.log.opening import open_identity, read_identity
@@ -31,17 +37,25 @@ from asset_ledger.ledger.log.shared_key import share_key
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed, LiveFeed
 from asset_ledger.ledger.reading.others import Others
-from asset_ledger.ledger.storage.data_folder import DataFolder
+from asset_ledger.ledger.storage.data_folder import DataFolder, claim_folder
+from asset_ledger.ledger.storage.files import make_folder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from asset_ledger.ledger.storage.object_store import ObjectStore
-from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection, PostgresReaders
-from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
+from asset_ledger.ledger.storage.postgres import (
+    LOG,
+    PostgresConnection,
+    PostgresReaders,
+    unreachable,
+)
+from asset_ledger.ledger.storage.postgres_check import check_address, check_database, location
+from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders, open_async
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
 
 BUILD_LOCK = APPEND_LOCK + 3
+_ALONE = b"SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +66,33 @@ class DatabaseEngine:
     scrubs = False  # the platform checks its disks, and each read compares a content's digest
 
     def __init__(self, url: str, folder: Path) -> None:
+        """Raises DataFolderError for an address that cannot be read."""
+        check_address(url)
         self._url, self._folder, self._files = url, folder, DataFolder(folder)
         self.database: str | None = url
-        self.anchor = self._files.lock
+        self.anchor, self.key = self._files.lock, self._files.key
 
     def check(self) -> None:
-        """Do nothing: the database has the log."""
+        """Raise DataFolderError if the database cannot be used, or the folder has another log."""
+        if self._files.log.exists():
+            raise DataFolderError(
+                f"{self._folder} has a ledger of its own, {self._files.log.name}: name another"
+                " folder with --data-dir, or leave --database-url out"
+            )
+        check_database(self._url)
+        logger.info("the ledger is in the %s", self.location())
+
+    def check_exists(self) -> None:
+        """Raise DataFolderError if the database has no ledger."""
+        if not check_database(self._url):
+            raise DataFolderError(
+                f"there is no ledger in the {self.location()}: asset-ledger serve makes it,"
+                " or name another with --database-url"
+            )
+
+    def location(self) -> str:
+        """Return the name, host and port of the database."""
+        return location(self._url)
 
     @contextmanager
     def open(self, progress: Progress | None, *, reopen: bool = False) -> Iterator[GroupCommit]:
@@ -66,6 +101,7 @@ class DatabaseEngine:
         with ExitStack() as stack:
             stack.enter_context(hold_committer_lock(self._folder))
             log = stack.enter_context(self.writing())
+            self._join(log, codec)
             log_id = read_identity(log, codec).log_id
             store = TableSchemas(self._url, log.db)
             stack.callback(store.close)
@@ -80,10 +116,17 @@ class DatabaseEngine:
         """Open the log alone to append to it, begun if it is empty. Raises DataFolderError."""
         codec = Codec()
         with closing(PostgresLog(self._url, codec)) as log:
-            open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
+            if not log.head().position:
+                make_folder(self._folder)
+                open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
+                self._join(log, codec)
             refuse_copying(log.db)
-            share_key(log.db, log, codec, self._files.key)
             yield log
+
+    def _join(self, log: PostgresLog, codec: Codec) -> None:
+        """Make this a server of the ledger. Raises DataFolderError if it is one of another."""
+        claim_folder(self._files, read_identity(log, codec).log_id, log.db.location)
+        share_key(log.db, log, codec, self._files.key)
 
     def reader(self) -> SqlLogReader:
         """Return a reader of the log."""
@@ -108,7 +151,14 @@ class DatabaseEngine:
             )
         small = DatabaseContents(self._url)
         local = await open_local_contents(self._files.content.root, small)
-        return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
+        rows = AsyncPostgresReaders(self._url, (LOG,))
+        return await open_contents(store, log_id, rows, local, (KNOWN_PARTS,))
+
+    def parts(self, contents: ContentStore) -> SharedParts | None:
+        """Return the parts of uploads in the database and the store; None without a store."""
+        if isinstance(contents, ObjectContents) and contents.has_store:
+            return SharedParts(self._url, contents)
+        return None
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
@@ -130,6 +180,31 @@ class DatabaseEngine:
     ) -> Sequence[Coroutine[Any, Any, None]]:
         """Return what brings the events of other servers to this one."""
         return (Others(self._url, feed, reflects, changed).run(),)
+
+    def hooks(self) -> HookStore:
+        """Return the table of the webhooks."""
+        return HookTable(self._url)
+
+    def sessions(self) -> SessionStore:
+        """Return the table of the sessions."""
+        return SessionTable(self._url)
+
+    def s3_keys(self) -> S3Keys:
+        """Return the table of the secrets."""
+        return S3KeyTable(self._url)
+
+    @asynccontextmanager
+    async def alone(self, work: str) -> AsyncIterator[bool]:
+        """Keep other servers from this work until the block ends, or this server dies."""
+        try:
+            db = await open_async(self._url, (LOG,), read_only=False)
+            try:
+                row = await (await db.execute(_ALONE, (f"alone {work}",))).fetchone()
+                yield bool(row and row[0])
+            finally:
+                await db.close()
+        except psycopg.Error as error:
+            raise unreachable(error) from error
 
     def share_key(self, log: LogReader) -> bool:
         """Bring the key in force to the file of this server, or from it to the others."""

@@ -5,13 +5,23 @@ the engine of a data folder; `api.database` has that of PostgreSQL.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from uuid_utils import uuid4
 
+from asset_ledger.api.hooks.store import HookFile, HookStore
+from asset_ledger.api.s3_keys import S3KeyFile, S3Keys
+from asset_ledger.api.sessions import SessionFile, SessionStore
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commands.collection_plan import FolderPlanSource, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
@@ -39,6 +49,9 @@ from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_files import TableFiles
 
+if TYPE_CHECKING:
+    from asset_ledger.ledger.content.parts import SharedParts
+
 
 class Engine(Protocol):
     """Opens the parts of one ledger."""
@@ -50,8 +63,17 @@ class Engine(Protocol):
     database: str | None
     """The address of the database, for other processes; None without one."""
 
+    key: Path
+    """The file of the private key that signs checkpoints."""
+
     def check(self) -> None:
         """Raise DataFolderError if the log cannot be the one of this folder."""
+
+    def check_exists(self) -> None:
+        """Raise DataFolderError if there is no ledger that can be read: commands make none."""
+
+    def location(self) -> str:
+        """Return where the ledger is, for people; without a password."""
 
     def open(
         self, progress: Progress | None, *, reopen: bool = False
@@ -73,6 +95,9 @@ class Engine(Protocol):
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones, which go to the store if given."""
 
+    def parts(self, contents: ContentStore) -> "SharedParts | None":
+        """Return where several servers keep parts of uploads; None if they are in the folder."""
+
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
 
@@ -89,6 +114,21 @@ class Engine(Protocol):
 
         `reflects` gets the generation in use and its position; `changed` is awaited when tokens or
         keys may have changed, until it returns True.
+        """
+
+    def hooks(self) -> HookStore:
+        """Return where webhooks are stored."""
+
+    def sessions(self) -> SessionStore:
+        """Return where sessions of browsers are stored."""
+
+    def s3_keys(self) -> S3Keys:
+        """Return where the secrets of S3 clients are stored."""
+
+    def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
+        """Keep other servers from this work until the block ends.
+
+        Yield False if one does it now. Raises StorageFailedError.
         """
 
     def share_key(self, log: LogReader) -> bool:
@@ -122,11 +162,19 @@ class FolderEngine:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._files = folder, DataFolder(folder)
-        self.anchor = self._files.log
+        self.anchor, self.key = self._files.log, self._files.key
 
     def check(self) -> None:
         """Raise DataFolderError if the log cannot be the one of this folder."""
         check_log(self._folder)
+
+    def check_exists(self) -> None:
+        """Raise DataFolderError if there is no ledger that can be read."""
+        check_log(self._folder)
+
+    def location(self) -> str:
+        """Return the folder."""
+        return str(self._folder)
 
     def open(
         self, progress: Progress | None, *, reopen: bool = False
@@ -163,6 +211,10 @@ class FolderEngine:
         rows = AsyncSqliteReaders(self._files.log, of_tables=False)
         return await open_contents(store, log_id, rows, local)
 
+    def parts(self, contents: ContentStore) -> "SharedParts | None":
+        """Return None: they are in the folder."""
+        return None
+
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
         return FolderPlanSource(self._files.content)
@@ -179,6 +231,22 @@ class FolderEngine:
     ) -> Sequence[Coroutine[Any, Any, None]]:
         """Return nothing: one server has the folder."""
         return ()
+
+    def hooks(self) -> HookStore:
+        """Return the file of the webhooks."""
+        return HookFile(self._files.hooks)
+
+    def sessions(self) -> SessionStore:
+        """Return the file of the sessions."""
+        return SessionFile(self._files.sessions)
+
+    def s3_keys(self) -> S3Keys:
+        """Return the file of the secrets."""
+        return S3KeyFile(self._files.s3_keys)
+
+    def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
+        """Yield True: one server has the folder."""
+        return nullcontext(True)
 
     def share_key(self, log: LogReader) -> bool:
         """Do nothing: one server has the folder."""

@@ -1,22 +1,25 @@
 """Sessions of browsers: a random text in a cookie, in exchange for a token.
 
 Promise: a session allows what its token allows, and ends with it: at its expiry, or once it is
-revoked. It ends after twelve hours at the latest. `sessions.db` has the hash of the text only.
+revoked. It ends after twelve hours at the latest. Only the hash of the text is stored.
 """
 
+import asyncio
+import logging
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from asset_ledger.api.contract.principal import Credential, Principal
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.domain.event import iso, parse_time
+from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.ledger.storage.sqlite import open_writer, refusing_damage, transaction
 
@@ -24,6 +27,10 @@ LONGEST: Final = timedelta(hours=12)
 LONGEST_LOCAL: Final = timedelta(days=3_650)
 """Without authentication, a session only acts for another user, until it is ended: if it ended by
 itself, the next upload would belong to the local user."""
+POLL: Final = 1.0
+"""Seconds after which a session that was ended at one server has ended at the others."""
+REMEMBERED: Final = 60.0
+"""Seconds in which the end of a session is in `SessionStore.ended`."""
 
 _TEXT: Final = re.compile(r"[\w-]{43}", re.ASCII)
 _SCHEMA: Final = """
@@ -38,29 +45,135 @@ _INSERT: Final = "INSERT INTO browser_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE: Final = "DELETE FROM browser_sessions WHERE hash = ? OR expires_at <= ?"
 
 
-class Sessions:
-    """The sessions of a data folder that were started with this setting AUTH.
+Row = Sequence[Any]
+"""Hash, AUTH, id of the token (None: of a JWT), user, scopes, name, expiry of a session, and the
+user for which it acts."""
 
-    So a session does not survive a change of it. Any thread may call.
+logger = logging.getLogger(__name__)
+
+
+class SessionStore(Protocol):
+    """Where sessions are stored. Any thread may call. Raises StorageFailedError."""
+
+    is_shared: bool
+    """Whether other servers start and end sessions, too."""
+
+    def load(self, now: str, auth: str) -> Sequence[Row]:
+        """Return the live sessions; of a shared store none, as `find` finds each."""
+
+    def find(self, hashed: bytes, now: str, auth: str) -> Row | None:
+        """Return a live session that another server has started."""
+
+    def insert(self, row: Row) -> None:
+        """Store a session."""
+
+    def end(self, hashed: bytes, now: str) -> None:
+        """End a session, and forget those that expired."""
+
+    def ended(self) -> Sequence[bytes]:
+        """Return the sessions that any server has ended in the last minute."""
+
+    def close(self) -> None:
+        """Close the store."""
+
+
+class SessionFile:
+    """The sessions in a data folder, in `sessions.db`. See `SessionStore` for the methods."""
+
+    is_shared = False
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, made if absent. Raises DataFolderError for a damaged one."""
+        self._lock = Lock()
+        with refusing_damage(path, "Delete it: every browser then has to sign in again"):
+            self._db = open_writer(path, "FULL")
+            self._db.execute(_SCHEMA)
+
+    def load(self, now: str, auth: str) -> Sequence[Row]:
+        """Return the live sessions."""
+        return self._db.execute(_LIVE, (now, auth)).fetchall()
+
+    def find(self, hashed: bytes, now: str, auth: str) -> Row | None:
+        """Return None: `load` has returned all sessions."""
+        return None
+
+    def insert(self, row: Row) -> None:
+        """Store a session."""
+        self._write("the session was not kept", _INSERT, row)
+
+    def end(self, hashed: bytes, now: str) -> None:
+        """End a session, and forget those that expired."""
+        self._write("the session was not ended", _DELETE, (hashed, now))
+
+    def ended(self) -> Sequence[bytes]:
+        """Return nothing: one server has the folder."""
+        return ()
+
+    def _write(self, failure: str, sql: str, values: Sequence[Any]) -> None:
+        with self._lock, storage_errors(failure), transaction(self._db) as db:
+            db.execute(sql, values)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+class Sessions:
+    """The sessions of a ledger that were started with this setting AUTH.
+
+    So a session does not survive a change of it. Any thread may call. `on_ended` is
+    called after another server has ended sessions.
     """
 
     def __init__(
         self,
-        path: Path,
+        store: SessionStore,
         tokens: Tokens,
         *,
         auth: str,
         clock: Clock = utc_now,
     ) -> None:
-        self._tokens, self._auth, self._clock, self._lock = tokens, auth, clock, Lock()
-        with refusing_damage(path, "Delete it: every browser then has to sign in again"):
-            self._db = open_writer(path, "FULL")
-            self._db.execute(_SCHEMA)
-            rows = self._db.execute(_LIVE, (iso(clock()), auth)).fetchall()
-        self._live = dict(map(_live, rows))
+        self._store, self._tokens, self._clock, self._auth = store, tokens, clock, auth
+        self.on_ended: Callable[[], object] = lambda: None
+        self._live = dict(map(_live, store.load(iso(clock()), auth)))
 
     def close(self) -> None:
-        self._db.close()
+        self._store.close()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers start and end sessions, too."""
+        return self._store.is_shared
+
+    async def look_up(self, text: str) -> bool:
+        """Return whether another server has started a session, which is known from now on.
+
+        Raises StorageFailedError.
+        """
+        if not self._store.is_shared or not _TEXT.fullmatch(text):
+            return False
+        now = iso(self._clock())
+        row = await asyncio.to_thread(self._store.find, _hash(text), now, self._auth)
+        if row is not None:
+            self._live.update([_live(row)])
+        return row is not None
+
+    async def watch(self) -> None:
+        """Forget what other servers end, until cancelled. After an outage, look all up again."""
+        clock, seen = asyncio.get_running_loop().time, float("-inf")
+        while self._store.is_shared:
+            began = clock()
+            try:
+                ended = await asyncio.to_thread(self._store.ended)
+                if began - seen > REMEMBERED - 10:
+                    ended = [*self._live]
+                seen = began
+                known = [hashed for hashed in ended if self._live.pop(hashed, None)]
+                if known:
+                    self.on_ended()
+            except StorageFailedError as error:
+                logger.debug("ended sessions of other servers are not seen: %s", error)
+            await asyncio.sleep(POLL)
 
     def start(self, credential: Credential) -> str:
         """Start a session with what a token allows. Return the text of its cookie.
@@ -72,8 +185,7 @@ class Sessions:
         expires_at = min(credential.expires_at or latest, latest)
         (user_id, scopes), name = credential.principal, credential.name
         columns = (credential.token_id, user_id, " ".join(scopes), name, iso(expires_at))
-        values = (_hash(text), self._auth, *columns, credential.for_user)
-        self._write("the session was not kept", _INSERT, values)
+        self._store.insert((_hash(text), self._auth, *columns, credential.for_user))
         self._live[_hash(text)] = credential._replace(expires_at=expires_at)
         return text
 
@@ -85,7 +197,7 @@ class Sessions:
         if not _TEXT.fullmatch(text):
             return
         now = self._clock()
-        self._write("the session was not ended", _DELETE, (_hash(text), iso(now)))
+        self._store.end(_hash(text), iso(now))
         for hashed, credential in list(self._live.items()):
             if hashed == _hash(text) or _has_expired(credential, now):
                 self._live.pop(hashed, None)
@@ -101,10 +213,6 @@ class Sessions:
         if allowed is None:
             return None
         return allowed._replace(expires_at=found.expires_at, for_user=found.for_user)
-
-    def _write(self, failure: str, sql: str, values: Sequence[Any]) -> None:
-        with self._lock, storage_errors(failure), transaction(self._db) as db:
-            db.execute(sql, values)
 
 
 def _hash(text: str) -> bytes:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from asset_ledger.api.contract.durations import read_duration, read_versions
 from asset_ledger.api.contract.origins import read_origins
 from asset_ledger.api.contract.rates import read_rate
+from asset_ledger.ledger.storage.database_address import DATABASES
 
 Auth = Literal["local", "tokens", "jwt"]
 CommitterKind = Literal["process", "thread"]
@@ -37,9 +38,18 @@ class Settings(BaseSettings):
         description="the host name below which S3 buckets are: `<bucket>.<this>`",
     )
     data_dir: Path = Field(Path("data"), description="the folder of events, contents and tables")
+    database_url: SecretStr | None = Field(
+        None, description="the PostgreSQL database of events and tables; else `data_dir` has them"
+    )
     content_url: str | None = Field(
         None,
         description="where large contents go: s3://, gs://, az://, or a folder; else `data_dir`",
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="how many processes serve; several need a database",
     )
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
@@ -72,6 +82,9 @@ class Settings(BaseSettings):
     )
     stall_timeout: int = Field(
         30, ge=1, description="seconds that a client may fall behind `min_rate`"
+    )
+    stop_delay: float = Field(
+        0.0, ge=0, le=3600, description="seconds that a stopping server still takes connections"
     )
     min_rate: int = Field(
         1024, ge=1, description="bytes a second that a client has to send or to read"
@@ -114,9 +127,21 @@ class Settings(BaseSettings):
     log_requests: bool = Field(False, description="log each request")
 
     @property
+    def database(self) -> str | None:
+        """The address of the database with its password; None without a database."""
+        return self.database_url.get_secret_value() if self.database_url else None
+
+    @property
     def writes_per_user(self) -> int:
         """The slots of the write queue that one user may hold: half, if there can be others."""
         return self.queue_size if self.auth == "local" else max(1, self.queue_size // 2)
+
+    @field_validator("database_url")
+    @classmethod
+    def _spelled_database(cls, address: SecretStr | None) -> SecretStr | None:
+        if address is not None and not address.get_secret_value().startswith(DATABASES):
+            raise ValueError("must be an address such as postgresql://user@host/database")
+        return address
 
     @field_validator("jwt_jwks", mode="before")
     @classmethod
@@ -176,6 +201,18 @@ class Settings(BaseSettings):
         """Without authentication, other machines must not reach the server."""
         if self.auth == "local" and not _is_loopback(self.host):
             raise ValueError("--host: without authentication it has to be loopback: set --auth")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_by_processes(self) -> Self:
+        """Several processes have one ledger: none of it may be in a folder of one of them."""
+        if self.processes > 1 and self.database_url is None:
+            raise ValueError("--processes: several need --database-url: a data folder has one")
+        if self.processes > 1 and self.content_url is None:
+            raise ValueError(
+                "--processes: several need --content-url, so that each can read the contents of"
+                " the others: on one machine, the path of a folder"
+            )
         return self
 
     @model_validator(mode="after")

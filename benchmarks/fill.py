@@ -24,7 +24,7 @@ from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Origin
 from asset_ledger.ledger.ids import digest_of, new_asset_id
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Appended, Command
+from asset_ledger.ledger.log.event_log import Appended, Command, EventLog
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.data_folder import ContentFolder
@@ -112,7 +112,7 @@ def fill(
 ) -> None:
     """Make a ledger with this many assets in an empty folder. Each commit reads `clock` once."""
     codec = Codec()
-    folder.mkdir(parents=True)
+    folder.mkdir(0o700, parents=True)
     log = SqliteLog(folder / "ledger.db", codec, clock=clock)
     try:
         asyncio.run(pack(folder / "content", log, contents))
@@ -126,7 +126,15 @@ def fill(
         log.close()
 
 
-def record(log: SqliteLog, commands: Sequence[Command]) -> None:
+def ledger(folder: Path, assets: int, progress: Progress) -> Path:
+    """Return the folder of a ledger of this size. Makes it if it does not exist."""
+    data_dir = folder / f"ledger-{assets}"
+    if not data_dir.exists():
+        fill(data_dir, assets, progress)
+    return data_dir
+
+
+def record(log: EventLog, commands: Sequence[Command]) -> None:
     for outcome in log.append(commands, lambda _: None):
         if not isinstance(outcome, Appended):
             raise outcome

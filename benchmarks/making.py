@@ -35,7 +35,7 @@ FLOOR: Final = """
         state ->> 'job_id', state ->> 'parent_id', state ->> '$.private.name',
         state ->> 'content_type', state ->> 'size', coalesce(state ->> '$.private.tags', '[]'),
         coalesce(state ->> 'derived_from', '[]'), state ->> '$.private.duration',
-        originator_version, rowid, NULL, NULL, state ->> 'attempt',
+        originator_version, rowid, NULL, NULL, coalesce(state ->> 'attempt', 1),
         json_object(
             'id', originator_id,
             'created_at', coalesce(state ->> 'made_at', state ->> 'recorded_at'),
@@ -50,7 +50,7 @@ FLOOR: Final = """
             'version', originator_version, 'position', rowid,
             'tags', json(coalesce(state -> '$.private.tags', '[]')),
             'derived_from', json(coalesce(state -> 'derived_from', '[]')),
-            'attempt', state ->> 'attempt')
+            'attempt', coalesce(state ->> 'attempt', 1))
     FROM log.stored_events WHERE topic = 'asset.created' ORDER BY rowid
 """
 INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND sql NOT NULL"

@@ -16,6 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", choices=engines, default="folder", help="what API tests run on")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--engine") == "postgres":
+        for item in items:
+            for mark in item.iter_markers("in_a_folder"):
+                item.add_marker(pytest.mark.skip(reason=f"only in a data folder: {mark.args[0]}"))
+
+
 @pytest.fixture(autouse=True)
 def wait_longer_for_projections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise the wait for a projection from 1 s to 60 s: on a busy machine 1 s can be too short."""

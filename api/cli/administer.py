@@ -1,6 +1,7 @@
-"""Administration of a data folder: in this process, or by the server that has the folder.
+"""Administration of a ledger: in this process, or by the server that has its data folder.
 
-Promise: no command needs the server to stop, and none needs a token where it can read the folder.
+Promise: no command needs a server to stop, and none needs a token where it can read the folder, or
+the database.
 """
 
 import asyncio
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from asset_ledger.api.cli.options import database_of, folder_of
 from asset_ledger.ledger.errors import FolderLockedError
-from asset_ledger.ledger.storage.data_folder import check_log
 from asset_ledger.ledger.storage.folder_lock import hold_folder
 
 if TYPE_CHECKING:
+    from asset_ledger.api.engine import Engine
     from asset_ledger.api.sdk.client import Client
 
 
@@ -35,15 +37,32 @@ class ServerCall(NamedTuple):
         return await client.request(self.method, self.path, body=body)
 
 
-def administer(
-    folder: Path, call: ServerCall, in_folder: Callable[[Path], dict[str, Any]]
-) -> dict[str, Any]:
-    """Run `in_folder(folder)` under the folder's lock, or `call` a server that has the lock."""
+Run = Callable[["Engine"], dict[str, Any]]
+
+
+def ask_or_administer(call: ServerCall, where: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Call the server at --url. Without one, run `run` on the database, whose servers see what it
+    changes, or administer the data folder."""
+    from asset_ledger.api.engine import engine_of
+
+    if where["url"]:
+        return ask(where["url"], where["token"], call)
+    folder, database = folder_of(where["data_dir"]), database_of(where["data_dir"])
+    if database is not None:
+        return run(engine_of(folder, database))
+    return administer(folder, None, call, run)
+
+
+def administer(folder: Path, database: str | None, call: ServerCall, run: Run) -> dict[str, Any]:
+    """Run `run` under the lock of a data folder, or `call` the server that has the lock."""
+    from asset_ledger.api.engine import engine_of
+
+    engine = engine_of(folder, database)
 
     def locked() -> dict[str, Any]:
         with hold_folder(folder):
-            check_log(folder)
-            return in_folder(folder)
+            engine.check()
+            return run(engine)
 
     return run_or_ask_server(folder, call, locked)
 

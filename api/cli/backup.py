@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, Backups, existing_log, folder_of
+from asset_ledger.api.cli.options import DATA_DIR, JSON, LOCAL, Backups, existing_log, folder_of
 from asset_ledger.api.cli.output import echo
 
 FOUND = 1
@@ -26,7 +26,7 @@ def backup() -> None:
 
 @backup.command()
 @click.argument("dest", type=Backups(exists=False))
-@DATA_DIR
+@LOCAL
 @click.option("--with-key", is_flag=True, help="Also back up the key that signs checkpoints.")
 @JSON
 @click.pass_context
@@ -46,7 +46,7 @@ def create(
     from asset_ledger.ledger.storage.data_folder import DataFolder
     from asset_ledger.ledger.storage.last_backup import note_backup
 
-    folder = existing_log(data_dir).parent
+    folder = existing_log(data_dir, "back it up as docs/scaling.md says (pg_basebackup)").parent
     with closing(ProgressBar()) as progress, open_backups(dest) as backups:
         made, missing = create_backup(folder, backups, progress, with_key=with_key)
     note_backup(DataFolder(folder).last_backup, str(dest), made.events)

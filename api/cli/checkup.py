@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from asset_ledger.api.contract.durations import read_duration
+from asset_ledger.api.engine import engine_of
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.clock import ClockCheck
@@ -27,6 +28,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.inspection import refusal_of_writes
 from asset_ledger.ledger.log.key_rotation import check_key_file, keys_in_force
 from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.scrub.notes import ScrubNotes
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
@@ -115,6 +117,9 @@ def _folder(settings: Settings, _: Path | None) -> Iterator[Checkup]:
 
 def _ledger(settings: Settings, _: Path | None) -> Iterator[Checkup]:
     files = DataFolder(settings.data_dir)
+    if settings.database is not None:
+        yield from _in_database(settings, settings.database)
+        return
     check_log(files.root)
     if not files.log.exists():
         yield Checkup("ledger", "warning", "there is no ledger yet", "start asset-ledger serve")
@@ -128,8 +133,27 @@ def _ledger(settings: Settings, _: Path | None) -> Iterator[Checkup]:
             yield Checkup("ledger", "ok", what)
         yield _key(log, files)
         yield _clock(head.recorded_at)
-        if settings.auth == "tokens" and not _has_token(log, opened.log_id):
-            yield Checkup("tokens", "warning", "no token exists", "asset-ledger token create")
+        yield from _tokens(settings, log, opened.log_id)
+
+
+def _in_database(settings: Settings, database: str) -> Iterator[Checkup]:
+    engine = engine_of(settings.data_dir, database)
+    engine.check_exists()
+    with closing(engine.reader()) as log:
+        opened, head = read_identity(log, Codec()), log.head()
+        what = f"log {opened.log_id}, {head.position:,} events in the {engine.location()}"
+        yield Checkup("ledger", "ok", what)
+        if settings.content_url is None:
+            what = "large contents stay in the data folder of each server"
+            yield Checkup("contents", "warning", what, "set content_url, if there are several")
+        yield _clock(head.recorded_at)
+        yield from _tokens(settings, log, opened.log_id)
+
+
+def _tokens(settings: Settings, log: SqlLogReader, log_id: str) -> Iterator[Checkup]:
+    created = (stored.topic == TokenCreated.TOPIC for stored in log.stream(log_id))
+    if settings.auth == "tokens" and not any(created):
+        yield Checkup("tokens", "warning", "no token exists", "asset-ledger token create")
 
 
 def _key(log: SqliteLogReader, files: DataFolder) -> Checkup:
@@ -151,10 +175,6 @@ def _clock(last: datetime | None) -> Checkup:
     if clock.problem is not None:
         return Checkup("clock", "failed", now, clock.problem)
     return Checkup("clock", "ok", now)
-
-
-def _has_token(log: SqliteLogReader, log_id: str) -> bool:
-    return any(stored.topic == TokenCreated.TOPIC for stored in log.stream(log_id))
 
 
 def _disk(settings: Settings, _: Path | None) -> Iterator[Checkup]:

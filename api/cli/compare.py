@@ -5,7 +5,7 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATABASE, JSON, SOURCE
+from asset_ledger.api.cli.options import JSON, SOURCE
 from asset_ledger.api.cli.output import echo
 
 DIFFERENT = 1
@@ -22,7 +22,6 @@ DIFFERENT = 1
     help="Of both jobs; given twice, of A, then of B (default: the last of each).",
 )
 @SOURCE
-@DATABASE
 @JSON
 def compare(a: str, b: str, attempts: tuple[int, ...], as_json: bool, **where: Any) -> None:
     """Compare the assets of jobs A and B, by node and name. Exit code 1 when they differ.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, DATABASE, JSON, check_released, folder_of
+from asset_ledger.api.cli.options import JSON, LOCAL, check_database, database_of, folder_of
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
@@ -19,15 +19,17 @@ FOUND = 1
 
 
 @click.command()
-@DATA_DIR
-@DATABASE
+@LOCAL
 @click.option(
     "--to-data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="The new data folder: of the copy, or of the first server of its database.",
 )
 @click.option(
-    "--to-database", callback=check_released, hidden=True, help="The address of an empty database."
+    "--to-database",
+    metavar="URL",
+    callback=check_database,
+    help="The address of an empty PostgreSQL database.",
 )
 @click.option(
     "--to-content",
@@ -39,7 +41,6 @@ FOUND = 1
 def copy(
     context: click.Context,
     data_dir: Path | None,
-    database_url: str | None,
     to_data_dir: Path | None,
     to_database: str | None,
     to_content: str | None,
@@ -51,6 +52,7 @@ def copy(
     the command is killed, run it again: it goes on. Beside a running server it copies what is
     there, and has to run again once the server has stopped. Exit code 1 when something is wrong.
     """
+    database_url = database_of(data_dir)
     _check_places(data_dir, database_url, to_data_dir, to_database, to_content)
     with _new_folder(to_data_dir) as folder:
         copied = _copy(folder_of(data_dir), database_url, folder, to_database, to_content)

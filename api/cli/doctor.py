@@ -17,6 +17,8 @@ FOUND = 1
 @click.command()
 @CONFIG
 @setting("data_dir")
+@setting("database_url")
+@setting("content_url")
 @setting("host")
 @setting("port")
 @setting("auth")

@@ -1,9 +1,10 @@
 """`asset-ledger export`: a job as W3C PROV or OpenLineage, or the whole ledger."""
 
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -11,10 +12,12 @@ import orjson
 
 from asset_ledger.api.cli.options import (
     ATTEMPT,
-    DATA_DIR,
     JSON,
+    LOCAL,
     USER,
+    database_of,
     existing_log,
+    folder_of,
     hinting_at_user,
 )
 from asset_ledger.api.cli.output import echo
@@ -36,7 +39,7 @@ def export() -> None:
 @export.command()
 @click.argument("job_id")
 @ATTEMPT
-@DATA_DIR
+@LOCAL
 @USER
 @OUTPUT
 def prov(output: Path, **job: Any) -> None:
@@ -52,7 +55,7 @@ def prov(output: Path, **job: Any) -> None:
 @export.command()
 @click.argument("job_id")
 @ATTEMPT
-@DATA_DIR
+@LOCAL
 @USER
 @OUTPUT
 def openlineage(output: Path, **job: Any) -> None:
@@ -64,7 +67,7 @@ def openlineage(output: Path, **job: Any) -> None:
 
 @export.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@DATA_DIR
+@LOCAL
 @JSON
 def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
     """Write every event and every content to FOLDER, an empty folder.
@@ -74,9 +77,8 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.export.ledger import export_ledger
 
-    log = existing_log(data_dir)
-    with closing(ProgressBar()) as progress:
-        exported = export_ledger(log.parent, folder, progress)
+    with _exported(data_dir) as whole, closing(ProgressBar()) as progress:
+        exported = export_ledger(whole, folder, progress)
     if as_json:
         echo(orjson.dumps(exported._asdict()))
     else:
@@ -84,6 +86,23 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
             f"{folder} has all {exported.events:,} events and {exported.contents:,} contents "
             f"({exported.size:,} bytes); root {exported.root}"
         )
+
+
+@contextmanager
+def _exported(data_dir: Path | None) -> Iterator[Path]:
+    """Yield a folder that has the whole ledger: of a database, a copy in the temporary folder."""
+    database = database_of(data_dir)
+    if database is None:
+        yield existing_log(data_dir).parent
+        return
+    from asset_ledger.api.cli.opening import existing_engine
+
+    existing_engine(data_dir)  # raises for a database without a ledger, or without the driver
+    from asset_ledger.api.database_copy import copy_to_folder
+
+    with TemporaryDirectory(prefix="asset-ledger-") as place:
+        copy_to_folder(database, folder_of(data_dir), Path(place, "copy"))
+        yield Path(place, "copy")
 
 
 def _export(
@@ -95,14 +114,14 @@ def _export(
     data_dir: Path | None,
     user: str,
 ) -> None:
+    from asset_ledger.api.cli.opening import reading
     from asset_ledger.api.export.files import open_private
     from asset_ledger.ledger.log.codec import Codec
     from asset_ledger.ledger.log.opening import read_identity
-    from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
     from asset_ledger.ledger.reading.replay import Replay
 
     codec = Codec()
-    with closing(SqliteLogReader(existing_log(data_dir))) as log, hinting_at_user(user):
+    with reading(data_dir) as log, hinting_at_user(user):
         record = Replay(log, codec).job_record(user, job_id, attempt=attempt)
         log_id = read_identity(log, codec).log_id
     lines = [orjson.dumps(document) + b"\n" for document in documents(record, log_id)]

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 from pydantic import ValidationError
 
+from asset_ledger.api.cli.options import database_of
 from asset_ledger.api.cli.settings_file import read_settings_file, settings_file
 from asset_ledger.api.environment import PREFIX
 from asset_ledger.api.settings import Settings
@@ -45,10 +46,16 @@ def _help(name: str) -> str:
     return f"{text[0].upper()}{text[1:]}.  [default: {field.default}]"
 
 
-def settings_from(flags: dict[str, Any], config: Path | None = None) -> Settings:
+def settings_of(data_dir: Path, **flags: Any) -> Settings:
+    """Return the settings of a command on a data folder, or on the database of `database_of`."""
+    database = database_of(data_dir)
+    return settings_from({"data_dir": data_dir, **flags}, database_url=database)
+
+
+def settings_from(flags: dict[str, Any], config: Path | None = None, **fixed: Any) -> Settings:
     """Return the settings with these flags (None means not given), else from the environment, else
-    from the settings file. Raises UsageError."""
-    given = {name: value for name, value in flags.items() if value is not None}
+    from the settings file. `fixed`: settings of which None is a value. Raises UsageError."""
+    given = {name: value for name, value in flags.items() if value is not None} | fixed
     path = settings_file(config)
     filed = _of_file(path, given.keys())
     try:

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.administer import ServerCall, ask, run_or_ask_server
-from asset_ledger.api.cli.options import JSON, WHERE, existing_log
+from asset_ledger.api.cli.options import JSON, WHERE, folder_of
 from asset_ledger.api.cli.output import echo
 
 
@@ -38,10 +38,13 @@ def gc(
         "retain_deleted": retain_deleted,
     }
     call = ServerCall("POST", "/api/collection", sent)
+    from asset_ledger.api.cli.opening import existing_engine
+
     if url is not None:
         document = ask(url, token, call)
     else:
-        folder = existing_log(data_dir).parent
+        existing_engine(data_dir)
+        folder = folder_of(data_dir)
         document = run_or_ask_server(folder, call, partial(_in_folder, folder, sent))
     for line in [orjson.dumps(document)] if as_json else _lines(document):
         echo(line)
@@ -53,12 +56,12 @@ def _in_folder(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
 
 async def _collect(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
     from asset_ledger.api.backend import open_backend
-    from asset_ledger.api.cli.flags import settings_from
+    from asset_ledger.api.cli.flags import settings_of
     from asset_ledger.api.contract.collection import collected_out, plan_out, read_retention
     from asset_ledger.ledger.domain.ledger import SYSTEM
 
     given = {name: sent[name] for name in ("retain_versions", "retain_deleted") if sent[name]}
-    settings = settings_from({"data_dir": folder, **given})
+    settings = settings_of(folder, **given)
     retention = read_retention(settings.retain_versions, settings.retain_deleted)
     async with open_backend(settings) as backend:
         if sent["apply"]:

@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import click
 import orjson
 
-from asset_ledger.api.cli.administer import ServerCall, administer, ask
-from asset_ledger.api.cli.options import JSON, WHERE, existing_log, folder_of
+from asset_ledger.api.cli.administer import ServerCall, ask_or_administer
+from asset_ledger.api.cli.options import JSON, WHERE
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.contract.principal import LOCAL_USER
 
 if TYPE_CHECKING:
+    from asset_ledger.api.engine import Engine
     from asset_ledger.api.hooks.store import Hooks
 
 Run = Callable[["Hooks", int], Awaitable[dict[str, Any]]]
@@ -82,23 +82,20 @@ def remove(hook_id: str, **where: Any) -> None:
 
 
 def _run(call: ServerCall, run: Run, where: dict[str, Any]) -> dict[str, Any]:
-    """Call the server at --url or of the folder; without one, run `run` on the folder's hooks."""
-    if where["url"]:
-        return ask(where["url"], where["token"], call)
-    return administer(folder_of(where["data_dir"]), call, lambda folder: _run_in(folder, run))
+    """Call a server, or run `run` on the hooks of a ledger that exists. Raises DataFolderError."""
+    return ask_or_administer(call, where, lambda engine: _run_in(engine, run, where))
 
 
-def _run_in(folder: Path, run: Run) -> dict[str, Any]:
-    """Run `run` on the hooks of a folder. Raises UsageError for an address that is none."""
+def _run_in(engine: "Engine", run: Run, where: dict[str, Any]) -> dict[str, Any]:
+    from asset_ledger.api.cli.opening import reading
     from asset_ledger.api.hooks.store import Hooks
-    from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
-    from asset_ledger.ledger.storage.data_folder import DataFolder
 
-    with closing(SqliteLogReader(existing_log(folder))) as log:
+    with reading(where["data_dir"]) as log:
         head = log.head().position
 
     async def running() -> dict[str, Any]:
-        return await run(Hooks(DataFolder(folder).hooks), head)
+        with closing(Hooks(engine.hooks())) as hooks:
+            return await run(hooks, head)
 
     return asyncio.run(running())
 

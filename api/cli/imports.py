@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, WHERE, folder_of
+from asset_ledger.api.cli.options import JSON, LOCAL, WHERE, database_of, folder_of
 from asset_ledger.api.cli.output import Notes, echo
 
 if TYPE_CHECKING:
@@ -203,6 +203,8 @@ async def _destination(
         return
     folder = folder_of(data_dir)
     if dry_run:
+        if database_of(data_dir) is not None:
+            raise click.UsageError("--dry-run: ask a server of the database, with --url")
         yield DryRun(LogFile(DataFolder(folder).log))
         return
     async with AsyncExitStack() as stack:
@@ -212,13 +214,13 @@ async def _destination(
 async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
     """Open the ledger in a folder until the stack closes, or call the server that has it."""
     from asset_ledger.api.backend import open_backend
-    from asset_ledger.api.cli.flags import settings_from
+    from asset_ledger.api.cli.flags import settings_of
     from asset_ledger.api.imports.destinations import LocalDestination, ServerDestination
     from asset_ledger.api.sdk.holder import call_holder
     from asset_ledger.ledger.errors import FolderLockedError
 
     try:
-        settings = settings_from({"data_dir": folder})
+        settings = settings_of(folder)
         backend = await stack.enter_async_context(open_backend(settings))
     except FolderLockedError as locked:
         return ServerDestination(partial(call_holder, folder, locked))
@@ -227,7 +229,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> "Destination":
 
 @import_.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@DATA_DIR
+@LOCAL
 @JSON
 def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
     """Import the ledger that was exported to FOLDER into the data folder, which has to be empty.
@@ -239,6 +241,8 @@ def ledger(folder: Path, data_dir: Path | None, *, as_json: bool) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
     from asset_ledger.api.imports.ledger import import_ledger
 
+    if database_of(data_dir) is not None:
+        raise click.UsageError("import into a data folder: leave the database out")
     into = folder_of(data_dir)
     with closing(ProgressBar()) as progress:
         imported = asyncio.run(import_ledger(folder, into, progress))

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from asset_ledger.api.cli.options import Where, existing_log, folder_of
+from asset_ledger.api.cli.flags import settings_of
+from asset_ledger.api.cli.options import Where, database_of, existing_log, folder_of
+from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.remote import ONCE
 from asset_ledger.api.contract.errors import UnauthenticatedError
 from asset_ledger.api.sdk.client import Client
-from asset_ledger.api.sdk.connection import connect
+from asset_ledger.api.sdk.connection import Connection, in_process
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.remote import LOCAL_USER, RemoteGateway
 from asset_ledger.api.sdk.retry import RETRIES
@@ -30,10 +32,12 @@ async def open_ledger(where: Where, *, creates: bool = False) -> AsyncIterator[G
         async with _server(url, token, user, retries=creates) as gateway:
             yield gateway
         return
-    if not creates:
+    folder, database = folder_of(data_dir), database_of(data_dir)
+    if database is None and not creates:
         existing_log(data_dir)
-    folder = folder_of(data_dir)
-    opening = connect(data_dir=folder, user_id=user or LOCAL_USER)
+    if database is not None and creates:
+        _warn_of_large_contents(folder)
+    opening = Connection(in_process(folder, user or LOCAL_USER, database))
     try:
         gateway = await opening.__aenter__()
     except FolderLockedError as locked:
@@ -44,6 +48,12 @@ async def open_ledger(where: Where, *, creates: bool = False) -> AsyncIterator[G
         yield gateway
     finally:
         await opening.__aexit__()
+
+
+def _warn_of_large_contents(folder: Path) -> None:
+    if settings_of(folder).content_url is None and address_of(folder) is None:
+        text = f"contents of more than 64 KiB stay in {folder}, unless content_url is set"
+        echo(text, err=True)
 
 
 def address_of(folder: Path) -> str | None:

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from asset_ledger.api.cli.settings_file import read_settings_file, settings_file
 from asset_ledger.ledger.errors import DataFolderError, UnknownJobError
 from asset_ledger.ledger.storage.data_folder import DataFolder, check_log
+from asset_ledger.ledger.storage.database_address import DATABASES
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -42,10 +43,11 @@ class Backups(click.ParamType[str]):
 def check_address(context: click.Context, _: click.Parameter, url: str | None) -> str | None:
     """Return an address that a server can have. Raises BadParameter.
 
-    The address in the environment gives way to a data folder on the command line, which is read
-    first.
+    The address in the environment gives way to a data folder or a database on the command line,
+    which are read first.
     """
-    if context.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE and (
+    local = (context.get_parameter_source(name) for name in ("data_dir", "database_url"))
+    if ParameterSource.COMMANDLINE in local and (
         context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
     ):
         return None
@@ -71,18 +73,46 @@ DATA_DIR: Final = click.option(
     envvar="ASSET_LEDGER_DATA_DIR",
     help="The data folder (default: ./data).",
 )
-UNRELEASED: Final = "UNRELEASED_POSTGRESQL"
-"""The variable of the environment that lets tests use a database."""
+_DATABASE: Final = "asset-ledger database"
+"""The key of a database in the meta data of a command's context."""
 
 
-def check_released(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    """Return the address of a database. Raises UsageError: no release uses one yet."""
-    if url is not None and UNRELEASED not in os.environ:
-        raise click.UsageError("--database-url: this release keeps the ledger in its data folder")
-    return url
+def check_database(
+    context: click.Context, parameter: click.Parameter, address: str | None
+) -> str | None:
+    """Return the address of a database. Raises BadParameter for an invalid one."""
+    if address is not None and not address.startswith(DATABASES):
+        raise click.BadParameter("write it as postgresql://user@host/database", context, parameter)
+    return address
 
 
-DATABASE: Final = click.option("--database-url", callback=check_released, hidden=True)
+def _note_database(context: click.Context, parameter: click.Parameter, address: str | None) -> None:
+    context.meta[_DATABASE] = check_database(context, parameter, address)
+
+
+def database_of(data_dir: Path | None) -> str | None:
+    """Return the database of this command's ledger; None if a data folder has the ledger.
+
+    A database in the environment or the settings file gives way to a data folder on the command
+    line that has a ledger of its own.
+    """
+    context = click.get_current_context()
+    if context.get_parameter_source("database_url") is ParameterSource.COMMANDLINE:
+        return str(context.meta[_DATABASE])
+    named = context.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE
+    if named and data_dir is not None and DataFolder(data_dir).log.exists():
+        return None
+    found = context.meta.get(_DATABASE) or read_settings_file(settings_file()).get("database_url")
+    return None if found is None else str(found)
+
+
+DATABASE: Final = click.option(
+    "--database-url",
+    callback=_note_database,
+    envvar="ASSET_LEDGER_DATABASE_URL",
+    expose_value=False,
+    help="The PostgreSQL database of the ledger, if it is in one.",
+)
 URL: Final = click.option(
     "--url",
     callback=check_address,
@@ -109,8 +139,10 @@ def together(*options: Decorator) -> Decorator:
     return decorated
 
 
-WHERE: Final = together(DATA_DIR, URL, TOKEN)
-"""Which ledger: `data_dir`, or `url` and `token`."""
+LOCAL: Final = together(DATA_DIR, DATABASE)
+"""Which ledger: `data_dir`, and what `database_of` returns."""
+WHERE: Final = together(LOCAL, URL, TOKEN)
+"""Which ledger: that of `LOCAL`, or `url` and `token`."""
 
 SOURCE: Final = together(WHERE, USER)
 """Which ledger, and which user's events: the arguments of `open_source`."""
@@ -177,8 +209,13 @@ def hinting_at_user(user: str) -> Iterator[None]:
         raise click.ClickException(message) from error
 
 
-def existing_log(data_dir: Path | None) -> Path:
-    """Return the log file in a data folder. Raises DataFolderError if it cannot be read."""
+def existing_log(data_dir: Path | None, instead: str = "ask one of its servers: --url") -> Path:
+    """Return the log file in a data folder. Raises DataFolderError if it cannot be read.
+
+    `instead`: what to do with a ledger in a database, whose log is in no file.
+    """
+    if database_of(data_dir) is not None:
+        raise DataFolderError(f"this ledger is in a database: {instead}")
     folder = folder_of(data_dir)
     path = DataFolder(folder).log
     check_log(folder)

@@ -3,9 +3,9 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import TextIOWrapper
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -52,11 +52,19 @@ class Notes:
 
 
 def echo(output: str | bytes, *, err: bool = False) -> None:
-    """Write one line of text, or one JSON document, with its control characters escaped."""
-    if isinstance(output, str):  # not click.echo: it would write across a progress bar
-        print(printable(output), file=sys.stderr if err else sys.stdout, flush=True)
+    """Write one line of text, or one JSON document, with its control characters escaped.
+
+    Raises ReaderGoneError.
+    """
+    if isinstance(output, str):
+        _print(printable(output), err=err)
     else:
         click.echo(_CONTROL_IN_JSON.sub(_escaped, output), err=err)
+
+
+def echo_row(cells: Iterable[Any]) -> None:
+    """Write one line of cells, with tabs between them; None is an empty cell."""
+    _print("\t".join("" if cell is None else printable(str(cell)) for cell in cells))
 
 
 def echo_counts(counts: Mapping[str, int]) -> None:
@@ -79,3 +87,10 @@ def discard() -> None:
 
 def _escaped(found: re.Match[bytes]) -> bytes:
     return rb"\u%04x" % ord(found[0].decode())
+
+
+def _print(line: str, *, err: bool = False) -> None:
+    try:  # not click.echo: it would write across a progress bar
+        print(line, file=sys.stderr if err else sys.stdout, flush=True)
+    except BrokenPipeError as error:  # an OSError would be that of a file
+        raise ReaderGoneError from error

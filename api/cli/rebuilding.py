@@ -1,6 +1,7 @@
 """A rebuild of the tables, in a data folder or by the server that has it: both show progress, and
 return the same document."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.api.cli.administer import ServerCall, administer, ask, ask_holder
-from asset_ledger.api.cli.options import existing_log
+from asset_ledger.api.cli.opening import existing_engine
+from asset_ledger.api.cli.options import folder_of
 from asset_ledger.api.cli.progress import ProgressBar
+from asset_ledger.api.engine import Engine
 from asset_ledger.ledger.errors import FolderLockedError, GenerationError, RebuildError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
@@ -25,6 +28,8 @@ from asset_ledger.projections.runtime.table_files import TableFiles
 
 POLL: Final = 0.5
 """Seconds between two requests for the progress of a server's rebuild."""
+PAUSE: Final = 0.05
+"""Seconds between two looks at the progress of a rebuild in this process."""
 
 Ask = Callable[[ServerCall], dict[str, Any]]
 
@@ -41,12 +46,14 @@ class RebuildRequest(NamedTuple):
 def make(
     data_dir: Path | None, url: str | None, token: str | None, request: RebuildRequest
 ) -> dict[str, Any]:
-    """Rebuild at a server's address, or in the data folder, or by the folder's server. Return the
-    result. Raises RebuildError, GenerationError, and the errors of a build."""
+    """Rebuild at a server's address, or in the data folder or database, or by the folder's server.
+    Return the result. Raises RebuildError, GenerationError, and the errors of a build."""
     if url is not None:
         return _follow(partial(ask, url, token), request)
-    folder = existing_log(data_dir).parent
+    database, folder = existing_engine(data_dir).database, folder_of(data_dir)
     try:
+        if database is not None:
+            return asyncio.run(_in_database(data_dir, request))
         with hold_folder(folder), hold_build_lock(folder):
             return _in_folder(folder, request)
     except FolderLockedError as locked:
@@ -58,10 +65,11 @@ def cancel(data_dir: Path | None, url: str | None, token: str | None) -> dict[st
     call = ServerCall("POST", f"{_PATH}/cancel")
     if url is not None:
         return ask(url, token, call)
-    return administer(existing_log(data_dir).parent, call, _nothing_to_cancel)
+    database = existing_engine(data_dir).database
+    return administer(folder_of(data_dir), database, call, _nothing_to_cancel)
 
 
-def _nothing_to_cancel(_: Path) -> dict[str, Any]:
+def _nothing_to_cancel(_: Engine) -> dict[str, Any]:
     raise GenerationError("no server has this folder, so no rebuild is running")
 
 
@@ -73,6 +81,26 @@ def _in_folder(folder: Path, request: RebuildRequest) -> dict[str, Any]:
     ):
         feed = Feed(log, codec, read_identity(log, codec).log_id)
         return _made(TableFiles(folder), feed, request, progress)
+
+
+async def _in_database(data_dir: Path | None, request: RebuildRequest) -> dict[str, Any]:
+    """Rebuild beside the servers of the database, as one of them would."""
+    from asset_ledger.api.backend import open_backend
+    from asset_ledger.api.cli.flags import settings_of
+
+    async with open_backend(settings_of(folder_of(data_dir))) as backend:
+        rebuilds = backend.rebuilds
+        if request.rollback:
+            building = await rebuilds.roll_back()
+        else:
+            building = rebuilds.start(dry_run=request.dry_run)
+        with closing(ProgressBar()) as progress:
+            while (ended := rebuilds.last) is None:
+                progress(building.state, building.position, building.target)
+                await asyncio.sleep(PAUSE)
+    if ended.error is not None:
+        raise RebuildError(f"rebuild {ended.result}: {ended.error}")
+    return {**ended.built, "generation": building.generation, "result": ended.result}
 
 
 def _made(

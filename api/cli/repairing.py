@@ -26,9 +26,9 @@ async def repair(folder: Path, source: str, digests: Sequence[str]) -> Outcomes:
     """
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.backup.remote import open_backups
-    from asset_ledger.api.cli.flags import settings_from
+    from asset_ledger.api.cli.flags import settings_of
 
-    settings = settings_from({"data_dir": folder})
+    settings = settings_of(folder)
     with open_backups(source) as backups:
         backups.open_contents()
         try:

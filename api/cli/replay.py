@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from asset_ledger.api.cli.options import ATTEMPT, DATABASE, JSON, SOURCE
+from asset_ledger.api.cli.options import ATTEMPT, JSON, SOURCE
 from asset_ledger.api.cli.output import echo
 
 _HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what changed")
@@ -16,7 +16,6 @@ _HEADINGS: Final = ("position", "time", "by", "node", "event", "asset", "what ch
 @click.argument("job_id")
 @ATTEMPT
 @SOURCE
-@DATABASE
 @click.option("--as-of", help="Only up to this position, or this time (RFC 3339).")
 @JSON
 def replay(

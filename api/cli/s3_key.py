@@ -1,11 +1,12 @@
 """`asset-ledger s3-key`: make the keys of S3 clients. A key is a token: `token revoke` ends it."""
 
+from contextlib import closing
 from typing import Any
 
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, folder_of
+from asset_ledger.api.cli.options import JSON, LOCAL, database_of, folder_of
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.token import OF_A_TOKEN, make_token
 
@@ -17,16 +18,16 @@ def s3_key() -> None:
 
 @s3_key.command()
 @OF_A_TOKEN
-@DATA_DIR
+@LOCAL
 @JSON
 def create(**options: Any) -> None:
-    """Make a key and print its id and secret. The secret stays readable in the data folder."""
-    from asset_ledger.api.s3.keys import keep_secret
-    from asset_ledger.ledger.storage.data_folder import DataFolder
+    """Make a key and print its id and secret. The secret stays readable beside the ledger."""
+    from asset_ledger.api.engine import engine_of
 
     made = make_token(**options, url=None, token=None)
-    key_id, secret = made["id"], made["token"]
-    keep_secret(DataFolder(folder_of(options["data_dir"])).s3_keys, key_id, secret)
+    key_id, secret, folder = made["id"], made["token"], options["data_dir"]
+    with closing(engine_of(folder_of(folder), database_of(folder)).s3_keys()) as keys:
+        keys.keep(key_id, secret)
     if options["as_json"]:
         echo(orjson.dumps({"access_key_id": key_id, "secret_access_key": secret}))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, JSON, Backups, existing_log
+from asset_ledger.api.cli.options import JSON, LOCAL, Backups, existing_log
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FOUND = 1
 
 
 @click.command()
-@DATA_DIR
+@LOCAL
 @click.option(
     "--from",
     "backup",
@@ -36,7 +36,7 @@ def scrub(context: click.Context, data_dir: Path | None, backup: str | None, as_
     A server may run: it shows the findings and records them as events; without one, the next start
     does. If the command is killed, run it again. Exit code 1 when something is damaged.
     """
-    folder = existing_log(data_dir).parent
+    folder = existing_log(data_dir, "PostgreSQL checks its pages itself; use verify").parent
     damaged = 0
     for report in _reports(folder, backup):
         damaged = report.get("damaged", damaged)
@@ -46,14 +46,14 @@ def scrub(context: click.Context, data_dir: Path | None, backup: str | None, as_
 
 def _reports(folder: Path, backup: str | None) -> Iterator[dict[str, Any]]:
     """Yield each finding, each repair, and the numbers."""
-    from asset_ledger.api.cli.flags import settings_from
+    from asset_ledger.api.cli.flags import settings_of
     from asset_ledger.api.contract.durations import read_duration
     from asset_ledger.ledger.scrub.notes import ScrubNotes
     from asset_ledger.ledger.scrub.scrubber import Scrubber
     from asset_ledger.ledger.storage.data_folder import DataFolder
 
     files = DataFolder(folder)
-    interval = settings_from({"data_dir": folder}).scrub_interval
+    interval = settings_of(folder).scrub_interval
     seconds = read_duration("30d" if interval == "off" else interval).total_seconds()
     with closing(ScrubNotes(files.scrub, files.log, seconds)) as notes:
         scrubber = Scrubber(files, notes)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from asset_ledger.api.cli.administer import ServerCall, ask, run_or_ask_server
-from asset_ledger.api.cli.options import existing_log
+from asset_ledger.api.cli.options import folder_of
 from asset_ledger.api.cli.output import echo
 
 Command = Callable[..., None]
@@ -36,7 +36,10 @@ def _skipped(position: int, because: str, options: dict[str, Any]) -> dict[str, 
     call = ServerCall("POST", "/api/projections/skip", sent)
     if options.get("url"):
         return ask(options["url"], options["token"], call)
-    folder = existing_log(options["data_dir"]).parent
+    from asset_ledger.api.cli.opening import existing_engine
+
+    existing_engine(options["data_dir"])
+    folder = folder_of(options["data_dir"])
     return run_or_ask_server(folder, call, lambda: asyncio.run(_skip(folder, sent)))
 
 
@@ -50,13 +53,13 @@ def _line(skip: dict[str, Any]) -> str:
 async def _skip(folder: Path, sent: dict[str, Any]) -> dict[str, Any]:
     """Raises FieldError if no projection is stuck before the event."""
     from asset_ledger.api.backend import open_backend
-    from asset_ledger.api.cli.flags import settings_from
+    from asset_ledger.api.cli.flags import settings_of
     from asset_ledger.api.contract.fields import read_as
     from asset_ledger.api.contract.skipping import SkipIn, skip_out
     from asset_ledger.ledger.commands.call import CallContext
     from asset_ledger.ledger.domain.ledger import SYSTEM
 
     fields, position, because = read_as(SkipIn, sent), sent["position"], sent["because"]
-    async with open_backend(settings_from({"data_dir": folder})) as backend:
+    async with open_backend(settings_of(folder)) as backend:
         skipped = await backend.ledger.skip.event(CallContext(SYSTEM), position, because, fields)
         return skip_out(position, skipped)

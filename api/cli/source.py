@@ -4,21 +4,20 @@ Both return the documents of the API, so that a command prints them alike."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import click
 import orjson
 
-from asset_ledger.api.cli.options import existing_log, folder_of, hinting_at_user
+from asset_ledger.api.cli.opening import reading
+from asset_ledger.api.cli.options import hinting_at_user
 from asset_ledger.api.contract.event_out import event_out
 from asset_ledger.api.contract.events import EVENT_FILTERS, event_filter
 from asset_ledger.api.contract.jobs import compared_attempts
 from asset_ledger.api.contract.parameters import Parameters, read_as_of
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.reader import SqlLogReader
-from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.job_comparison import compare_records, comparison_document
 
@@ -89,13 +88,9 @@ class LocalSource:
 
 @contextmanager
 def open_source(
-    data_dir: Path | None,
-    url: str | None,
-    token: str | None,
-    user: str,
-    database_url: str | None = None,
+    data_dir: Path | None, url: str | None, token: str | None, user: str
 ) -> Iterator[Source]:
-    """Open the server at `url` if it is given, else the database, else the data folder.
+    """Open the server at `url` if it is given, else the ledger of `existing_engine`.
 
     Raises DataFolderError.
     """
@@ -104,13 +99,7 @@ def open_source(
 
         yield Remote(url, token)
         return
-    if database_url is None:
-        log: SqlLogReader = SqliteLogReader(existing_log(data_dir))
-    else:
-        from asset_ledger.api.engine import engine_of
-
-        log = engine_of(folder_of(data_dir), database_url).reader()
-    with closing(log), hinting_at_user(user):
+    with reading(data_dir) as log, hinting_at_user(user):
         yield LocalSource(Replay(log, Codec()), user)
 
 

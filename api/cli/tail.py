@@ -9,7 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATABASE, JSON, SOURCE
+from asset_ledger.api.cli.options import JSON, SOURCE
 from asset_ledger.api.cli.output import echo
 
 
@@ -23,7 +23,6 @@ from asset_ledger.api.cli.output import echo
 @click.option("--asset", "asset_id", help="Only events of this asset.")
 @click.option("--topic", multiple=True, help="Only events such as asset.created; repeatable.")
 @SOURCE
-@DATABASE
 @JSON
 def tail(
     after: int | None,
@@ -31,7 +30,6 @@ def tail(
     data_dir: Path | None,
     url: str | None,
     token: str | None,
-    database_url: str | None,
     user: str,
     as_json: bool,
     **filters: Any,
@@ -43,7 +41,7 @@ def tail(
     from asset_ledger.api.cli.source import open_source
 
     chosen = [(name, value) for name, values in filters.items() for value in _each(values)]
-    opened = open_source(data_dir, url, token, user, database_url)
+    opened = open_source(data_dir, url, token, user)
     with suppress(KeyboardInterrupt), opened as source:
         for event in islice(source.events(chosen, after), count):
             echo(orjson.dumps(event) if as_json else _line(event))

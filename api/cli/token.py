@@ -3,20 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import click
 import orjson
 
-from asset_ledger.api.cli.administer import ServerCall, administer, ask
-from asset_ledger.api.cli.options import DATABASE, JSON, WHERE, folder_of, together
+from asset_ledger.api.cli.administer import ServerCall, ask_or_administer
+from asset_ledger.api.cli.options import JSON, WHERE, together
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.contract.principal import LOCAL_USER, SCOPES
 from asset_ledger.ledger.domain.ledger import SYSTEM
 
 if TYPE_CHECKING:
+    from asset_ledger.api.engine import Engine
     from asset_ledger.api.tokens import Tokens
 
 _HEADINGS: Final = ("id", "user", "scopes", "name", "made", "expires", "revoked")
@@ -48,7 +48,6 @@ def token() -> None:
 @token.command()
 @OF_A_TOKEN
 @WHERE
-@DATABASE
 @JSON
 def create(**options: Any) -> None:
     """Make a token and print it. It cannot be printed a second time."""
@@ -58,7 +57,6 @@ def create(**options: Any) -> None:
 
 @token.command("list")
 @WHERE
-@DATABASE
 @JSON
 def list_tokens(**where: Any) -> None:
     """Print every token that was ever made, without its secret text."""
@@ -75,7 +73,6 @@ def list_tokens(**where: Any) -> None:
 @token.command()
 @click.argument("token_id")
 @WHERE
-@DATABASE
 @JSON
 def revoke(token_id: str, **where: Any) -> None:
     """Revoke the token TOKEN_ID: every request with it is refused from now on."""
@@ -98,30 +95,19 @@ def make_token(
 def _run(
     call: ServerCall, run: Callable[["Tokens"], Awaitable[dict[str, Any]]], where: dict[str, Any]
 ) -> dict[str, Any]:
-    """Call the server at --url or of the folder; without one, run `run` on the folder's tokens, or
-    on those of a database."""
-    if where["url"]:
-        return ask(where["url"], where["token"], call)
-    folder, database = folder_of(where["data_dir"]), where.get("database_url")
-    if database is not None:  # each server of a database sees what another process appends
-        return _run_in(folder, database, run)
-    return administer(folder, call, lambda folder: _run_in(folder, None, run))
-
-
-def _run_in(
-    folder: Path, database: str | None, run: Callable[["Tokens"], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
-    """Run `run` on the tokens of a folder or a database, whose ledger is begun if there is none."""
-    from asset_ledger.api.engine import engine_of
+    """Call a server, or run `run` on the tokens of a ledger, which is begun if there is none."""
     from asset_ledger.api.tokens import tokens_in
     from asset_ledger.ledger.log.codec import Codec
 
-    with engine_of(folder, database).writing() as log:
+    def run_in(engine: "Engine") -> dict[str, Any]:
+        with engine.writing() as log:
 
-        async def running() -> dict[str, Any]:
-            return await run(tokens_in(log, Codec()))
+            async def running() -> dict[str, Any]:
+                return await run(tokens_in(log, Codec()))
 
-        return asyncio.run(running())
+            return asyncio.run(running())
+
+    return ask_or_administer(call, where, run_in)
 
 
 async def _listed(tokens: "Tokens") -> dict[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import DATA_DIR, DATABASE, JSON, existing_log, folder_of
+from asset_ledger.api.cli.options import JSON, LOCAL, existing_log, folder_of
 from asset_ledger.api.cli.output import echo
 
 FOUND = 1
 
 
 @click.command()
-@DATA_DIR
+@LOCAL
 @click.option(
     "--checkpoint",
     "checkpoints",
@@ -27,13 +27,11 @@ FOUND = 1
     help="A checkpoint that you kept elsewhere; repeatable.",
 )
 @click.option("--no-tables", is_flag=True, help="Check only the log and the contents.")
-@DATABASE
 @JSON
 @click.pass_context
 def verify(
     context: click.Context,
     data_dir: Path | None,
-    database_url: str | None,
     checkpoints: tuple[Path, ...],
     no_tables: bool,
     as_json: bool,
@@ -43,13 +41,16 @@ def verify(
     Only reads; a server may run. Events that are recorded meanwhile are not checked. Working files
     go to the temporary folder (TMPDIR). Exit code 1 when something is wrong.
     """
+    from asset_ledger.api.cli.opening import existing_engine
+
     given = [_checkpoint(path) for path in checkpoints]
-    if database_url is None:
+    database = existing_engine(data_dir).database
+    if database is None:
         folder = existing_log(data_dir).parent
         _check_format(folder)
         found_in = reports(folder, given, tables=not no_tables)
     else:
-        found_in = _database_reports(database_url, folder_of(data_dir), given)
+        found_in = _database_reports(database, folder_of(data_dir), given)
     found = 0
     for report in found_in:
         found += "what" in report

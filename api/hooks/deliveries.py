@@ -18,7 +18,7 @@ from asset_ledger.api.hooks.messages import (
     webhook_messages,
 )
 from asset_ledger.api.hooks.sending import Message, Outcome, Sender, signed
-from asset_ledger.api.hooks.store import Hook, Hooks
+from asset_ledger.api.hooks.store import TURN, Hook, Hooks
 from asset_ledger.ledger.domain.event import iso, parse_time
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -55,8 +55,29 @@ class Deliveries:
         self._moved = False
 
     async def run(self) -> None:
-        """Deliver to all hooks, to new ones too."""
-        self._hooks.keep(LINEAGE, self._lineage.url, self._feed.head())
+        """Deliver to all hooks, to new ones too, while it is this server's turn."""
+        while True:
+            try:
+                await self._run_a_turn()
+            except LedgerError as error:
+                logger.warning("webhooks wait: %s", error)
+            await asyncio.sleep(TURN)
+
+    async def _run_a_turn(self) -> None:
+        await self._hooks.take_turn()
+        both = {asyncio.create_task(each) for each in (self._deliver(), self._hooks.keep_turn())}
+        try:
+            ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+            await self._hooks.end_turn()
+
+    async def _deliver(self) -> None:
+        await self._hooks.keep(LINEAGE, self._lineage.url, self._feed.head())
         public = Sender(private=self._private)
         chosen = Sender(private=True)  # the operator names the receiver of lineage
         try:
@@ -71,6 +92,7 @@ class Deliveries:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._tasks.clear()
             await self._save()
             await public.close()
             await chosen.close()
@@ -137,7 +159,7 @@ class _Delivery:
     async def run(self) -> None:
         """Deliver until the hook is disabled or the server stops."""
         hook, feed = self._hook, self._all.feed
-        if hook.position > feed.head():  # the log was restored from a backup
+        if hook.position > feed.head() and not self._all.hooks.is_shared:  # of a restored backup
             hook.position = feed.head()
         while hook.disabled_at is None and not feed.ended:
             await feed.wait_beyond(hook.position)

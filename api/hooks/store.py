@@ -1,17 +1,18 @@
-"""The webhooks of a data folder, in `hooks.json` (0600), with the position that each one reached.
+"""The webhooks of a ledger, with their secrets and the position that each one reached.
 
-Signatures need the secret itself, so that it is no event. A position is written within a second of
-the event that arrived: after a kill, a receiver may get the last events again.
+They are in `hooks.json` (0600) of the data folder, or in the database. Signatures need the secret
+itself, so that it is no event. A position is written within a second of the event that arrived:
+after a kill, a receiver may get the last events again.
 """
 
 import asyncio
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import orjson
 
@@ -27,6 +28,8 @@ from asset_ledger.ledger.storage.files import storage_errors, write_durably
 
 MAX_HOOKS: Final = 50
 """Each takes a connection, and reads every event."""
+TURN: Final = 1.0
+"""Seconds between two looks of a server at its turn, and at what other servers have changed."""
 
 
 @dataclass(slots=True)
@@ -76,15 +79,108 @@ class Hook:
         return {**shown, "status": self.status, "lag": max(0, head - self.position)}
 
 
-class Hooks:
-    """The webhooks of a folder, for one event loop. `changed` is set when one comes or goes."""
+class HookStore(Protocol):
+    """Where hooks are stored. Every method blocks, and raises StorageFailedError."""
 
-    def __init__(self, path: Path, clock: Clock = utc_now) -> None:
-        """Read the file. Raises DataFolderError."""
-        self._path, self.clock = path, clock
-        self._hooks = {hook.id: hook for hook in _read(path)}
+    is_shared: bool
+    """Whether several servers have these hooks: each may change them, one at a time delivers."""
+
+    def load(self) -> Iterable[Hook]:
+        """Return every hook, the oldest first. Raises DataFolderError."""
+
+    def add(self, hook: Hook) -> None:
+        """Store a new hook. Raises TooManyHooksError for one more webhook than `MAX_HOOKS`."""
+
+    def remove(self, hook_id: str) -> None:
+        """Remove a hook, if it is there."""
+
+    def save(self, hooks: Sequence[Hook]) -> None:
+        """Store the positions and states of hooks, except of those that were removed."""
+
+    def take_turn(self) -> bool:
+        """Return whether this server may deliver now. It keeps its turn as long as it asks."""
+
+    def end_turn(self) -> None:
+        """Let another server deliver."""
+
+    def close(self) -> None:
+        """Close the store."""
+
+
+class HookFile:
+    """The hooks of a data folder, in one file. See `HookStore` for the methods."""
+
+    is_shared = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> list[Hook]:
+        """Return every hook. Raises DataFolderError for a file that cannot be read."""
+        try:
+            found = [Hook(**each) for each in orjson.loads(self._path.read_bytes())]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError) as error:
+            raise DataFolderError(
+                f"{self._path} cannot be read: restore it, or move it away and make the webhooks"
+                " again"
+            ) from error
+        for hook in found:
+            hook.failed = 0
+        return found
+
+    def add(self, hook: Hook) -> None:
+        """Store a new hook. Raises TooManyHooksError."""
+        found = self.load()
+        check_room(hook, len(found))
+        self.save([*found, hook])
+
+    def remove(self, hook_id: str) -> None:
+        """Remove a hook, if it is there."""
+        self.save([hook for hook in self.load() if hook.id != hook_id])
+
+    def save(self, hooks: Sequence[Hook]) -> None:
+        """Write the file anew, with these hooks."""
+        with storage_errors("the webhooks were not kept"):
+            write_durably(self._path, orjson.dumps([asdict(hook) for hook in hooks]))
+
+    def take_turn(self) -> bool:
+        """Return True: one server has the folder."""
+        return True
+
+    def end_turn(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing: no file is open."""
+
+
+def check_room(hook: Hook, before: int) -> None:
+    """Raise TooManyHooksError for one webhook more. That of a setting, without secret, fits in."""
+    if hook.secret and before >= MAX_HOOKS:
+        raise TooManyHooksError(MAX_HOOKS)
+
+
+class Hooks:
+    """The webhooks of a ledger, for one event loop. `changed` is set when one comes or goes."""
+
+    def __init__(self, store: HookStore, clock: Clock = utc_now) -> None:
+        """Load them. Raises DataFolderError, StorageFailedError."""
+        self._store, self.clock = store, clock
+        self._hooks = {hook.id: hook for hook in store.load()}
+        self._is_delivering = False
         self._one = asyncio.Lock()
         self.changed = asyncio.Event()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several servers have these hooks."""
+        return self._store.is_shared
 
     def all(self) -> list[Hook]:
         """Return every hook, the oldest first."""
@@ -110,21 +206,16 @@ class Hooks:
             topics=fields.pop("topics", []),
             **fields,
         )
-
-        def add(hooks: dict[str, Hook]) -> None:
-            if len(hooks) >= MAX_HOOKS:
-                raise TooManyHooksError(MAX_HOOKS)
-            hooks[hook.id] = hook
-
-        await self._change(add)
+        await self._add(hook)
         return {**hook.document(head), "secret": secret}
 
     async def remove(self, hook_id: str, head: int) -> dict[str, Any]:
         """Remove a hook, and return it. Raises UnknownHookError and StorageFailedError."""
+        await self.refresh()
         hook = self._hooks.get(hook_id)
         if hook is None or not hook.secret:
             raise UnknownHookError(hook_id)
-        await self._change(lambda hooks: hooks.pop(hook_id, None))
+        await self._remove(hook_id)
         return hook.document(head)
 
     def failing_seconds(self, hook: Hook) -> float:
@@ -133,43 +224,79 @@ class Hooks:
             return 0.0
         return (self.clock() - parse_time(hook.failing_since)).total_seconds()
 
-    def keep(self, hook_id: str, url: str | None, head: int) -> None:
-        """Have a hook without a secret, of the settings, at this address; none without one."""
-        hook = self._hooks.pop(hook_id, None)
-        if url is not None:
-            made = Hook(hook_id, url, "", None, iso(self.clock()), head, [])
-            self._hooks[hook_id] = hook or made
-            self._hooks[hook_id].url = url
+    async def keep(self, hook_id: str, url: str | None, head: int) -> None:
+        """Have a hook without a secret, of the settings, at this address; none without one.
+
+        Raises StorageFailedError.
+        """
+        hook = self._hooks.get(hook_id)
+        if url is None and hook is not None:
+            await self._remove(hook_id)
+        elif url is not None and hook is None:
+            await self._add(Hook(hook_id, url, "", None, iso(self.clock()), head, []))
+        elif url is not None and hook is not None and hook.url != url:
+            hook.url = url
+            await self.save()
 
     async def save(self) -> None:
-        """Write the positions. Raises StorageFailedError."""
-        await self._change(lambda hooks: None)
-
-    async def _change(self, change: Callable[[dict[str, Hook]], object]) -> None:
-        """Apply a change once it is durable. Changes run one after the other."""
+        """Write the positions, if it is this server's turn. Raises StorageFailedError."""
         async with self._one:
-            hooks = dict(self._hooks)
-            change(hooks)
-            await asyncio.to_thread(_write, self._path, [*hooks.values()])
-            if hooks.keys() != self._hooks.keys():
-                self._hooks = hooks
-                self.changed.set()
+            await asyncio.to_thread(self._store.save, self.all())
 
+    async def take_turn(self) -> None:
+        """Wait until it is this server's turn to deliver. Follow what other servers do meanwhile.
 
-def _write(path: Path, hooks: list[Hook]) -> None:
-    with storage_errors("the webhooks were not kept"):
-        write_durably(path, orjson.dumps([asdict(hook) for hook in hooks]))
+        Raises StorageFailedError.
+        """
+        while not await self._has_turn():
+            await self.refresh()
+            await asyncio.sleep(TURN)
+        await self.refresh()  # where the server before this one has stopped
+        self._is_delivering = True
 
+    async def keep_turn(self) -> None:
+        """Follow what other servers add and remove, until the turn has ended.
 
-def _read(path: Path) -> list[Hook]:
-    try:
-        found = [Hook(**each) for each in orjson.loads(path.read_bytes())]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, TypeError) as error:
-        raise DataFolderError(
-            f"{path} cannot be read: restore it, or move it away and make the webhooks again"
-        ) from error
-    for hook in found:
-        hook.failed = 0
-    return found
+        Raises StorageFailedError.
+        """
+        if not self.is_shared:
+            await asyncio.Event().wait()
+        while await self._has_turn():
+            await self.refresh()
+            await asyncio.sleep(TURN)
+
+    async def end_turn(self) -> None:
+        """Let another server deliver."""
+        self._is_delivering = False
+        async with self._one:
+            await asyncio.to_thread(self._store.end_turn)
+
+    async def _has_turn(self) -> bool:
+        async with self._one:
+            return await asyncio.to_thread(self._store.take_turn)
+
+    async def refresh(self) -> None:
+        """Read what other servers have changed. Raises StorageFailedError."""
+        if not self.is_shared:
+            return
+        async with self._one:
+            found = {hook.id: hook for hook in await asyncio.to_thread(self._store.load)}
+            if self._is_delivering:  # then this server has the newest positions
+                found = {hook_id: self._hooks.get(hook_id, found[hook_id]) for hook_id in found}
+            self._become(found)
+
+    def _become(self, hooks: dict[str, Hook]) -> None:
+        is_changed = hooks.keys() != self._hooks.keys()
+        self._hooks = hooks
+        if is_changed:
+            self.changed.set()
+
+    async def _add(self, hook: Hook) -> None:
+        async with self._one:
+            await asyncio.to_thread(self._store.add, hook)
+            self._become({**self._hooks, hook.id: hook})
+
+    async def _remove(self, hook_id: str) -> None:
+        async with self._one:
+            await asyncio.to_thread(self._store.remove, hook_id)
+            self._become({each: self._hooks[each] for each in self._hooks if each != hook_id})

@@ -64,7 +64,7 @@ from asset_ledger.api.http import (
     users,
     values,
 )
-from asset_ledger.api.http.answers import POSITION, compress, problem
+from asset_ledger.api.http.answers import POSITION, answer_json, compress, problem
 from asset_ledger.api.http.auth import authenticator_of, bearer
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
@@ -72,13 +72,20 @@ from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.door import Door
 from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.kept import Answer, KeptAnswers
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
 from asset_ledger.api.http.sharing import Shared
-from asset_ledger.ledger.errors import LogDamagedError, RefusedError, StorageFailedError
+from asset_ledger.ledger.errors import (
+    BusyError,
+    LogDamagedError,
+    RefusedError,
+    StorageFailedError,
+)
 from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
@@ -153,13 +160,14 @@ class Server(web.Server):
         self.authenticator = authenticator_of(backend, jwts)
         self._keys = jwts.address if jwts else None
         self._fetching = asyncio.create_task(self._keys.run()) if self._keys else None
-        backend.tokens.on_revoked = self.clients.end_revoked
+        backend.tokens.on_revoked = backend.sessions.on_ended = self.clients.end_revoked
         origins = read_origins(backend.settings.cors_origins)
         self._cors = Cors(origins) if origins.any or origins.allowed else None
         rate = read_rate(backend.settings.rate_limit)
         self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
         self.doors: dict[int, Door] = {}
+        self._kept = self._counts.kept = KeptAnswers(backend.projections, backend.feed)
         self._active = 0
         self._idle: asyncio.Event | None = None
 
@@ -192,15 +200,16 @@ class Server(web.Server):
             raise ConnectionResetError("the response broke off")
         if not door:
             compress(request, response)
-        if self._idle is not None:
+        if self.clients.is_leaving:
             response.force_close()
         return response
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until open requests are finished, and close each connection after its request.
+    def leave(self) -> None:
+        """Report that the server is not ready, and close each connection after its request."""
+        self.clients.is_leaving = True
 
-        Event streams never finish by themselves, so they are ended.
-        """
+    async def drain(self, seconds: float) -> None:
+        """Wait until open requests are finished; end the event streams, which never finish."""
         self._backend.feed.end()
         self._idle = asyncio.Event()
         if self._active:
@@ -221,22 +230,36 @@ class Server(web.Server):
         if operation.scope is not None:
             self._backend.log_file.check_often()
             self.admit(request, await self._credential(request), operation.scope)
+        if operation.may_be_kept and (answer := self._find_kept(request)):
+            return answer_json(request, answer)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
             await self._backend.projections.reach(position, operation.projections)
-        answer: web.StreamResponse = await operation.handler(request)
-        return answer
+        response: web.StreamResponse = await operation.handler(request)
+        return response
+
+    def _find_kept(self, request: Request) -> Answer | None:
+        if request.accepts(LINES):
+            return None
+        request.question = self._kept.question(request.user_id, request.raw_path)
+        return self._kept.find(request.question) if request.question else None
 
     async def _credential(self, request: Request) -> Credential:
-        """Return what authenticates a request; fetch the keys of JWTs that its token needs."""
+        """Return what authenticates a request; first fetch the keys of JWTs that its token needs,
+        or the session that another server has started."""
         try:
             return self.authenticator.credential(request)
         except UnauthenticatedError as refused:
-            sent = refused.sent and "Authorization" in request.headers
-            if not sent or not await self.authenticator.recover(bearer(request.headers)):
+            if not await self._recover(request, refused):
                 raise
         return self.authenticator.credential(request)
+
+    async def _recover(self, request: Request, refused: UnauthenticatedError) -> bool:
+        if "Authorization" in request.headers:
+            return refused.sent and await self.authenticator.recover(bearer(request.headers))
+        text = request.session_text
+        return text is not None and await self._backend.sessions.look_up(text)
 
     def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
         """Check what an authenticated caller may do now, and note it in the request.
@@ -294,6 +317,7 @@ class Server(web.Server):
         request.openapi = self._openapi
         request.counts = self._counts
         request.cors = self._cors
+        request.kept = self._kept
         request.id = self.clients.ids.of(message.headers)
         request.began = time.perf_counter()
         request.checked = loop.time()
@@ -337,6 +361,11 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     elif reason := _disk_failure(error):
         logger.error("request %s met a failing disk", request.id, exc_info=error)
         error = StorageFailedError(f"the disk failed ({reason}): try again, or check it")
+    elif _lacks_memory(error):
+        error = BusyError(
+            "the server has too little memory for this: try again later, or raise its limit",
+            "memory",
+        )
     if isinstance(error, LogDamagedError):
         request.counts.log_damage = error
     request.counts.count_refused(error)
@@ -351,6 +380,10 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or str(error) == "can't start new thread"
 
 
 def _disk_failure(error: Exception) -> str | None:

@@ -33,8 +33,9 @@ async def create_hook(request: Request) -> web.Response:
 @operation("GET", "/api/hooks", answers=HookList, scope="admin")
 async def list_hooks(request: Request) -> web.Response:
     """List every webhook, oldest first, with its position and state, without its secret."""
-    head = request.backend.feed.head()
-    return _answer({"hooks": [hook.document(head) for hook in request.backend.hooks.all()]})
+    hooks, head = request.backend.hooks, request.backend.feed.head()
+    await hooks.refresh()
+    return _answer({"hooks": [hook.document(head) for hook in hooks.all()]})
 
 
 @operation(

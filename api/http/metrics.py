@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import RateLimitedError, StalledBodyError
 from asset_ledger.api.contract.problems import problem_of
+from asset_ledger.api.http.kept import KeptAnswers
 from asset_ledger.api.workers.rebuilds import RESULTS
 from asset_ledger.ledger.commit.histogram import Histogram
 from asset_ledger.ledger.errors import (
@@ -35,6 +36,7 @@ _UPLOADS: Final = ("create_asset", "create_asset_from_content")
 REFUSING: Final = (
     "body-memory",
     "deadline-exceeded",
+    "memory",
     "rate-limited",
     "requests-of-a-user",
     "slow-reads",
@@ -68,6 +70,7 @@ class RequestCounts:
         self.sent = 0
         self.searches_behind = 0
         self.refused = Counter[str]()
+        self.kept: KeptAnswers | None = None
         self.log_damage: LogDamagedError | None = None
 
     def count(
@@ -144,6 +147,9 @@ class Numbers:
         yield _counter("expired_uploads", "Unfinished uploads removed by age.", resumable.expired)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
+        if (kept := self._counts.kept) is not None:
+            yield _counter("kept_answers", "Answers that were sent again.", kept.used)
+            yield _gauge("kept_answer_bytes", "Bytes of all kept answers.", kept.bytes)
         refused = CounterMetricFamily(
             f"{_PREFIX}refused", "Requests that a limit refused.", labels=["limit"]
         )

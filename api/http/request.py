@@ -12,11 +12,13 @@ from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
 from asset_ledger.api.contract.principal import Credential, Principal
 from asset_ledger.api.contract.tus import RESUMABLE, VERSION
+from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.content_headers import BodyDigest
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.jwt_address import KeyAddress
+from asset_ledger.api.http.kept import Answer, KeptAnswers, Question
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
 from asset_ledger.api.http.sharing import Shared
@@ -42,6 +44,7 @@ class Request(web.BaseRequest):
     `user_id` is the owner of the assets and jobs that the request reads and writes: the caller,
     unless an admin names another user. `credit`: the seconds that the client may still stall while
     it sends the body. `checked`: when its token was checked. `is_read`: it may be cancelled.
+    `question`: what a kept answer is found by; None if none may be kept.
     """
 
     backend: Backend
@@ -70,7 +73,14 @@ class Request(web.BaseRequest):
     path_values: Mapping[str, str]
     parameters: ParameterValues
     is_read: bool = False
+    question: Question | None = None
+    kept: KeptAnswers
     _as_of: int | None = None
+
+    def keep(self, answer: Answer) -> None:
+        """Keep an answer for the same request later."""
+        if self.question is not None:
+            self.kept.keep(self.question, answer)
 
     @property
     def ledger(self) -> Ledger:
@@ -101,8 +111,11 @@ class Request(web.BaseRequest):
 
     @property
     def session_cookie(self) -> str:
-        """The name of the session's cookie. Browsers send a cookie to every port of a host."""
-        return f"asset-ledger-{self.local_port}"
+        """The name of the session's cookie. Browsers send a cookie to every port of a host, and all
+        servers of one database accept the same one."""
+        backend = self.backend
+        own = backend.feed.log_id if backend.sessions.is_shared else self.local_port
+        return f"asset-ledger-{own}"
 
     @property
     def session_text(self) -> str | None:
@@ -153,11 +166,15 @@ class Request(web.BaseRequest):
 
     def accepts(self, media_type: str) -> bool:
         """Return whether `Accept` has this media type."""
+        if "Accept" not in self.headers:
+            return False
         entries = self.headers.get("Accept", "").lower().split(",")
         return media_type in (entry.partition(";")[0].strip() for entry in entries)
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Add headers; aiohttp calls it before it sends a head, that of a stream too."""
+        if (position := response.headers.get(POSITION)) is not None:
+            self.kept.note(int(position))
         response.headers[REQUEST_ID] = self.id
         if self.by_session:  # else a shared cache may store it: it has no Authorization
             response.headers.setdefault("Cache-Control", "private")

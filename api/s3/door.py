@@ -21,10 +21,11 @@ from asset_ledger.api.s3 import buckets, multipart, objects
 from asset_ledger.api.s3.body import Signing
 from asset_ledger.api.s3.call import Call
 from asset_ledger.api.s3.errors import S3Error, s3_refusal
-from asset_ledger.api.s3.keys import S3Keys
 from asset_ledger.api.s3.locks import Locks
+from asset_ledger.api.s3.shared_uploads import SharedMultipartUploads
 from asset_ledger.api.s3.signature import Signed, SignedRequest, claimed, verify
-from asset_ledger.api.s3.uploads import MultipartUploads
+from asset_ledger.api.s3.uploads import FolderMultipartUploads, MultipartUploads
+from asset_ledger.ledger.errors import UnavailableError
 from asset_ledger.ledger.storage.data_folder import DataFolder
 
 logger = logging.getLogger(__name__)
@@ -92,16 +93,18 @@ class S3Door:
     def __init__(self, backend: Backend, authenticator: Authenticator, admit: Admit) -> None:
         files = DataFolder(backend.settings.data_dir)
         self._backend, self._authenticator, self._admit = backend, authenticator, admit
-        self._keys = S3Keys(files.s3_keys)
+        self._keys = backend.s3_keys
         self._locks = Locks()
-        self._uploads = MultipartUploads(files.s3_uploads)
+        self._uploads: MultipartUploads = FolderMultipartUploads(files.s3_uploads)
+        if backend.parts is not None:
+            self._uploads = SharedMultipartUploads(backend.parts)
 
     async def answer(self, request: Request) -> web.StreamResponse:
         """Answer a request. Raises RefusedErrors, UnavailableErrors."""
         self._authenticator.check(request.method, request.headers)
         path, _, query = request.raw_path.partition("?")
         sent = SignedRequest(request.method, path, query, _joined(request))
-        credential, signing = self._authenticated(request, sent)
+        credential, signing = await self._authenticated(request, sent)
         call = Call(request, signing, self._locks, self._uploads)
         route = _route(request.method, call)
         request.operation_name, request.is_read = f"S3 {route.name}", route.scope == "read"
@@ -113,8 +116,8 @@ class S3Door:
         """Remove old unfinished uploads now and every hour, until cancelled."""
         while True:
             try:
-                await asyncio.to_thread(self._uploads.remove_old)
-            except OSError as error:
+                await self._uploads.remove_old()
+            except (OSError, UnavailableError) as error:
                 logger.warning("old uploads of S3 clients were not removed: %s", error)
             await asyncio.sleep(3_600)
 
@@ -122,7 +125,9 @@ class S3Door:
         """Return the XML of an error."""
         return s3_refusal(request, error)
 
-    def _authenticated(self, request: Request, sent: SignedRequest) -> tuple[Credential, Signing]:
+    async def _authenticated(
+        self, request: Request, sent: SignedRequest
+    ) -> tuple[Credential, Signing]:
         if self._backend.settings.auth == "local":  # any key, any signature
             payload = request.headers.get("X-Amz-Content-Sha256", "")
             unchecked = Signed("", "", "", "", (), "", payload, is_presigned=False)
@@ -131,6 +136,8 @@ class S3Door:
         if signed is None:
             raise S3Error("AccessDenied", "the request is not signed: use a key of this ledger")
         secret = self._keys.secret(signed.key_id)
+        if secret is None:
+            secret = await asyncio.to_thread(self._keys.find, signed.key_id)
         credential = self._backend.tokens.credential(secret) if secret else None
         if secret is None or credential is None:
             raise S3Error(

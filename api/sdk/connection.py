@@ -61,7 +61,7 @@ def connect(
         return Connection(RemoteGateway(address, token))
     if url is not None or token is not None:
         raise ValueError("connect() takes a url (and a token) or a data_dir, not both")
-    return Connection(_in_process(Path(data_dir), user_id))
+    return Connection(in_process(Path(data_dir), user_id))
 
 
 def current_gateway() -> Gateway:
@@ -128,12 +128,13 @@ class Connection:
             _Process.gateway = None
 
 
-def _in_process(data_dir: Path, user_id: str) -> OpenGateway:
+def in_process(data_dir: Path, user_id: str, database: str | None = None) -> OpenGateway:
+    """Return a gateway to a data folder, or to a database with this folder for the rest."""
     # Imported here: a client over HTTP must load neither a server nor eventsourcing.
     from asset_ledger.api.sdk.embedded import EmbeddedGateway  # noqa: PLC0415
     from asset_ledger.api.sdk.open_folder import OpenFolder  # noqa: PLC0415
 
-    return EmbeddedGateway(OpenFolder(data_dir), user_id)
+    return EmbeddedGateway(OpenFolder(data_dir, database=database), user_id)
 
 
 @cache

@@ -7,6 +7,8 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.engine import open_group_commit
 from asset_ledger.api.sdk.errors import EventLoopError, NotConnectedError
@@ -20,11 +22,14 @@ from asset_ledger.ledger.errors import DataFolderError
 class OpenFolder:
     """The backend of a data folder, and the event loop where it is open.
 
-    `clock`: the times of its events.
+    `clock`: the times of its events. `database`: the address of the database that has the ledger.
     """
 
-    def __init__(self, data_dir: Path, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, data_dir: Path, clock: Clock = utc_now, *, database: str | None = None
+    ) -> None:
         self._data_dir, self._clock, self._closed = data_dir, clock, False
+        self._database = SecretStr(database) if database else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backend: OpenResource[Backend] | None = None
 
@@ -39,9 +44,10 @@ class OpenFolder:
             raise NotConnectedError()
         if self._backend is None:
             self._loop = asyncio.get_running_loop()
+            settings = Settings(data_dir=self._data_dir, database_url=self._database)
             files = partial(open_group_commit, self._data_dir, clock=self._clock)
-            settings = Settings(data_dir=self._data_dir)
-            self._backend = OpenResource(open_backend(settings, worker=ThreadWorker(files)))
+            worker = None if self._database else ThreadWorker(files)
+            self._backend = OpenResource(open_backend(settings, worker=worker))
         opening = self._backend
         try:
             return await opening.opened()

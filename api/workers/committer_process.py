@@ -40,12 +40,9 @@ class ProcessWorker(asyncio.BufferedProtocol):
 
     eager: Final = 8  # it commits while the event loop reads other requests
 
-    def __init__(
-        self, settings: Settings, progress: Progress = no_progress, database: str | None = None
-    ) -> None:
-        """`database`: its address, for an engine other than that of the folder."""
+    def __init__(self, settings: Settings, progress: Progress = no_progress) -> None:
         self._arguments = (str(settings.data_dir), settings.log_level, settings.log_format)
-        self._progress, self._database = progress, database
+        self._progress, self._database = progress, settings.database
         self._child: Child | None = None
         self._transport: asyncio.WriteTransport | None = None
         self._listener: Listener | None = None

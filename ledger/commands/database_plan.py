@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from asset_ledger.ledger.commands.collection_plan import (
     LARGE,
     PAGE,
@@ -15,7 +17,7 @@ from asset_ledger.ledger.commands.collection_plan import (
     refuse_unknown,
 )
 from asset_ledger.ledger.storage.data_folder import ContentFolder
-from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
+from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection, unreachable
 
 _CONTENTS: Final = """SELECT 'sha256:' || encode(digest, 'hex'), length(bytes), 0 FROM contents"""
 _OBJECTS: Final = "SELECT 'sha256:' || encode(digest, 'hex'), size FROM objects"
@@ -46,7 +48,16 @@ class DatabasePlanSource:
         self._url, self._files = url, files
 
     def fill(self, plan: sqlite3.Connection) -> int:
-        """Insert contents, and what events say of them, into the tables of a scratch file."""
+        """Insert contents, and what events say of them, into the tables of a scratch file.
+
+        Raises StorageFailedError.
+        """
+        try:
+            return self._fill(plan)
+        except psycopg.OperationalError as error:
+            raise unreachable(error) from error
+
+    def _fill(self, plan: sqlite3.Connection) -> int:
         with closing(PostgresConnection(self._url, (LOG,), read_only=True)) as db:
             plan.executemany("INSERT INTO present VALUES (?, ?, ?)", db.stream(_CONTENTS, ()))
             plan.executemany(LARGE, db.stream(_OBJECTS, ()))

@@ -20,11 +20,16 @@ from asset_ledger.ledger.storage.postgres import (
 )
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 
-# Rows in the order of their keys: two transactions with the same contents wait for each other once.
+# An existing row is locked, so that no collection deletes it before the transaction ends. In the
+# order of the keys: else two transactions with the same contents could wait for each other.
 INSERT_CONTENTS: Final = """INSERT INTO contents SELECT * FROM unnest(?::bytea[], ?::bytea[])
-    ORDER BY 1 ON CONFLICT DO NOTHING"""
-PRESENT: Final = "SELECT digest FROM contents WHERE digest = ANY(?::bytea[])"
+    ORDER BY 1 ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest WHERE false"""
+# A row that is locked stays: its transaction needs it, and waits for the log's lock, which the
+# collection has. What such a transaction does not record after all is collected another time.
+DELETE_CONTENTS: Final = """DELETE FROM contents WHERE digest IN (
+    SELECT digest FROM contents WHERE digest = ANY(?::bytea[]) FOR UPDATE SKIP LOCKED)"""
 _FIND: Final = "SELECT bytes FROM contents WHERE digest = ?"
+_PRESENT: Final = "SELECT digest FROM contents WHERE digest = ANY(?::bytea[])"
 _FIND_ALL: Final = "SELECT digest, bytes FROM contents WHERE digest = ANY(?::bytea[])"
 _SIZES: Final = "SELECT digest, length(bytes) FROM contents WHERE digest = ANY(?::bytea[])"
 
@@ -94,7 +99,7 @@ class DatabaseWriter:
 
     def stored(self, digests: Sequence[Digest]) -> Mapping[Digest, None]:
         """Return those of these contents that are stored."""
-        rows = self._execute(PRESENT, ([*map(key_of, digests)],))
+        rows = self._execute(_PRESENT, ([*map(key_of, digests)],))
         return {digest_from_hex(bytes(key).hex()): None for (key,) in rows}
 
     def write(self, contents: Mapping[Digest, bytes], stored: Mapping[Digest, None]) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from asset_ledger.ledger.clock import Clock, utc_now
-from asset_ledger.ledger.content.database import INSERT_CONTENTS, PRESENT
+from asset_ledger.ledger.content.database import DELETE_CONTENTS, INSERT_CONTENTS
 from asset_ledger.ledger.content.places import INSERT_OBJECT, key_of
 from asset_ledger.ledger.errors import (
     BusyError,
@@ -35,11 +35,11 @@ from asset_ledger.ledger.storage.postgres import (
     LOG,
     PostgresConnection,
     PostgresReaders,
-    check_database,
     is_lost,
     storage_error,
     unreachable,
 )
+from asset_ledger.ledger.storage.postgres_check import check_version, explained
 
 APPEND_LOCK: Final = 0x616C6C6F67
 """The advisory lock of a transaction that appends: `allog`."""
@@ -66,7 +66,6 @@ _INSERT_JOBS: Final = """INSERT INTO job_heads
     SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[])
     ON CONFLICT (user_id, job_id) DO UPDATE
     SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
-_DROP_CONTENTS: Final = "DELETE FROM contents WHERE digest = ANY(?::bytea[])"
 _DROP_OBJECTS: Final = "DELETE FROM objects WHERE digest = ANY(?::bytea[])"
 _FORGET_COLLECTED: Final = "DELETE FROM collected WHERE digest = ANY(?::bytea[])"
 _INSERT_COLLECTED: Final = """INSERT INTO collected
@@ -115,11 +114,13 @@ class PostgresLog(PostgresLogReader):
         except psycopg.OperationalError as error:
             raise unreachable(error) from error
         try:
-            check_database(self.db)
+            check_version(self.db)
             self._set_up()
             self._head = self._load_head()
-        except BaseException:
+        except BaseException as error:
             self.db.close()
+            if isinstance(error, psycopg.Error):
+                raise (unreachable if is_lost(error) else explained)(error) from error
             raise
 
     def _set_up(self) -> None:
@@ -221,18 +222,15 @@ class PostgresLog(PostgresLogReader):
         with self._pipelined(sum(map(len, contents.values()))):
             begun = self.db.begin()
             if contents:
-                self._insert_contents(contents)
+                values = [*map(key_of, contents)], [*contents.values()]
+                self.db.execute(INSERT_CONTENTS, values)
             self.db.execute(_LOCK, (APPEND_LOCK,))
-            present = self.db.execute(PRESENT, ([*map(key_of, contents)],)) if contents else ()
             last, in_use = self.db.execute(LAST), self.db.execute(_GENERATION)
             found = [
                 self.db.execute(_VERSIONS, (streams,)),
                 self.db.execute(_KEYS, _columns(keys, 2)),
                 self.db.execute(_JOBS, _columns(jobs, 2)),
             ]
-        stored = {bytes(key) for (key,) in present}
-        if lost := {name: text for name, text in contents.items() if key_of(name) not in stored}:
-            self._insert_contents(lost)  # collected by another server before this one had the lock
         self._check_generation(in_use.fetchone())
         row, before = last.fetchone(), self._head
         self._head = Head(0, None) if row is None else head_of(row)
@@ -258,9 +256,6 @@ class PostgresLog(PostgresLogReader):
             raise unreachable(error) from error
         return self._head.position != before
 
-    def _insert_contents(self, contents: Mapping[Digest, bytes]) -> None:
-        self.db.execute(INSERT_CONTENTS, ([*map(key_of, contents)], [*contents.values()]))
-
     def _refusal(self, command: Command) -> Exception | None:
         """Return why a command may not collect its contents; None for any other command."""
         if command.collects is None:
@@ -285,7 +280,7 @@ class PostgresLog(PostgresLogReader):
         for command, outcome in zip(commands, outcomes, strict=True):
             if isinstance(outcome, Appended):
                 keys = [*map(key_of, collected_digests(command))]
-                self.db.execute(_DROP_CONTENTS, (keys,))
+                self.db.execute(DELETE_CONTENTS, (keys,))
                 self.db.execute(_DROP_OBJECTS, (keys,))
 
     def _insert(self, group: Group) -> None:

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from asset_ledger.ledger.content.parts import UPLOAD_TABLES
 from asset_ledger.ledger.content.places import COLLECTED_TABLE, OBJECTS_TABLE
 from asset_ledger.ledger.log.side_tables import SIDE_TABLES
 from asset_ledger.ledger.log.tree_rows import TREE_TABLES
-from asset_ledger.ledger.storage.postgres import FUNCTIONS, LOG
+from asset_ledger.ledger.storage.postgres import LOG
+from asset_ledger.ledger.storage.postgres_sql import FUNCTIONS
 
 _EVENTS: Final = """CREATE TABLE IF NOT EXISTS stored_events (
     originator_id uuid NOT NULL, originator_version bigint NOT NULL, topic text, state bytea,
@@ -18,6 +20,16 @@ _IN_USE: Final = """CREATE TABLE IF NOT EXISTS in_use (generation bigint NOT NUL
 _COPYING: Final = """CREATE TABLE IF NOT EXISTS copying (is_incomplete boolean PRIMARY KEY)"""
 _KEYS_TABLE: Final = """CREATE TABLE IF NOT EXISTS signing_keys (
     name text PRIMARY KEY, pem bytea NOT NULL)"""
+_HOOKS: Final = """CREATE TABLE IF NOT EXISTS hooks (
+    id text PRIMARY KEY, document text NOT NULL)"""
+_SESSIONS: Final = """CREATE TABLE IF NOT EXISTS sessions (
+    hash bytea PRIMARY KEY, auth text NOT NULL, token_id text, user_id text NOT NULL,
+    scopes text NOT NULL, name text, expires_at text NOT NULL, for_user text,
+    ended_at timestamptz)"""
+_ENDED: Final = """CREATE INDEX IF NOT EXISTS sessions_ended ON sessions (ended_at)
+    WHERE ended_at IS NOT NULL"""
+_S3_KEYS: Final = """CREATE TABLE IF NOT EXISTS s3_keys (
+    id text PRIMARY KEY, secret text NOT NULL)"""
 _NEVER: Final = """CREATE OR REPLACE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'events never change'; END $$"""
 _GUARDS: Final = tuple(
@@ -33,7 +45,8 @@ SCHEMA: Final = (
     f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
     *FUNCTIONS,
     *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE, _IN_USE, _KEYS_TABLE),
-    _COPYING,
+    *UPLOAD_TABLES,
+    *(_COPYING, _HOOKS, _SESSIONS, _ENDED, _S3_KEYS),
     "CREATE SEQUENCE IF NOT EXISTS generations",
     *SIDE_TABLES,
     *TREE_TABLES,

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import psycopg
 
+from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.postgres import CHANNEL
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.ledger.storage.postgres import LOG
+from asset_ledger.ledger.storage.postgres import LOG, conninfo, reason_of
 
 POLL: Final = 1.0
 """Seconds between two looks without a notification, and after an error."""
@@ -48,13 +49,14 @@ class Others:
         while not self._feed.ended:
             try:
                 await self._listen()
-            except psycopg.Error as error:
-                logger.warning("other servers' events are not seen for a moment: %s", error)
+            except (psycopg.Error, LedgerError, OSError) as error:
+                reason = reason_of(error)
+                logger.warning("other servers' events are not seen for a moment: %s", reason)
                 await asyncio.sleep(POLL)
 
     async def _listen(self) -> None:
         connect = psycopg.AsyncConnection.connect
-        async with await connect(self._url, autocommit=True, connect_timeout=5) as db:
+        async with await connect(conninfo(self._url), autocommit=True) as db:
             await db.execute(f"LISTEN {CHANNEL}".encode())
             while not self._feed.ended:
                 await self._look(db)

@@ -3,6 +3,7 @@
 Promise: no new log is started beside contents that a lost log names.
 """
 
+import json
 import sqlite3
 from contextlib import closing
 from itertools import chain
@@ -11,6 +12,7 @@ from typing import Final
 
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.files import write_durably
 from asset_ledger.ledger.storage.sqlite import open_reader
 from asset_ledger.ledger.storage.wal import check_wal
 
@@ -22,6 +24,7 @@ UNFINISHED: Final = "ledger.db.importing"
 _PATTERNS: Final = (
     *(LOG, f"{LOG}-*", f"{UNFINISHED}*", "projections.g*.db*", "sessions.db*", "checkpoint.key*"),
     *("content", "derived", "inspection.json", "lock", "committer.lock", "projections.lock"),
+    "database.json",
 )
 """What a start may make in a data folder."""
 
@@ -63,6 +66,7 @@ class DataFolder:
         self.s3_keys: Final = root / "s3-keys.json"  # the secrets of S3 clients
         self.s3_uploads: Final = root / "s3-uploads"  # their unfinished multipart uploads
         self.hooks: Final = root / "hooks.json"  # webhooks, with their secrets and positions
+        self.database: Final = root / "database.json"  # which database has the log
         self.last_backup: Final = root / "backup.json"  # when the last one was made
         self.scrub: Final = root / "scrub.db"  # when each part was read; may be deleted
         self.derived: Final = root / "derived"  # thumbnails: may be deleted at any time
@@ -80,9 +84,15 @@ class DataFolder:
 
 
 def check_log(folder: Path) -> None:
-    """Raise DataFolderError for an interrupted import, a missing or old log, an earlier layout."""
+    """Raise DataFolderError for an interrupted import, a missing or old log, an earlier layout, or
+    a log that is in a database."""
     files = DataFolder(folder)
     check_wal(files.log)
+    if not files.log.exists() and (claim := _claim_of(files)) is not None:
+        raise DataFolderError(
+            f"the ledger of {folder} is in the {claim['location']}: name it with --database-url, or"
+            " name another folder with --data-dir"
+        )
     if files.unfinished_log.exists():
         raise DataFolderError(
             f"an import into {folder} was interrupted: run it again, or empty the folder"
@@ -101,6 +111,31 @@ def check_log(folder: Path) -> None:
             f"{files.log} is missing or empty, but there are contents: restore it from the backup,"
             f" or move {files.content.root} away to start a new ledger"
         )
+
+
+def claim_folder(files: DataFolder, log_id: str, location: str) -> None:
+    """Note that the log of a folder is in a database. Raises DataFolderError if another log is."""
+    claimed = {"log_id": log_id, "location": location}
+    before = _claim_of(files)
+    if before is not None and before["log_id"] != log_id:
+        raise DataFolderError(
+            f"{files.root} belongs to the ledger in the {before['location']}, and the {location}"
+            " has another one: name another folder with --data-dir, or the right database"
+        )
+    if before != claimed:
+        write_durably(files.database, json.dumps(claimed).encode())
+
+
+def _claim_of(files: DataFolder) -> dict[str, str] | None:
+    try:
+        found: dict[str, str] = json.loads(files.database.read_bytes())
+        return {"log_id": found["log_id"], "location": found["location"]}
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataFolderError(
+            f"{files.database} cannot be read: delete it, if the database is the right one"
+        ) from error
 
 
 def _is_of_another_program(file: Path) -> bool:

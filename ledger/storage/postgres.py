@@ -1,22 +1,23 @@
 """PostgreSQL: connections for one thread, reads for many threads, and our SQL in its dialect.
 
-Our SQL is written for SQLite, in the subset that `translate` turns into PostgreSQL's.
+Our SQL is written for SQLite, and translated by `postgres_sql`.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import lru_cache
 from queue import Empty, LifoQueue
 from typing import Any, Final
 
 import psycopg
 from psycopg.adapt import AdaptersMap, Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import NumericBinaryLoader
 
-from asset_ledger.ledger.errors import DataFolderError, DiskFullError, StorageFailedError
+from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 from asset_ledger.ledger.storage.database import Cursor
+from asset_ledger.ledger.storage.postgres_sql import translate
 
 LOG: Final = "ledger"
 """The schema of the log, and of the functions that our SQL calls."""
@@ -29,97 +30,18 @@ may stand still between the statements that it sends at once."""
 READING: Final = "10min"
 """How long a reader may compute between two statements of a transaction."""
 
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "fallback_application_name": "asset-ledger",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # else a host that vanished would hold a write for many minutes
+}
+"""Parameters of a connection that end the wait for a lost machine: seconds, and milliseconds."""
+
 _HELD: Final = f"""SELECT set_config('transaction_timeout', '{HELD}', false)
     WHERE current_setting('transaction_timeout', true) IS NOT NULL;"""
-
-_RULES: Final = (
-    (r"\bINDEXED BY \w+", ""),  # the planner takes the same index
-    (r"\bCROSS JOIN\b", "JOIN"),
-    (r"\bjson_each\(", "each_of("),
-    (r"\bjson_object\(", "json_build_object("),
-    (r"\bjson_array\(", "json_build_array("),
-    (r"\bjson_group_array\(", "json_agg("),
-    (r"\bjson_quote\(", "to_json("),
-    (r"\bjson\(", "as_json("),
-    (r"\bgroup_concat\(", "string_agg("),
-    (r"\b([\w.]+) (->>?) ", r"\1::json \2 "),
-    (r"\b(\w+) IS (lane\d+\.value)", r"(\1 = \2 OR \1 IS NULL AND \2 IS NULL)"),
-    (r"(?<=[\s(])\+(?=[a-z])", ""),  # keeps SQLite from using an index
-    (r"\bWITHOUT ROWID\b,?|\bSTRICT\b", ""),
-    (r"\bINTEGER\b", "BIGINT"),
-    (r"\bREAL\b", "DOUBLE PRECISION"),
-    (r"\) VIRTUAL\b", ") STORED"),
-    (r"\browid\b", "notification_id"),
-    (r"^BEGIN IMMEDIATE$", "BEGIN"),
-)
-_COMPILED: Final = [(re.compile(pattern), to) for pattern, to in _RULES]
-_AS_BYTES: Final = " AS BLOB)"
-_MARK: Final = re.compile(r"\?(\d*)")
-
-FUNCTIONS: Final = (
-    """CREATE OR REPLACE FUNCTION each_of(list text) RETURNS TABLE (key bigint, value text)
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50 AS $$
-        SELECT ordinality - 1, item
-        FROM jsonb_array_elements_text(list::jsonb) WITH ORDINALITY AS each(item, ordinality) $$""",
-    """CREATE OR REPLACE FUNCTION as_json(document text) RETURNS json
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT document::json $$""",
-    """CREATE OR REPLACE FUNCTION max(a anycompatible, b anycompatible) RETURNS anycompatible
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN greatest(a, b) END $$""",
-    """CREATE OR REPLACE FUNCTION min(a anycompatible, b anycompatible) RETURNS anycompatible
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN least(a, b) END $$""",
-    """CREATE OR REPLACE FUNCTION each_of(list json) RETURNS TABLE (key bigint, value text)
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50 AS $$
-        SELECT ordinality - 1, item
-        FROM json_array_elements_text(list) WITH ORDINALITY AS each(item, ordinality) $$""",
-    """CREATE OR REPLACE FUNCTION as_json(document json) RETURNS json
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT document $$""",
-    """CREATE OR REPLACE FUNCTION instr(text, text) RETURNS integer
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT strpos($1, $2) $$""",
-    """CREATE OR REPLACE FUNCTION julianday(moment text) RETURNS double precision
-        LANGUAGE sql STABLE PARALLEL SAFE AS $$
-        SELECT extract(epoch FROM moment::timestamptz)::double precision / 86400 + 2440587.5 $$""",
-    """CREATE OR REPLACE FUNCTION strftime(format text, moment text, change text) RETURNS text
-        LANGUAGE sql STABLE PARALLEL SAFE AS $$
-        SELECT CASE WHEN changed < '0001-01-01' THEN '0000' || substr(changed_text, 5)
-            WHEN changed < '10000-01-01' THEN changed_text END
-        FROM (SELECT moment::timestamp + change::interval AS changed) AS moved, LATERAL (
-            SELECT to_char(changed, CASE format
-                WHEN '%Y-%m-%d' THEN 'YYYY-MM-DD'
-                WHEN '%Y-%m-%dT%H:%MZ' THEN 'YYYY-MM-DD"T"HH24:MI"Z"' END) AS changed_text
-        ) AS written $$""",
-)
-
-
-@lru_cache(maxsize=4_096)
-def translate(sql: str) -> str:
-    """Return a statement in PostgreSQL's dialect, with `$1` for its first question mark."""
-    for pattern, replacement in _COMPILED:
-        sql = pattern.sub(replacement, sql)
-    sql = _to_bytes(sql).replace("BLOB", "BYTEA")
-    last = 0
-
-    def number(mark: re.Match[str]) -> str:
-        nonlocal last
-        given = int(mark[1] or last + 1)
-        last = max(last, given)
-        return f"${given}"
-
-    return _MARK.sub(number, sql)
-
-
-def _to_bytes(sql: str) -> str:
-    """Replace `CAST(x AS BLOB)`, whose x is text in UTF-8."""
-    while (end := sql.find(_AS_BYTES)) >= 0:
-        start, depth = end, 1
-        while depth:
-            start -= 1
-            depth += {")": 1, "(": -1}.get(sql[start], 0)
-        inner = sql[start + 1 : end]
-        head, tail = sql[: start - len("CAST")], sql[end + len(_AS_BYTES) :]
-        sql = f"{head}convert_to(CAST({inner} AS text), 'UTF8'){tail}"
-    return sql
 
 
 class _Hex(Loader):
@@ -167,13 +89,23 @@ def settings(schemas: Sequence[str], *, read_only: bool, is_log: bool = False) -
     )
 
 
+@lru_cache
+def conninfo(url: str) -> str:
+    """Return the address with what it does not set itself: `DEFAULTS`."""
+    return make_conninfo(**{**DEFAULTS, **conninfo_to_dict(url)})
+
+
 def unreachable(error: Exception) -> StorageFailedError:
     """Return the error for a caller of a database that does not answer."""
-    reason = str(error).strip().splitlines()
     return StorageFailedError(
-        f"the database cannot be reached ({reason[0] if reason else type(error).__name__});"
-        " nothing was recorded: retry"
+        f"the database cannot be reached ({reason_of(error)}); nothing was recorded: retry"
     )
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def storage_error(error: Exception) -> StorageFailedError:
@@ -212,11 +144,22 @@ class PostgresConnection:
     def _open(self) -> None:
         self._opened += 1
         self._db: psycopg.Connection[Any] = psycopg.connect(
-            self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.RawCursor
+            conninfo(self._url), autocommit=True, cursor_factory=psycopg.RawCursor
         )
         adapt(self._db.adapters)
         chosen = settings(self._schemas, read_only=self._read_only, is_log=self._is_log)
         self._db.execute(chosen.encode())
+
+    @property
+    def location(self) -> str:
+        """Where the database is: `database assets at db.example.org, port 5432`."""
+        info = self._db.info
+        return f"database {info.dbname} at {info.host}, port {info.port}"
+
+    @property
+    def major_version(self) -> int:
+        """The major version of PostgreSQL, such as 18."""
+        return self._db.info.server_version // 10_000
 
     @property
     def is_lost(self) -> bool:
@@ -281,12 +224,26 @@ class PostgresConnection:
         self._db.close()
 
 
+@contextmanager
+def writing(url: str) -> Iterator[PostgresConnection]:
+    """Open a connection for one transaction, which the end of the block commits.
+
+    Raises StorageFailedError.
+    """
+    try:
+        with closing(PostgresConnection(url, (LOG,))) as db, db.transaction():
+            yield db
+    except psycopg.Error as error:
+        raise storage_error(error) from error
+
+
 class PostgresReaders:
     """Reads for threads: each call uses a connection of its own. Raises StorageFailedError."""
 
     def __init__(self, url: str, schemas: Sequence[str] = (LOG,)) -> None:
         self._url, self._schemas = url, schemas
         self._free: LifoQueue[PostgresConnection] = LifoQueue()
+        self._is_closed = False
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of one statement, which is finished by then."""
@@ -320,11 +277,15 @@ class PostgresReaders:
             yield db
         finally:
             self._free.put(db)
+            if self._is_closed:  # by another thread, meanwhile
+                self.close()
 
     def close(self) -> None:
-        """Close the connections that are not lent."""
-        while not self._free.empty():
-            self._free.get_nowait().close()
+        """Close every connection; one that is lent, once it is returned."""
+        self._is_closed = True
+        with suppress(Empty):
+            while True:
+                self._free.get_nowait().close()
 
 
 def _upto(db: PostgresConnection, max_bytes: int, sql: str, parameters: Sequence[Any]) -> list[Any]:
@@ -340,15 +301,3 @@ def _upto(db: PostgresConnection, max_bytes: int, sql: str, parameters: Sequence
     finally:
         rows.close()  # type: ignore[attr-defined]  # a generator, which cancels the rest
     return found
-
-
-def check_database(db: PostgresConnection) -> None:
-    """Raise DataFolderError for a database that would order or store texts in another way."""
-    sql = """SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database
-        WHERE datname = current_database()"""
-    collation, encoding = db.execute(sql).fetchone()
-    if collation not in ("C", "POSIX") or encoding != "UTF8":
-        raise DataFolderError(
-            f"the database has the collation {collation} and the encoding {encoding}: create one"
-            " with TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C', so that lists have one order"
-        )

@@ -5,15 +5,18 @@ statement when the time of its task is over (`storage.turns`), or when its calle
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 
 from asset_ledger.ledger.storage.database import Damage, Snapshot
-from asset_ledger.ledger.storage.postgres import adapt, settings, translate, unreachable
+from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, unreachable
+from asset_ledger.ledger.storage.postgres_sql import translate
 from asset_ledger.ledger.storage.turns import Turns, deadline
+
+T = TypeVar("T")
 
 SIZE: Final = 4
 """Connections of one set of tables. One user has all but one of them at most."""
@@ -81,18 +84,22 @@ class _Connections:
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         async with self._connection() as reading:
-            try:
-                return await reading.rows(sql, parameters)
-            except psycopg.OperationalError:
-                if not reading.db.closed:
-                    raise
-                reading.db = await self._open()  # the database was restarted since its last use
-                return await reading.rows(sql, parameters)
+            return await self._again(reading, lambda: reading.rows(sql, parameters))
+
+    async def _again(self, reading: _Reading, read: Callable[[], Awaitable[T]]) -> T:
+        """Read; if the connection was lost since its last use, again with a new one."""
+        try:
+            return await read()
+        except psycopg.OperationalError:
+            if not reading.db.closed:
+                raise
+            reading.db = await self._open()
+            return await read()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         async with self._connection() as reading:
-            await reading.db.execute(_BEGIN)
+            await self._again(reading, lambda: reading.db.execute(_BEGIN))
             try:
                 yield reading
             finally:
@@ -117,12 +124,7 @@ class _Connections:
             self._returned.set()
 
     async def _open(self) -> "psycopg.AsyncConnection[Any]":
-        db = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=5, cursor_factory=psycopg.AsyncRawCursor
-        )
-        adapt(db.adapters)
-        await db.execute(settings(self._schemas, read_only=True).encode())
-        return db
+        return await open_async(self._url, self._schemas, read_only=True)
 
     async def drain(self) -> None:
         while self._lent:
@@ -132,3 +134,19 @@ class _Connections:
     async def close(self) -> None:
         for reading in self._free:
             await reading.db.close()
+
+
+async def open_async(
+    url: str, schemas: Sequence[str], *, read_only: bool
+) -> "psycopg.AsyncConnection[Any]":
+    """Connect. Raises psycopg.OperationalError."""
+    db = await psycopg.AsyncConnection.connect(
+        conninfo(url), autocommit=True, cursor_factory=psycopg.AsyncRawCursor
+    )
+    try:
+        adapt(db.adapters)
+        await db.execute(settings(schemas, read_only=read_only).encode())
+    except BaseException:
+        await db.close()
+        raise
+    return db

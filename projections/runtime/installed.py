@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.projections.migrations import Migration, in_order
-from asset_ledger.projections.projection import Projection, Statement
+from asset_ledger.projections.projection import Statement
 
 GROUP: Final = "asset_ledger.projections"
 """The group of entry points. Each names a projection and points to its class."""
@@ -28,13 +28,16 @@ logger = logging.getLogger(__name__)
 class Installed(NamedTuple):
     """The projections of other packages, by name, and the reasons of those that cannot be used."""
 
-    projections: Sequence[Projection]
+    projections: Sequence["InstalledProjection"]
     broken: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledProjection:
-    """A projection of another package, with defaults for the attributes that it may omit."""
+    """A projection of another package, with defaults for the attributes that it may omit.
+
+    `postgresql`: its SQL works on both databases.
+    """
 
     name: str
     tables: Sequence[str]
@@ -42,13 +45,14 @@ class InstalledProjection:
     functions: Mapping[str, Callable[..., Any]]
     settling: Sequence[str]
     statements: Callable[[Recorded], Iterator[Statement]]
+    postgresql: bool
 
 
 def installed(taken: Collection[str]) -> Installed:
     """Load the projections of all installed packages. Reject those that have a `taken` name."""
     entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     times = Counter(entry.name for entry in entries)
-    projections: list[Projection] = []
+    projections: list[InstalledProjection] = []
     broken: dict[str, str] = {}
     for entry in entries:
         try:
@@ -66,7 +70,7 @@ def report_unusable(name: str, error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _loaded(entry: EntryPoint) -> Projection:
+def _loaded(entry: EntryPoint) -> "InstalledProjection":
     if not _NAME.fullmatch(entry.name):
         raise ValueError(f"{entry.name!r} is no name: use lower-case letters, digits and _")
     projection = entry.load()()
@@ -80,6 +84,7 @@ def _loaded(entry: EntryPoint) -> Projection:
         functions=functions,
         settling=tuple(getattr(projection, "settling", ())),
         statements=projection.statements,
+        postgresql=bool(getattr(projection, "postgresql", False)),
     )
 
 

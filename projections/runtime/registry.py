@@ -28,7 +28,9 @@ def usable_projections(store: TableStore) -> Installed:
     found = other_projections()
     if store.no_packages is None:
         return found
-    return Installed((), {**found.broken, **{p.name: store.no_packages for p in found.projections}})
+    usable = [each for each in found.projections if each.postgresql]
+    unusable = {each.name: store.no_packages for each in found.projections if not each.postgresql}
+    return Installed(usable, {**found.broken, **unusable})
 
 
 def other_projections() -> Installed:

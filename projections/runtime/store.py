@@ -161,6 +161,10 @@ class Database(ABC):
     def end_bulk_fill(self) -> None:
         """Make the rows durable; then the state is `building` again."""
 
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return False
+
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
         return
@@ -211,7 +215,7 @@ class SideBySide(Protocol):
 class TableStore(Protocol):
     """The generations of one ledger. `errors`: what reading and writing raise.
 
-    `no_packages`: why projections of other packages cannot be used; None if they can.
+    `no_packages`: why projections with SQL for SQLite only cannot be used; None if they can.
     """
 
     @property

@@ -14,8 +14,10 @@ from asset_ledger.ledger.storage.postgres import (
     LOG,
     PostgresConnection,
     PostgresReaders,
+    is_lost,
     is_statement_error,
     storage_error,
+    writing,
 )
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.projection import Projection
@@ -29,7 +31,7 @@ from asset_ledger.projections.runtime.store import (
 )
 from asset_ledger.projections.tables.postgres_search import PostgresSearch
 
-NO_PACKAGES: Final = "it has SQL for SQLite only, and this ledger is in PostgreSQL"
+NO_PACKAGES: Final = "it has no postgresql = True, and this ledger is in PostgreSQL"
 
 START_LOCK: Final = APPEND_LOCK + 2
 _TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0))"
@@ -197,6 +199,10 @@ class PostgresDatabase(Database):
                 db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
             yield True
 
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return is_lost(error) or isinstance(error, StorageFailedError)
+
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""
         if self.write.is_lost:
@@ -319,7 +325,7 @@ class TableSchemas:
 
     def _drop(self, schemas: Sequence[str]) -> None:
         if schemas:
-            with closing(PostgresConnection(self.url, (LOG,))) as db:
+            with writing(self.url) as db:
                 db.execute(f"DROP SCHEMA {', '.join(schemas)} CASCADE")
 
     @contextmanager
@@ -333,14 +339,14 @@ class TableSchemas:
     def next_number(self) -> int:
         """Return a number for a generation that none had before."""
         last = max(self.numbers(), default=0)
-        with closing(PostgresConnection(self.url, (LOG,))) as db:
+        with writing(self.url) as db:
             while (number := int(db.execute(_NEXT).fetchone()[0])) <= last:
                 continue
         return number
 
     def put_in_use(self, number: int) -> None:
         """Tell all servers which generation is in use."""
-        with closing(PostgresConnection(self.url, (LOG,))) as db, db.transaction():
+        with writing(self.url) as db:
             db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
             db.execute("DELETE FROM in_use")
             db.execute("INSERT INTO in_use VALUES (?)", (number,))

@@ -7,8 +7,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -29,20 +31,10 @@ ROWS = """SELECT (SELECT count(*) FROM g1.assets), (SELECT min(position) FROM g1
     (SELECT count(*) FROM ledger.stored_events WHERE topic = 'asset.created')"""
 
 
-def test_the_unreleased_setting_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = run("serve", "--database-url", "postgresql://x", "--data-dir", tmp_path / "data")
-
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "this release keeps the ledger in its data folder" in done.stderr
-    assert "database" not in run("serve", "--help").stdout
-
-
 @pytest.mark.slow
 def test_kills_under_load_lose_no_acknowledged_upload(
     postgres: Postgres, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
     load = Load()
     with postgres.database() as url, serving(data_dir, "--database-url", url) as server:
         for number in range(3):
@@ -86,7 +78,6 @@ def check_tokens(server: Server, url: str) -> None:
 def small_contents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Upload contents that the database has: each server has its own folder for large ones."""
     monkeypatch.setattr(load_module, "SIZES", (0, 1, 4_096, 65_536))
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
 
 
 @pytest.mark.slow
@@ -191,3 +182,48 @@ def freeze_with_the_lock(url: str, pid: int) -> None:
             os.kill(pid, signal.SIGCONT)
             assert time.monotonic() < deadline, "it was never stopped with the lock"
             time.sleep(random.uniform(0, 0.1))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_contents")
+def test_uploads_continue_by_themselves_after_the_database_was_restarted(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    load, ended = Load(), threading.Event()
+    with postgres.database() as url, two_servers(url, tmp_path) as servers:
+        with ThreadPoolExecutor(8) as threads:
+            senders = [
+                threads.submit(upload_through_refusals, servers[n % 2].port, load, str(n), ended)
+                for n in range(8)
+            ]
+            try:
+                for mode in ("immediate", "fast"):  # a crash, and an orderly restart
+                    load.wait_for_answers(20)
+                    postgres.stop(mode)
+                    postgres.start()
+                    load.wait_for_answers(20)
+            finally:
+                ended.set()
+            for sender in senders:
+                sender.result()
+        with psycopg.connect(url) as db:
+            events, last = db.execute(POSITIONS).fetchone()
+            assets, _, created = db.execute(ROWS).fetchone()
+        assert (events, assets, created) == (last, len(load.acknowledged), len(load.acknowledged))
+        for server in servers:
+            check_acknowledged(server, load)
+            assert server.stop() == 0
+            assert "Traceback" not in server.errors
+
+
+def upload_through_refusals(port: int, load: Load, name: str, ended: threading.Event) -> None:
+    """Upload until the event is set; send each upload again while the database is away."""
+    dice = random.Random(name)
+    with talking(port) as client:
+        for number in count():
+            if ended.is_set():
+                return
+            upload = replace(some_upload(dice, f"{name}.{number}"), key=f"{name}.{number}")
+            while (reply := upload.send(client)).status == 503:
+                assert reply.slug in ("storage-failed", "outcome-unknown", "busy"), reply.body
+            load.acknowledge(upload, reply)

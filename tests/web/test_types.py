@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def checked(project: Path) -> subprocess.CompletedProcess[str]:
-    command = [TSC, "--pretty", "false", "--project", project]
+    command: list[str | Path] = [TSC, "--pretty", "false", "--project", project]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -34,7 +34,6 @@ def databases(
         return
     databases = Databases(request.getfixturevalue("postgres"))
     monkeypatch.setattr(running, "engine_for", databases.engine_for)
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
     yield databases
     databases.drop()
 

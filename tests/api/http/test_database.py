@@ -10,13 +10,21 @@ import pytest
 from asset_ledger.api.settings import Settings
 from tests.api import running
 from tests.api.running import Api, serving
-from tests.postgres import Databases, Postgres
+from tests.postgres import POSTGRES, Databases, Postgres
+from tests.projections.packages import PROJECTION, importable, plant
 
 pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 
 LARGE = b"large" * 30_000
+
+
+@pytest.fixture(params=POSTGRES)
+def postgres(request: pytest.FixtureRequest) -> Postgres:
+    """Run on both versions."""
+    server: Postgres = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +172,26 @@ async def test_the_state_of_the_log_has_the_bytes_that_it_takes(api: Api) -> Non
 
     assert found["size"] == api.head()
     assert found["log_bytes"] > 8_192
+
+
+async def test_an_installed_projection_is_filled_if_its_sql_works_here(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # for the process of the rebuild
+    declared = 'name = "seen"\n    postgresql = True'
+    plant(tmp_path, PROJECTION.replace('name = "seen"', declared))
+    plant(tmp_path, PROJECTION.replace("seen", "old"), name="old", package="old")
+    with importable(tmp_path):
+        async with serving(Settings(data_dir=data_dir)) as api:
+            await fill(api)
+            await api.settled()
+            parts = {each["name"]: each for each in (await api.get("/readyz")).json["parts"]}
+            await api.call("POST", "/api/projections/rebuild", json={"dry_run": True})
+            built = await api.backend.rebuilds.wait()
+
+    assert parts["projection seen"]["ok"]
+    assert parts["projection old"]["reason"].startswith("it has no postgresql = True")
+    assert built is not None
+    assert (built.result, built.error) == ("discarded", None)
+    assert ([*built.built["others"]], [*built.built["broken"]]) == (["seen"], ["old"])
+    assert built.built["comparison"]["differences"] == 0

@@ -303,8 +303,8 @@ async def test_two_ledgers_that_send_to_each_other_come_to_rest(
     async with serving(Settings(data_dir=tmp_path / "there")) as there:
         url = f"{there.url}/api/v1/lineage"
         async with serving(Settings(data_dir=data_dir, lineage_url=url)) as here:
-            there.backend.hooks.keep("lineage", f"{here.url}/api/v1/lineage", there.head())
-            there.backend.hooks.changed.set()
+            lineage_url = f"{here.url}/api/v1/lineage"
+            await there.backend.hooks.keep("lineage", lineage_url, there.head())
             await ended_job(here, "j")
             head = here.head()
             ended = lambda: here.backend.hooks.all()[0].position == head  # noqa: E731

@@ -14,9 +14,8 @@ from botocore.config import Config
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.http.app import Server
 from asset_ledger.api.s3.door import S3Door
-from asset_ledger.api.s3.keys import keep_secret
 from asset_ledger.api.settings import Settings
-from asset_ledger.ledger.storage.data_folder import DataFolder
+from tests.api import running
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class S3:
 @pytest.fixture
 async def s3(opened_data_dir: Path) -> AsyncIterator[S3]:
     settings = Settings(data_dir=opened_data_dir, auth="tokens", s3_port=0, s3_host="s3.test")
-    async with open_backend(settings) as backend:
+    engine = running.engine_for(opened_data_dir)
+    async with open_backend(settings, engine=engine) as backend:
         server = Server(backend)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
@@ -58,7 +58,7 @@ async def s3(opened_data_dir: Path) -> AsyncIterator[S3]:
         port = runner.addresses[0][1]
         server.doors = {port: S3Door(backend, server.authenticator, server.admit)}
         made = await backend.tokens.create("1", {"user_id": "alice"})
-        keep_secret(DataFolder(opened_data_dir).s3_keys, made["id"], made["token"])
+        backend.s3_keys.keep(made["id"], made["token"])
         url = f"http://127.0.0.1:{port}"
         client = client_of(url, made["id"], made["token"])
         try:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from asset_ledger.api.contract.assets import read_fields
 from asset_ledger.api.contract.upload import upload_request
-from asset_ledger.api.s3.keys import keep_secret
+from asset_ledger.api.s3_keys import S3KeyFile
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.reading.replay import Replay
 from tests.api.s3.conftest import S3, client_of
@@ -296,7 +296,7 @@ async def test_a_user_sees_no_bucket_of_another_user(s3: S3, data_dir: Path) -> 
 
     await s3.put("a", b"secret")
     made = await s3.backend.tokens.create("1", {"user_id": "bob", "scopes": ["read"]})
-    keep_secret(data_dir / "s3-keys.json", made["id"], made["token"])
+    S3KeyFile(data_dir / "s3-keys.json").keep(made["id"], made["token"])
     bob = client_of(s3.url, made["id"], made["token"])
 
     assert (await s3.run(bob.list_buckets))["Buckets"] == []

@@ -1,19 +1,36 @@
 """The keys of S3 clients. A key is a token of the ledger: its id, and its text as the secret.
 
-HMAC needs the secret itself, so the server keeps it readable in `s3-keys.json` (0600). Revoking
-the token, or its expiry, ends the key.
+HMAC needs the secret itself, so the server keeps it readable, in `s3-keys.json` (0600) or in the
+database. Revoking the token, or its expiry, ends the key.
 """
 
 import json
 import os
 from pathlib import Path
+from typing import Protocol
 
 from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.ledger.storage.files import storage_errors, write_durably
 
 
-class S3Keys:
-    """The secrets in a file, by the id of their token. Reads the file again once it changed."""
+class S3Keys(Protocol):
+    """The secrets of S3 clients, by the id of their token."""
+
+    def secret(self, key_id: str) -> str | None:
+        """Return the secret of a key; None if it is unknown here. Raises DataFolderError."""
+
+    def find(self, key_id: str) -> str | None:
+        """Return a secret that `secret` does not know. Blocks. Raises StorageFailedError."""
+
+    def keep(self, key_id: str, secret: str) -> None:
+        """Add a secret. Blocks. Raises StorageFailedError."""
+
+    def close(self) -> None:
+        """Close the store."""
+
+
+class S3KeyFile:
+    """The secrets in a file, which only its owner can read. It is read again once it changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -31,6 +48,19 @@ class S3Keys:
             self._secrets, self._stamp = read_secrets(self._path), stamp
         return self._secrets.get(key_id)
 
+    def find(self, key_id: str) -> str | None:
+        """Return None: `secret` knows all keys of the file."""
+        return None
+
+    def keep(self, key_id: str, secret: str) -> None:
+        """Add a secret to the file. Raises StorageFailedError."""
+        with storage_errors("the secret was not kept"):
+            text = json.dumps(read_secrets(self._path) | {key_id: secret})
+            write_durably(self._path, text.encode())
+
+    def close(self) -> None:
+        """Do nothing: no file is open."""
+
 
 def read_secrets(path: Path) -> dict[str, str]:
     """Return the secrets by key id; none without the file. Raises DataFolderError."""
@@ -41,9 +71,3 @@ def read_secrets(path: Path) -> dict[str, str]:
         return {}
     except (OSError, ValueError, AttributeError) as error:
         raise DataFolderError(f"{path} cannot be read: make new keys, or restore it") from error
-
-
-def keep_secret(path: Path, key_id: str, secret: str) -> None:
-    """Add a secret to the file, which only its owner can read. Raises StorageFailedError."""
-    with storage_errors("the secret was not kept"):
-        write_durably(path, json.dumps(read_secrets(path) | {key_id: secret}).encode())

@@ -20,7 +20,7 @@ report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 NPM := $(shell command -v npm)
 WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
 
-.PHONY: serve demo test check lint lint-web types slow chaos fuzz bench dist sbom lock vendor clean
+.PHONY: serve demo test check lint lint-web types slow chaos fuzz bench bench-compare slopes dist sbom lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
@@ -60,19 +60,18 @@ chaos: .venv/dev.stamp fuzz  ## the kills and power cuts again, many more of the
 fuzz: .venv/fuzz.stamp  ## each parser for a minute; ARGS="form --seconds 600" for one
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-bench: .venv/dev.stamp  ## each benchmark against its floor; figures go into docs/performance.md
-	$(BIN)/python -m benchmarks.write_path
-	$(BIN)/python -m benchmarks.read_path
-	$(BIN)/python -m benchmarks.sdk
-	$(BIN)/python -m benchmarks.tree
-	$(BIN)/python -m benchmarks.replay
-	$(BIN)/python -m benchmarks.usage
-	$(BIN)/python -m benchmarks.beside
-	$(BIN)/python -m benchmarks.lag
-	$(BIN)/python -m benchmarks.rebuild
+bench: .venv/dev.stamp  ## every bar of docs/performance.md in bench/report.md; some fifteen minutes
+	$(BIN)/python -m benchmarks.report $(ARGS)
 
-dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment
+bench-compare: .venv/dev.stamp  ## this checkout against BASE=<commit>, in turns, in bench/compare.md
+	$(BIN)/python -m benchmarks.compare $(BASE) $(ARGS)
+
+slopes: .venv/dev.stamp  ## every bar from ten thousand to ten million assets, in bench/slopes.md; hours
+	$(BIN)/python -m benchmarks.slopes $(ARGS)
+
+dist: .venv/dev.stamp  ## sdist and wheel in ./dist, each tried in a fresh environment; the node for ComfyUI
 	$(BIN)/python -m tests.distribution dist
+	$(BIN)/asset-ledger watch comfyui --print-node > dist/asset_ledger_node.py
 
 sbom: .venv/runtime.stamp  ## what an installation runs, as a CycloneDX bill of materials in ./dist
 	$(BIN)/python -m tools.sbom dist/asset-ledger.cdx.json

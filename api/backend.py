@@ -176,7 +176,7 @@ async def _open_services(
     )
     stack.push_async_callback(uploads.close)
     tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
-    sessions = Sessions(engine.sessions(), tokens, jwt=settings.auth == "jwt")
+    sessions = Sessions(engine.sessions(), tokens, auth=settings.auth)
     stack.callback(sessions.close)
     hooks, s3_keys = Hooks(engine.hooks()), engine.s3_keys()
     stack.callback(hooks.close)

@@ -29,6 +29,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
 from asset_ledger.ledger.log.opening import open_identity, read_identity
 from asset_ledger.ledger.log.postgres import APPEND_LOCK, PostgresLog, PostgresLogReader
+from asset_ledger.ledger.log.postgres_copying import refuse_copying
 from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.shared_key import share_key
 from asset_ledger.ledger.progress import Progress
@@ -71,7 +72,6 @@ class DatabaseEngine:
                 " folder with --data-dir, or leave --database-url out"
             )
         check_database(self._url)
-        logger.info("the ledger is in the %s", self.location())
 
     def check_exists(self) -> None:
         """Raise DataFolderError if the database has no ledger."""
@@ -111,6 +111,7 @@ class DatabaseEngine:
                 make_folder(self._folder)
                 open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
                 self._join(log, codec)
+            refuse_copying(log.db)
             yield log
 
     def _join(self, log: PostgresLog, codec: Codec) -> None:

@@ -5,13 +5,13 @@ database has. Large contents are linked, not copied.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from asset_ledger.ledger.audit.finding import Finding
+from asset_ledger.ledger.content.copying import AT_ONCE
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.places import insert_places
 from asset_ledger.ledger.ids import digest_from_hex
@@ -65,7 +65,8 @@ def copy_to_folder(url: str, data_dir: Path, copy: Path) -> None:
     own, files = DataFolder(data_dir), DataFolder(copy)
     files.content.root.mkdir(parents=True)
     files.content.objects.symlink_to(own.content.objects.absolute())
-    shutil.copy(own.key, files.key)
+    with suppress(FileNotFoundError):  # the audit reports it
+        shutil.copy(own.key, files.key)
     with ExitStack() as stack:
         db = stack.enter_context(closing(PostgresConnection(url, (LOG,), read_only=True)))
         log = stack.enter_context(closing(open_writer(files.log, "OFF")))
@@ -75,19 +76,21 @@ def copy_to_folder(url: str, data_dir: Path, copy: Path) -> None:
             log.execute(statement)
         for table, sql in _TABLES.items():
             marks = ", ".join("?" * (table.count(",") + 1))
-            for rows in _pages(db.stream(sql, ())):
+            for rows in _pages(db, sql):
                 with transaction(log):
                     insert_rows(log, f"INSERT INTO {table} VALUES ({marks})", rows)
-        for rows in _pages(db.stream(_CONTENTS, ())):
+        for rows in _pages(db, _CONTENTS, AT_ONCE):
             contents = {digest_from_hex(key.hex()): content for key, content in rows}
             with transaction(log):
                 insert_places(log, packs.append(contents, {}))
 
 
-def _pages(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    left = iter(rows)
-    while page := list(islice(left, PAGE)):
+def _pages(db: PostgresConnection, sql: str, size: int = PAGE) -> Iterator[list[Any]]:
+    """Yield the rows of a statement page by page: row by row, each would be waited for."""
+    db.execute(f"DECLARE pages CURSOR FOR {sql}")
+    while page := db.execute(f"FETCH {size} FROM pages").fetchall():
         yield page
+    db.execute("CLOSE pages")
 
 
 def compare_tables(

@@ -3,7 +3,7 @@
 Each class stores in the database what a class of the same protocol stores in a data folder.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from threading import Lock
@@ -36,17 +36,18 @@ _SAVE_HOOKS: Final = """UPDATE hooks SET document = given.document
     FROM unnest(?::text[], ?::text[]) AS given(id, document) WHERE hooks.id = given.id"""
 _TAKE_TURN: Final = "SELECT pg_try_advisory_lock(?)"  # True, too, for a connection that has it
 
-_FIND: Final = """SELECT hash, token_id, user_id, scopes, name, expires_at FROM sessions
-    WHERE hash = ? AND expires_at > ? AND (token_id IS NULL) = ? AND ended_at IS NULL"""
-_INSERT: Final = """INSERT INTO sessions (hash, token_id, user_id, scopes, name, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?)"""
+_FIND: Final = """SELECT hash, auth, token_id, user_id, scopes, name, expires_at, for_user
+    FROM sessions WHERE hash = ? AND expires_at > ? AND auth = ? AND ended_at IS NULL"""
+_INSERT: Final = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _END: Final = "UPDATE sessions SET ended_at = now() WHERE hash = ? AND ended_at IS NULL"
 _FORGET: Final = "DELETE FROM sessions WHERE expires_at <= ?"
 _ENDED: Final = f"""SELECT hash FROM sessions
     WHERE ended_at > now() - interval '{REMEMBERED:.0f} seconds'"""
 
 _KEY: Final = "SELECT secret FROM s3_keys WHERE id = ?"
-_KEEP_KEY: Final = "INSERT INTO s3_keys VALUES (?, ?)"
+_KEYS: Final = "SELECT id, secret FROM s3_keys"
+_KEEP_KEY: Final = """INSERT INTO s3_keys VALUES (?, ?)
+    ON CONFLICT (id) DO UPDATE SET secret = excluded.secret"""
 
 
 class HookTable:
@@ -139,13 +140,13 @@ class SessionTable:
     def __init__(self, url: str) -> None:
         self._url, self._readers = url, PostgresReaders(url)
 
-    def load(self, now: str, *, jwt: bool) -> Sequence[Row]:
+    def load(self, now: str, auth: str) -> Sequence[Row]:
         """Return no sessions: `find` finds each."""
         return ()
 
-    def find(self, hashed: bytes, now: str, *, jwt: bool) -> Row | None:
+    def find(self, hashed: bytes, now: str, auth: str) -> Row | None:
         """Return a live session that any server has started."""
-        rows: list[Row] = self._readers.rows(_FIND, (hashed, now, jwt))
+        rows: list[Row] = self._readers.rows(_FIND, (hashed, now, auth))
         return rows[0] if rows else None
 
     def insert(self, row: Row) -> None:
@@ -184,6 +185,10 @@ class S3KeyTable:
         found: list[Any] = self._readers.rows(_KEY, (key_id,))
         self._secrets.update((key_id, secret) for (secret,) in found)
         return self._secrets.get(key_id)
+
+    def all(self) -> Mapping[str, str]:
+        """Return all secrets of the database. Raises StorageFailedError."""
+        return dict(self._readers.rows(_KEYS))
 
     def keep(self, key_id: str, secret: str) -> None:
         """Add a secret. Raises StorageFailedError."""

@@ -28,21 +28,26 @@ POLL: Final = 1.0
 """Seconds after which a session that was ended at one server has ended at the others."""
 REMEMBERED: Final = 60.0
 """Seconds in which the end of a session is in `SessionStore.ended`."""
+LONGEST_LOCAL: Final = timedelta(days=3_650)
+"""Without authentication, a session only acts for another user, until it is ended: if it ended by
+itself, the next upload would belong to the local user."""
 
 _TEXT: Final = re.compile(r"[\w-]{43}", re.ASCII)
 _SCHEMA: Final = """
-    CREATE TABLE IF NOT EXISTS sessions (
-        hash BLOB PRIMARY KEY, token_id TEXT,  -- NULL: of a JWT
-        user_id TEXT NOT NULL, scopes TEXT NOT NULL, name TEXT, expires_at TEXT NOT NULL
+    CREATE TABLE IF NOT EXISTS browser_sessions (
+        hash BLOB PRIMARY KEY, auth TEXT NOT NULL, token_id TEXT,
+        user_id TEXT NOT NULL, scopes TEXT NOT NULL, name TEXT, expires_at TEXT NOT NULL,
+        for_user TEXT
     ) STRICT
 """
-_LIVE: Final = "SELECT * FROM sessions WHERE expires_at > ? AND (token_id IS NULL) = ?"
-_INSERT: Final = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)"
-_DELETE: Final = "DELETE FROM sessions WHERE hash = ? OR expires_at <= ?"
+_LIVE: Final = "SELECT * FROM browser_sessions WHERE expires_at > ? AND auth = ?"
+_INSERT: Final = "INSERT INTO browser_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_DELETE: Final = "DELETE FROM browser_sessions WHERE hash = ? OR expires_at <= ?"
 
 
 Row = Sequence[Any]
-"""Hash, id of the token (None: of a JWT), user, scopes, name and expiry of a session."""
+"""Of a session: hash, setting AUTH, id of the token (None: of a JWT), user, scopes, name, expiry,
+and the user that it acts as."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +58,10 @@ class SessionStore(Protocol):
     is_shared: bool
     """Whether other servers start and end sessions, too."""
 
-    def load(self, now: str, *, jwt: bool) -> Sequence[Row]:
+    def load(self, now: str, auth: str) -> Sequence[Row]:
         """Return the live sessions; of a shared store none, as `find` finds each."""
 
-    def find(self, hashed: bytes, now: str, *, jwt: bool) -> Row | None:
+    def find(self, hashed: bytes, now: str, auth: str) -> Row | None:
         """Return a live session that another server has started."""
 
     def insert(self, row: Row) -> None:
@@ -84,11 +89,11 @@ class SessionFile:
             self._db = open_writer(path, "FULL")
             self._db.execute(_SCHEMA)
 
-    def load(self, now: str, *, jwt: bool) -> Sequence[Row]:
+    def load(self, now: str, auth: str) -> Sequence[Row]:
         """Return the live sessions."""
-        return self._db.execute(_LIVE, (now, jwt)).fetchall()
+        return self._db.execute(_LIVE, (now, auth)).fetchall()
 
-    def find(self, hashed: bytes, now: str, *, jwt: bool) -> Row | None:
+    def find(self, hashed: bytes, now: str, auth: str) -> Row | None:
         """Return None: `load` has returned all sessions."""
         return None
 
@@ -125,12 +130,12 @@ class Sessions:
         store: SessionStore,
         tokens: Tokens,
         *,
-        jwt: bool,
+        auth: str,
         clock: Clock = utc_now,
     ) -> None:
-        self._store, self._tokens, self._clock, self._jwt = store, tokens, clock, jwt
+        self._store, self._tokens, self._clock, self._auth = store, tokens, clock, auth
         self.on_ended: Callable[[], object] = lambda: None
-        self._live = dict(map(_live, store.load(iso(clock()), jwt=jwt)))
+        self._live = dict(map(_live, store.load(iso(clock()), auth)))
 
     def close(self) -> None:
         self._store.close()
@@ -140,18 +145,12 @@ class Sessions:
         """Whether other servers start and end sessions, too."""
         return self._store.is_shared
 
-    async def look_up(self, text: str) -> bool:
-        """Return whether another server has started a session, which is known from now on.
-
-        Raises StorageFailedError.
-        """
-        if not self._store.is_shared or not _TEXT.fullmatch(text):
-            return False
-        now = iso(self._clock())
-        row = await asyncio.to_thread(self._store.find, _hash(text), now, jwt=self._jwt)
-        if row is not None:
-            self._live.update([_live(row)])
-        return row is not None
+    async def look_up(self, text: str) -> None:
+        """Find a session that another server has started. Raises StorageFailedError."""
+        hashed, now = _hash(text), iso(self._clock())
+        if _TEXT.fullmatch(text) and hashed not in self._live:
+            row = await asyncio.to_thread(self._store.find, hashed, now, self._auth)
+            self._live.update([_live(row)] if row else ())
 
     async def watch(self) -> None:
         """Forget what other servers end, until cancelled. After an outage, look all up again."""
@@ -176,11 +175,12 @@ class Sessions:
         Raises StorageFailedError.
         """
         text = secrets.token_urlsafe(32)
-        latest = self._clock() + LONGEST
+        latest = self._clock() + (LONGEST_LOCAL if self._auth == "local" else LONGEST)
         expires_at = min(credential.expires_at or latest, latest)
         (user_id, scopes), name = credential.principal, credential.name
         columns = (credential.token_id, user_id, " ".join(scopes), name, iso(expires_at))
-        self._store.insert((_hash(text), *columns))
+        values = (_hash(text), self._auth, *columns, credential.for_user)
+        self._store.insert(values)
         self._live[_hash(text)] = credential._replace(expires_at=expires_at)
         return text
 
@@ -205,7 +205,9 @@ class Sessions:
         if found.token_id is None:
             return found
         allowed = self._tokens.allowed_by(found.token_id)  # events, not this file, say what
-        return allowed._replace(expires_at=found.expires_at) if allowed else None
+        if allowed is None:
+            return None
+        return allowed._replace(expires_at=found.expires_at, for_user=found.for_user)
 
 
 def _hash(text: str) -> bytes:
@@ -218,6 +220,6 @@ def _has_expired(credential: Credential, now: datetime) -> bool:
 
 
 def _live(row: Sequence[Any]) -> tuple[bytes, Credential]:
-    hashed, token_id, user_id, scopes, name, expires_at = row
+    hashed, _, token_id, user_id, scopes, name, expires_at, for_user = row
     principal = Principal(user_id, frozenset(scopes.split()))
-    return hashed, Credential(principal, parse_time(expires_at), name, token_id)
+    return hashed, Credential(principal, parse_time(expires_at), name, token_id, for_user)

@@ -97,6 +97,14 @@ class Tokens:
         """Return every token that was ever made, the oldest first."""
         return list(self._tokens.values())
 
+    def owners(self) -> list[str]:
+        """Return the user of each valid token."""
+        return [
+            live.credential.principal.user_id
+            for live in self._live.values()
+            if self._is_valid(live)
+        ]
+
     async def revoke(self, by: str, token_id: str) -> Token:
         """Revoke a token. Raises UnknownTokenError and the UnavailableErrors."""
         if self._token(token_id).revoked_at is None:
@@ -113,10 +121,11 @@ class Tokens:
         live = self._live.get(match[1]) if match else None
         if live is None or not hmac.compare_digest(live.hash, _hash(text)):
             return None
+        return live.credential if self._is_valid(live) else None
+
+    def _is_valid(self, live: _Live) -> bool:
         expires_at = live.credential.expires_at
-        if expires_at is not None and expires_at <= self._clock():
-            return None
-        return live.credential
+        return expires_at is None or expires_at > self._clock()
 
     def allowed_by(self, token_id: str) -> Credential | None:
         """Return what a token allows, also after its expiry; None if it is unknown or revoked."""

@@ -1,7 +1,7 @@
-"""Resumable uploads: each arrives in several requests and becomes exactly one asset.
+"""Resumable uploads: each arrives in several requests and becomes exactly one asset, or version.
 
-The id of an upload is the id of its asset, and its key makes the finish idempotent: a server that
-is killed after the last byte finishes the upload at its next start, or when the client asks.
+The id of an upload is the id of its new asset, and its key makes the finish idempotent: a server
+that is killed after the last byte finishes the upload at its next start, or when the client asks.
 """
 
 import asyncio
@@ -17,25 +17,25 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
-from asset_ledger.api.contract.assets import announced_by
+from asset_ledger.api.contract.assets import announced_by, check_announced
 from asset_ledger.api.contract.errors import (
     UnknownUploadError,
     UploadLockedError,
     UploadOffsetError,
 )
 from asset_ledger.api.contract.fields import Fields
-from asset_ledger.api.contract.upload import upload_request
+from asset_ledger.api.contract.uploads import ASSET_ID
+from asset_ledger.api.upload_target import own_key, receipt_of, target_of
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.content.batches import Batches
 from asset_ledger.ledger.content.receiving import Announced, ReceivingStage
-from asset_ledger.ledger.content.store import HEAD, OwnedContent, Staged
+from asset_ledger.ledger.content.store import HEAD, Staged
 from asset_ledger.ledger.content.unfinished import (
     UnfinishedUpload,
     UploadState,
     find_unfinished,
 )
-from asset_ledger.ledger.domain.asset import Asset
 from asset_ledger.ledger.errors import (
     BusyError,
     ContentCollectedError,
@@ -44,12 +44,11 @@ from asset_ledger.ledger.errors import (
     DiskFullError,
     KeyReusedError,
     LedgerError,
+    PreconditionFailedError,
     RefusedError,
     StorageFailedError,
-    UnknownAssetError,
 )
 from asset_ledger.ledger.ids import AssetId, digest_of, new_asset_id
-from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
 
 T = TypeVar("T")
@@ -85,6 +84,11 @@ class OpenUpload:
     def state(self) -> UploadState:
         return self.stored.state
 
+    @property
+    def call(self) -> CallContext:
+        """The request that created it."""
+        return CallContext(**self.state.declared["call"])
+
 
 class Declared(NamedTuple):
     """What a client declares of an upload; `metadata` is the header as it was sent."""
@@ -92,6 +96,13 @@ class Declared(NamedTuple):
     size: int
     fields: Fields
     metadata: str
+
+
+class FinishedUpload(NamedTuple):
+    """What an upload became: an asset as its command left it."""
+
+    id: AssetId
+    receipt: Receipt
 
 
 class Uploads:
@@ -144,29 +155,29 @@ class Uploads:
         changed = datetime.fromtimestamp(upload.state.changed_at, tz=self._clock().tzinfo)
         return changed + self._lifetime
 
-    async def receipt(self, user_id: str, upload_id: AssetId) -> Receipt:
-        """Return the asset that an upload of this user became. Raises UnknownUploadError."""
-        try:
-            asset = await self._ledger.replay(Replay.asset, user_id, upload_id)
-        except UnknownAssetError as error:
-            raise UnknownUploadError(upload_id) from error
-        return Receipt(asset, asset.position, replayed=True, behind=False)
+    async def outcome(self, call: CallContext, upload_id: AssetId) -> FinishedUpload:
+        """Return what an upload of this user became. Raises UnknownUploadError.
 
-    async def create(self, call: CallContext, declared: Declared) -> OpenUpload | Receipt:
+        `call`: a request with the Idempotency-Key of the creation, or without one.
+        """
+        key = call.key if call.key and _id_of(call) == upload_id else None
+        receipt = await receipt_of(self._ledger, call.user_id, upload_id, key)
+        return FinishedUpload(upload_id, receipt)
+
+    async def create(self, call: CallContext, declared: Declared) -> OpenUpload | FinishedUpload:
         """Store a new upload, or return the one, or the asset, that this key has created before.
 
         Raises what recording the asset would raise now, KeyReusedError, BusyError for too many
         uploads, DiskFullError.
         """
-        if (earlier := await self._ledger.create.recorded(call)) is not None:
-            return await self._again(call, declared, earlier)
+        target, upload_id = target_of(self._ledger, declared.fields), _id_of(call)
+        if (earlier := await target.recorded(call, declared.size)) is not None:
+            is_new = ASSET_ID not in declared.fields
+            return FinishedUpload(earlier.asset.id if is_new else upload_id, earlier)
         digest = announced_by(declared.fields) or digest_of(b"")
-        expected = Staged(digest, declared.size, b"")
-        new, _, _ = upload_request(declared.fields, expected, call.user_id)
-        await self._ledger.create.check(call, new, expected)
-        upload_id = _id_of(call)
+        await target.check(call, Staged(digest, declared.size, b""))
         if upload_id in self._all:
-            return await self._same(self._all[upload_id], declared)
+            return await self._same(self._all[upload_id], call, declared)
         self._check_room(call.user_id, declared.size)
         state = UploadState(
             id=upload_id,
@@ -191,8 +202,8 @@ class Uploads:
         chunks: AsyncIterator[bytes],
         checksum: Announced | None,
         sender: Callable[[], None],
-    ) -> Receipt | None:
-        """Add bytes at an offset, durably. Return the receipt of the asset once all are there.
+    ) -> FinishedUpload | None:
+        """Add bytes at an offset, durably. Return what it became once all are there.
 
         `sender` ends the request that sends them. What arrived before it broke off is kept, unless
         it has a checksum. Raises UploadLockedError, UploadOffsetError, UnknownUploadError,
@@ -203,7 +214,7 @@ class Uploads:
             if offset != upload.state.offset:
                 raise UploadOffsetError(upload.state.offset)
             if self._all.get(upload.state.id) is not upload:  # finished or removed meanwhile
-                return await self.receipt(upload.state.user_id, upload.state.id)
+                return await self.outcome(upload.call, upload.state.id)
             upload.sender, upload.moved = sender, _now()
             try:
                 stage = ReceivingStage(upload.stored, self._threads, self._batches, self._clock)
@@ -212,12 +223,12 @@ class Uploads:
                 upload.sender = None
             return await self._finish(upload) if upload.stored.is_whole else None
 
-    async def finish(self, upload: OpenUpload) -> Receipt:
-        """Record the asset of a whole upload, once. Raises what recording raises."""
+    async def finish(self, upload: OpenUpload) -> FinishedUpload:
+        """Record a whole upload, once. Raises what recording raises."""
         async with upload.lock:
             if self._all.get(upload.state.id) is upload:
                 return await self._finish(upload)
-        return await self.receipt(upload.state.user_id, upload.state.id)
+        return await self.outcome(upload.call, upload.state.id)
 
     async def delete(self, upload: OpenUpload) -> None:
         """Remove an unfinished upload; end the request that sends bytes of it.
@@ -258,23 +269,22 @@ class Uploads:
         elif upload.stored.is_whole and not upload.is_refused:
             await self.finish(upload)
 
-    async def _finish(self, upload: OpenUpload) -> Receipt:
-        """Record the asset. The caller holds the lock."""
-        state = upload.state
-        call = CallContext(**state.declared["call"])
+    async def _finish(self, upload: OpenUpload) -> FinishedUpload:
+        """Record a whole upload. The caller holds the lock."""
+        state, call, fields = upload.state, upload.call, dict(upload.state.declared["fields"])
         whole = await self._staged(upload)
+        if call.key is None:
+            call = replace(call, key=own_key(state.id))
         try:
-            new, _, fields = upload_request(dict(state.declared["fields"]), whole, state.user_id)
-        except DigestMismatchError:  # it can never be recorded
+            check_announced(fields, whole)
+            async with self._ledger.contents.taking(whole) as staged:
+                receipt = await target_of(self._ledger, fields).record(call, staged, state.id)
+        except (DigestMismatchError, PreconditionFailedError):  # it can never be recorded
             await self._remove(upload)
             raise
-        if call.key is None:
-            call = replace(call, key=f"upload {state.id}")
-        async with self._ledger.contents.taking(whole) as staged:
-            receipt = await self._ledger.create.asset(call, new, staged, fields, state.id)
         self.finished += 1
         await self._remove(upload)
-        return receipt
+        return FinishedUpload(state.id, receipt)
 
     async def _staged(self, upload: OpenUpload) -> Staged:
         staged = await self._in_thread(upload.stored.complete)
@@ -293,24 +303,19 @@ class Uploads:
             await content.close()
         return upload.stored.staged(head)
 
-    async def _same(self, upload: OpenUpload, declared: Declared) -> OpenUpload | Receipt:
+    async def _same(
+        self, upload: OpenUpload, call: CallContext, declared: Declared
+    ) -> OpenUpload | FinishedUpload:
         """Return the upload of an earlier request with this key. Raises KeyReusedError."""
         async with upload.lock:  # until it is stored, or while it is finished
-            known = upload.state.declared
-            if (known["size"], known["fields"]) != (declared.size, declared.fields):
-                raise KeyReusedError(known["call"]["key"])
+            known, earlier = upload.state.declared, upload.call
+            if (known["size"], known["fields"]) != (declared.size, declared.fields) or (
+                earlier.if_match != call.if_match
+            ):
+                raise KeyReusedError(call.key or "")
             if self._all.get(upload.state.id) is upload:
                 return upload
-        return await self.receipt(upload.state.user_id, upload.state.id)
-
-    async def _again(self, call: CallContext, declared: Declared, earlier: Asset) -> Receipt:
-        """Return the receipt of what this key recorded before. Raises KeyReusedError."""
-        announced = announced_by(declared.fields)
-        if earlier.digest is None or announced not in (None, earlier.digest):
-            raise KeyReusedError(call.key or "")
-        owned = OwnedContent(earlier.digest, declared.size, b"")
-        request = upload_request(declared.fields, owned, call.user_id)
-        return await self._ledger.create.asset(call, *request)
+        return await self.outcome(earlier, upload.state.id)
 
     def _check_room(self, user_id: str, size: int) -> None:
         if self._of_user[user_id] >= self._per_user or len(self._all) >= MOST:

@@ -24,9 +24,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.crawl import get
+from benchmarks.fill import ledger
 from benchmarks.lag import settle
 from benchmarks.machine import BenchmarkError, machine
-from benchmarks.read_path import ledger
 from benchmarks.servers import Server, product_command, serving
 
 LIST: Final = "/api/assets?node_id=node_01&page_size=50"

@@ -112,7 +112,7 @@ def fill(
 ) -> None:
     """Make a ledger with this many assets in an empty folder. Each commit reads `clock` once."""
     codec = Codec()
-    folder.mkdir(parents=True)
+    folder.mkdir(0o700, parents=True)
     log = SqliteLog(folder / "ledger.db", codec, clock=clock)
     try:
         asyncio.run(pack(folder / "content", log, contents))
@@ -124,6 +124,14 @@ def fill(
             progress.advance(bar, len(group))
     finally:
         log.close()
+
+
+def ledger(folder: Path, assets: int, progress: Progress) -> Path:
+    """Return the folder of a ledger of this size. Makes it if it does not exist."""
+    data_dir = folder / f"ledger-{assets}"
+    if not data_dir.exists():
+        fill(data_dir, assets, progress)
+    return data_dir
 
 
 def record(log: SqliteLog, commands: Sequence[Command]) -> None:

@@ -2,11 +2,14 @@
 
 Write: aiohttp's own multipart reader, sha256, one unsynced file, no database.
 Read: one ready-made SQL statement on read-only aiosqlite connections, no parsing, no checks.
-Both run on uvloop without an access log, and print a line with their address when they are ready.
+Ready: the bytes of files, read before.
+Large: asyncio without aiohttp, one file that is hashed, written and synced, and sent by sendfile.
+The first three run on uvloop without an access log. Each prints a line with its address.
 """
 
 import asyncio
 import hashlib
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -19,6 +22,9 @@ import click
 import orjson
 import uvloop
 from aiohttp import BodyPartReader, web
+
+PIECE: Final = 1 << 20
+"""Bytes that the large floor reads at once, at most."""
 
 JSON: Final = "application/json"
 PAGE: Final = """SELECT '{{"assets":[' || coalesce(group_concat(json, ','), '') || ']}}'
@@ -72,6 +78,64 @@ class ReadFloor:
         return app
 
 
+class ReadyFloor:
+    """Answers `/<name>` with the bytes of a file that was read at the start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bodies = {f"/{path.name}": path.read_bytes() for path in folder.glob("ready*")}
+
+    async def body(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.bodies[request.path], content_type=JSON)
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        for path in self.bodies:
+            app.router.add_get(path, self.body)
+        return app
+
+
+class LargeFloor:
+    """Takes a POST into a file, with its SHA-256 and an fsync, and answers a GET with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "large"
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").lower()
+        if head.startswith("post"):
+            await self.receive(reader, int(head.partition("content-length:")[2].split()[0]))
+            writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        else:
+            size = self.path.stat().st_size
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+            await writer.drain()
+            with self.path.open("rb") as file:
+                await asyncio.get_running_loop().sendfile(writer.transport, file)
+        await writer.drain()
+        writer.close()
+
+    async def receive(self, reader: asyncio.StreamReader, size: int) -> None:
+        hashed = hashlib.sha256()
+        with self.path.open("wb", buffering=0) as file:
+            while size:
+                piece = await reader.read(PIECE)
+                if not piece:
+                    return
+                hashed.update(piece)
+                file.write(piece)
+                size -= len(piece)
+            os.fsync(file.fileno())
+
+
+async def serve_large(folder: Path) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    server = await asyncio.start_server(LargeFloor(folder).answer, "127.0.0.1", 0, limit=PIECE)
+    async with server:
+        click.echo(f"listening on http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await stopped.wait()
+
+
 async def serve(app: web.Application) -> None:
     """Listen on a free port, print the address, and serve until SIGTERM."""
     stopped = asyncio.Event()
@@ -110,6 +174,20 @@ def write(folder: Path) -> None:
 def read(database: Path, readers: int) -> None:
     """Answer pages from a DATABASE of the product's tables."""
     uvloop.run(serve_pages(f"{database.absolute().as_uri()}?mode=ro", readers))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def ready(folder: Path) -> None:
+    """Answer with the bytes of the files `ready*` in FOLDER."""
+    uvloop.run(serve(ReadyFloor(folder).application()))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def large(folder: Path) -> None:
+    """Take and send one large file in FOLDER."""
+    asyncio.run(serve_large(folder))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,11 @@ def pages(url: str, paths: Path, *, connections: int, seconds: int) -> Load:
     return wrk(url, "pages.lua", [str(paths)], connections, seconds)
 
 
+def mixed(url: str, paths: Path, *, connections: int, seconds: int) -> Load:
+    """GET the paths of a file seven times for three uploads. `sent` counts the uploads alone."""
+    return wrk(url, "mixed.lua", [secrets.token_hex(4), str(paths)], connections, seconds)
+
+
 def wrk(url: str, script: str, arguments: list[str], connections: int, seconds: int) -> Load:
     # One thread can send 60,000 uploads a second; a second one would take a core from the server.
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]

@@ -28,30 +28,29 @@ from asset_ledger.projections.tables.assets import Assets
 from benchmarks.machine import BenchmarkError
 
 FLOOR: Final = """
-    INSERT INTO assets (seq, id, user_id, workflow_id, node_id, job_id, parent_id, name,
-        content_type, size, digest, metadata, tags, derived_from, duration, version, position,
-        created_at, updated_at, deleted_at, deleted_by, recorded_at, json)
-    SELECT rowid, originator_id, state ->> 'user_id', state ->> 'workflow_id', state ->> 'node_id',
+    INSERT INTO assets (seq, user_id, workflow_id, node_id, job_id, parent_id, name, content_type,
+        size, tags, derived_from, duration, version, position, deleted_at, deleted_by, attempt,
+        json)
+    SELECT rowid, state ->> 'user_id', state ->> 'workflow_id', state ->> 'node_id',
         state ->> 'job_id', state ->> 'parent_id', state ->> '$.private.name',
-        state ->> 'content_type', state ->> 'size', state ->> 'digest',
-        state ->> '$.private.metadata', coalesce(state ->> '$.private.tags', '[]'),
+        state ->> 'content_type', state ->> 'size', coalesce(state ->> '$.private.tags', '[]'),
         coalesce(state ->> 'derived_from', '[]'), state ->> '$.private.duration',
-        originator_version, rowid, coalesce(state ->> 'made_at', state ->> 'recorded_at'),
-        state ->> 'recorded_at', NULL, NULL, state ->> 'recorded_at',
+        originator_version, rowid, NULL, NULL, coalesce(state ->> 'attempt', 1),
         json_object(
-            'id', originator_id, 'user_id', state ->> 'user_id',
-            'workflow_id', state ->> 'workflow_id',
+            'id', originator_id,
+            'created_at', coalesce(state ->> 'made_at', state ->> 'recorded_at'),
+            'updated_at', state ->> 'recorded_at', 'digest', state ->> 'digest',
+            'user_id', state ->> 'user_id', 'workflow_id', state ->> 'workflow_id',
             'parent_id', coalesce(state ->> 'parent_id', state ->> 'user_id'),
             'name', state ->> '$.private.name', 'content_type', state ->> 'content_type',
             'size', state ->> 'size', 'metadata', state -> '$.private.metadata',
-            'created_at', coalesce(state ->> 'made_at', state ->> 'recorded_at'),
             'get_url', '/api/assets/' || originator_id || '/content', 'thumb_url', NULL,
             'duration', state ->> '$.private.duration', 'node_id', state ->> 'node_id',
             'job_id', state ->> 'job_id', 'etag', 'v' || originator_version,
-            'digest', state ->> 'digest', 'version', originator_version, 'position', rowid,
-            'updated_at', state ->> 'recorded_at',
+            'version', originator_version, 'position', rowid,
             'tags', json(coalesce(state -> '$.private.tags', '[]')),
-            'derived_from', json(coalesce(state -> 'derived_from', '[]')))
+            'derived_from', json(coalesce(state -> 'derived_from', '[]')),
+            'attempt', coalesce(state ->> 'attempt', 1))
     FROM log.stored_events WHERE topic = 'asset.created' ORDER BY rowid
 """
 INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND sql NOT NULL"

@@ -1,11 +1,10 @@
 """Rebuild of a large log: against one SQL statement and one transaction an event, and its cost
-for lists meanwhile and for a start.
+for lists meanwhile.
 
 Promise: the ways are measured in turns, on the same log.
 """
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,13 +17,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.bench import Bench
 from benchmarks.crawl import crawl, get, write_paths
-from benchmarks.fill import names
+from benchmarks.fill import ledger, names
 from benchmarks.load import Load, pages
 from benchmarks.machine import BenchmarkError, disk, machine
 from benchmarks.making import Made, Way, by_events, by_sql, compare, generation, made, one_by_one
-from benchmarks.read_path import ledger
+from benchmarks.rows import Row
 from benchmarks.servers import product_command, serving
+from benchmarks.turns import alternating, divided
 
 WAYS: Final[dict[str, Way]] = {
     "one SQL statement": by_sql,
@@ -34,9 +35,32 @@ WAYS: Final[dict[str, Way]] = {
 }
 FLOOR, ASSETS, SINGLE, WHOLE = WAYS
 CONNECTIONS: Final = 4
-STARTS: Final = 5
+REBUILDS: Final = 2
 
 Makings = dict[str, list[Made]]
+
+
+def rows(bench: Bench) -> list[Row]:
+    """Measure a whole generation against the statement, which is checked on the smaller log."""
+    compare(bench.log_of(bench.sizes.few) / "ledger.db", bench.folder)
+    log = bench.log_of(bench.sizes.assets) / "ledger.db"
+    makings: Makings = {FLOOR: [], WHOLE: []}
+    for name in alternating(REBUILDS, list(makings)):
+        makings[name].append(made(WAYS[name], log, bench.folder))
+        bench.say(f"{name}: {makings[name][-1].seconds:.1f} s")
+    times = {name: [each.seconds for each in runs] for name, runs in makings.items()}
+    return [
+        Row(
+            "rebuild of all tables over one SQL statement for the assets",
+            divided(*([seconds(each) for each in makings[name]] for name in (WHOLE, FLOOR))),
+            bar=3,
+            aim=2,
+            most=True,
+            at=bench.sizes.assets,
+            beside={f"{name} s": each for name, each in times.items()}
+            | {"peak MiB": [each.peak_mib for each in makings[WHOLE]]},
+        )
+    ]
 
 
 def make(log: Path, scratch: Path, rounds: int, progress: Progress) -> Makings:
@@ -85,34 +109,6 @@ def table(makings: Makings) -> Table:
         ratios = [over(runs, makings[base], of) for _, base, of in RATIOS]
         grid.add_row(name, *cells, *ratios)
     return grid
-
-
-def memory(few: Path, big: Made, scratch: Path) -> str:
-    """Compare the peak memory of a whole generation of a small log and of a large one."""
-    small = made(generation, few / "ledger.db", scratch)
-    return (
-        f"memory: {small.peak_mib:.0f} MiB for {small.events:,} events, "
-        f"{big.peak_mib:.0f} MiB for {big.events:,}: {big.peak_mib / small.peak_mib:.2f} times"
-    )
-
-
-def starts(many: Path, scratch: Path) -> str:
-    """Compare the time until a server listens, with all assets and with none."""
-    none = scratch / "empty"
-    first, _ = started(many), started(none)  # the first start makes the tables
-    full, empty = [], []
-    for _ in range(STARTS):
-        full.append(started(many))
-        empty.append(started(none))
-    ratio = median(long / short for long, short in zip(full, empty, strict=True))
-    times = f"{median(full):.2f} s over {median(empty):.2f} s with no asset"
-    return f"start: {times}: {ratio:.2f} times (bar: 2); {first:.0f} s to make the tables first"
-
-
-def started(data_dir: Path) -> float:
-    start = time.perf_counter()
-    with serving("product", product_command(data_dir)):
-        return time.perf_counter() - start
 
 
 def beside(many: Path, assets: int, seconds: int) -> str:
@@ -165,11 +161,10 @@ def building(client: HTTPConnection) -> Any:
 
 @click.command()
 @click.option("--assets", type=click.IntRange(20_000), default=1_000_000, show_default=True)
-@click.option("--few", type=click.IntRange(10_000), default=300_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, help="How often each way is taken.")
 @click.option("--seconds", type=click.IntRange(1), default=5, help="Length of a turn of lists.")
 @click.option("--folder", type=click.Path(exists=True, path_type=Path), help="Keep the data here.")
-def main(assets: int, few: int, rounds: int, seconds: int, folder: Path | None) -> None:
+def main(assets: int, rounds: int, seconds: int, folder: Path | None) -> None:
     """Make tables from a log of many assets in every way, and print what they cost."""
     with (
         tempfile.TemporaryDirectory(prefix="asset-ledger-benchmark-") as temporary,
@@ -177,17 +172,13 @@ def main(assets: int, few: int, rounds: int, seconds: int, folder: Path | None) 
     ):
         scratch, kept = Path(temporary), folder or Path(temporary)
         about = disk(scratch) | machine()
-        small, big = (ledger(kept, number, progress) for number in (few, assets))
-        compare(small / "ledger.db", scratch)
+        big = ledger(kept, assets, progress)
+        compare(big / "ledger.db", scratch)
         makings = make(big / "ledger.db", scratch, rounds, progress)
-        results = [
-            memory(small, makings[WHOLE][0], scratch),
-            starts(big, scratch),
-            beside(big, assets, seconds),
-        ]
+        result = beside(big, assets, seconds)
     Console(width=110).print(table(makings))
-    for line in (*results, " · ".join(f"{name} {value}" for name, value in about.items())):
-        click.echo(line)
+    click.echo(result)
+    click.echo(" · ".join(f"{name} {value}" for name, value in about.items()))
 
 
 if __name__ == "__main__":

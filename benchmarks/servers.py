@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import IO
 from benchmarks.machine import BenchmarkError
 
 ADDRESS = re.compile(r"http://[\w.]+:\d+")
+PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 SECONDS_TO_STOP = 30
 
 
@@ -34,6 +35,13 @@ class Server:
         own = [stat for stat in known if str(self.pid) in (stat["pid"], stat["ppid"])]
         ticks = sum(int(stat["utime"]) + int(stat["stime"]) for stat in own)
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def memory_mb(self) -> float:
+        """Return the memory of the process and its children in MB, shared pages divided (Pss)."""
+        known = [(path.parent, stat_of(path)) for path in Path("/proc").glob("[0-9]*/stat")]
+        own = [each for each, stat in known if str(self.pid) in (stat["pid"], stat["ppid"])]
+        found = [PSS.search((each / "smaps_rollup").read_text()) for each in own]
+        return sum(int(each[1]) for each in found if each) * 1024 / 1e6
 
 
 def stat_of(path: Path) -> dict[str, str]:
@@ -57,9 +65,11 @@ def product_command(data_dir: Path, *flags: str) -> list[str]:
 
 
 @contextmanager
-def serving(name: str, command: list[str]) -> Iterator[Server]:
+def serving(
+    name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Start a server, wait for the line with its address, and stop it after the block."""
-    process = start(command)
+    process = start(command, environment)
     try:
         assert process.stdout is not None
         url = ready_address(name, process.stdout)
@@ -70,9 +80,9 @@ def serving(name: str, command: list[str]) -> Iterator[Server]:
         stop(process)
 
 
-def start(command: list[str]) -> subprocess.Popen[str]:
+def start(command: Sequence[str], environment: Mapping[str, str] | None) -> subprocess.Popen[str]:
     try:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     except FileNotFoundError:
         raise BenchmarkError(f"{command[0]} is missing: `make serve` installs it") from None
 

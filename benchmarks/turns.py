@@ -4,12 +4,15 @@ Promise: a ratio compares neighbouring turns, so that a slow phase of the machin
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 from benchmarks.load import Load
 from benchmarks.servers import Server
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,27 @@ class Turns:
     def of(self, server: str, load_name: str) -> list[Turn]:
         return [t for t in self.taken if (t.server, t.load_name) == (server, load_name)]
 
+    def rates(self, server: str, load_name: str) -> list[float]:
+        return [turn.load.rate for turn in self.of(server, load_name)]
+
+    def ratios(self, server: str, base: str, load_name: str) -> list[float]:
+        """Return the ratio of the rates of two servers in each round."""
+        return divided(self.rates(server, load_name), self.rates(base, load_name))
+
     def ratio(self, server: str, base: str, load_name: str) -> Ratio:
-        pairs = zip(self.of(server, load_name), self.of(base, load_name), strict=True)
-        ratios = [turn.load.rate / other.load.rate for turn, other in pairs]
+        ratios = self.ratios(server, base, load_name)
         return Ratio(median(ratios), min(ratios), max(ratios))
+
+
+def divided(values: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Return the ratios of neighbouring values."""
+    return [value / other for value, other in zip(values, base, strict=True)]
+
+
+def alternating(rounds: int, sides: Sequence[T]) -> Iterator[T]:
+    """Yield each side once a round, in the opposite order of the round before."""
+    for number in range(rounds):
+        yield from sides if number % 2 == 0 else reversed(sides)
 
 
 def cells(turns: Iterable[Turn]) -> list[str]:

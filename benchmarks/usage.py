@@ -21,10 +21,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.crawl import get, write_paths
-from benchmarks.fill import names
+from benchmarks.fill import ledger, names
 from benchmarks.load import pages
 from benchmarks.machine import machine
-from benchmarks.read_path import ledger
 from benchmarks.servers import Server, product_command, serving
 from benchmarks.turns import CELLS, Turns, cells
 

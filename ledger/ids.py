@@ -29,6 +29,11 @@ def parse_asset_id(text: str) -> AssetId:
     return AssetId(text)
 
 
+def bytes_of(asset_id: str) -> bytes:
+    """Return an asset id as 16 bytes, for tables that only look assets up by it."""
+    return bytes.fromhex(asset_id)
+
+
 def parse_digest(text: str) -> Digest:
     """Return `text` as a digest. Raise ValueError unless it is `sha256:<64 hex digits>`."""
     if not _DIGEST.fullmatch(text):

@@ -31,6 +31,7 @@ from asset_ledger.projections.queries.search import SearchQueries
 from asset_ledger.projections.queries.text_index import TEXT_INDEXES
 from asset_ledger.projections.queries.timeline import TimelineQueries
 from asset_ledger.projections.queries.usage import UsageQueries
+from asset_ledger.projections.queries.users import UserQueries
 from asset_ledger.projections.queries.values import ValueQueries
 from asset_ledger.projections.queries.worded import WordedQueries
 from asset_ledger.projections.runtime.generation import Generation, start_followers
@@ -105,6 +106,7 @@ class Projections:
         self.folders = FolderQueries(readers[TABLES])
         self.keys = KeyQueries(readers[TABLES])
         self.usage = UsageQueries(readers["usage"], readers[TABLES], self._pending_backfill)
+        self.users = UserQueries(readers["usage"])
         self.search = SearchQueries(readers["search"], readers[TABLES], text_index)
         self.timelines = TimelineQueries(readers["usage"])
         self.values = ValueQueries(
@@ -144,6 +146,11 @@ class Projections:
     def generation(self) -> GenerationFiles:
         """The schema and the row counts of the generation in use."""
         return self._served.files
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may fill the same tables."""
+        return self._store.is_shared
 
     def previous(self) -> PreviousGeneration | None:
         """Return the generation that a rollback goes back to, or None. Blocks."""
@@ -186,9 +193,8 @@ class Projections:
 
         Raises ProjectionBehindError.
         """
-        await self.reach(self.position, ("search",))
         try:
-            return await self.search.named(user_id, name)
+            return await self.catalog.named(user_id, name)
         except UnknownAssetError:
             return None
 

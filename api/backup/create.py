@@ -22,7 +22,8 @@ from asset_ledger.api.export.files import (
 )
 from asset_ledger.api.export.ledger import checkpoint_lines, event_lines
 from asset_ledger.ledger.clock import utc_now
-from asset_ledger.ledger.content.copying import ContentCopier, Missing, PlacesFile
+from asset_ledger.ledger.content.copying import ContentCopier, Missing, PackWriter, PlacesFile
+from asset_ledger.ledger.content.offline import OfflineContents
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.event import Recorded, iso
 from asset_ledger.ledger.errors import DataFolderError, SigningKeyError
@@ -80,10 +81,9 @@ class _Creation:
             write_file(self._part / KEY, [key])
         with closing(PlacesFile(self._folder.places)) as places:
             copier = ContentCopier(
-                self._files.content,
-                self._folder.content,
-                places,
-                keeper=self._folder.large,
+                OfflineContents(self._files.content),
+                PackWriter(self._folder.content, places),
+                self._folder.large,
                 repairs=self._folder.repairs,
             )
             with closing(copier):
@@ -144,8 +144,7 @@ class _Creation:
                 self._copy(copier, contents_of(event for event, _ in page))
                 self._folder.flush(self._places)
                 progress("backing up events", page[-1][0].position - after, upto - after)
-        log = self._files.log
-        keys = (key._asdict() for key in keys_upto(log, upto, after))
+        keys = (key._asdict() for key in keys_upto(self._log, upto, after))
         notes = checkpoint_lines(self._log, after, upto)
         files = {EVENTS: file.digest, KEYS: self._write(KEYS, keys)}
         files[CHECKPOINTS] = self._write(CHECKPOINTS, notes)

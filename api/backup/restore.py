@@ -24,7 +24,13 @@ from asset_ledger.api.imports.ledger_lines import (
     read_event,
     read_note,
 )
-from asset_ledger.ledger.content.copying import ContentCopier, Missing
+from asset_ledger.ledger.content.copying import (
+    ContentCopier,
+    LargeFiles,
+    Missing,
+    PackWriter,
+)
+from asset_ledger.ledger.content.offline import OfflineContents
 from asset_ledger.ledger.domain.event import Recorded, moment
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.log.codec import Codec
@@ -33,7 +39,7 @@ from asset_ledger.ledger.log.inspection import mark_for_inspection
 from asset_ledger.ledger.log.key_rotation import is_private_half, keys_in_force
 from asset_ledger.ledger.merkle.tree import leaf_hash
 from asset_ledger.ledger.progress import Progress
-from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
+from asset_ledger.ledger.storage.data_folder import UNFINISHED, DataFolder
 from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.ledger.storage.folder_lock import hold_folder
 
@@ -94,7 +100,7 @@ class _Restore:
         self, folder: BackupFolder, backups: Sequence[Backup], files: DataFolder, log: CopiedLog
     ) -> None:
         self._folder, self._backups, self._files, self._log = folder, backups, files, log
-        self._content = ContentFolder(files.content.root, files.unfinished_log)
+        self._content = DataFolder(files.root, log=UNFINISHED).content
         self._codec, self._missing = Codec(), list[Missing]()
 
     def run(self, progress: Progress, upto: int | datetime | None) -> Restored:
@@ -108,7 +114,10 @@ class _Restore:
         shutil.rmtree(self._content.arriving, ignore_errors=True)
         self._folder.open_contents()
         copier = ContentCopier(
-            self._folder.content, self._content, self._log, lender=self._folder.large
+            OfflineContents(self._folder.content),
+            PackWriter(self._content, self._log),
+            LargeFiles(self._content),
+            lender=self._folder.large,
         )
         with closing(copier):
             for backup in self._until(last):
@@ -158,7 +167,7 @@ class _Restore:
             known = self._log.head().position
             self._check_known(position, page, known)
             new = page[max(0, known + 1 - position) : max(0, last + 1 - position)]
-            for part in _parts(new):
+            for part in parts_of(new):
                 self._append(copier, part)
                 progress("restoring events", self._log.head().position, last)
             position += len(page)
@@ -210,7 +219,7 @@ class _Restore:
         return self._files.key.exists()
 
 
-def _parts(page: Sequence[Copied]) -> Iterator[Sequence[Copied]]:
+def parts_of(page: Sequence[Copied]) -> Iterator[Sequence[Copied]]:
     """Split a page after each event that collected contents: later events may store them again."""
     start = 0
     for end, copied in enumerate(page, 1):

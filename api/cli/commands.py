@@ -36,6 +36,7 @@ COMMANDS: Final = {
     ),
     "witness": ("witness:witness", "Check that the log of a server only grew."),
     "backup": ("backup:backup", "Create, list and restore backups."),
+    "copy": ("copy:copy", "Copy a whole ledger to a new folder or database."),
     "export": ("export:export", "Export a job for other programs, or the whole ledger."),
     "import": ("imports:import_", "Import from NodeTool, or an exported ledger."),
     "rebuild": ("rebuild:rebuild", "Rebuild the tables from the log."),

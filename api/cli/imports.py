@@ -13,7 +13,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import JSON, LOCAL, WHERE, database_of, folder_of
-from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.output import Notes, echo
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -102,13 +102,12 @@ def nodetool(
     context.exit(0 if counts.complete else INCOMPLETE)
 
 
-class Passes:
+class Passes(Notes):
     """Prints what each pass of a watch added, and in the end what all of them did."""
 
     def __init__(self, times: "Times", *, as_json: bool) -> None:
         self._times, self._as_json = times, as_json
         self._last: ImportCounts | None = None
-        self._waits_for = ""
         self._assets = self._jobs = 0
 
     def passed(self, counts: "ImportCounts") -> None:
@@ -120,17 +119,11 @@ class Passes:
             lines = _summary(counts, dry_run=False)
             for line in [orjson.dumps(document)] if self._as_json else lines:
                 echo(line)
-        if self._last is None or self._waits_for:
-            echo("following NodeTool; Ctrl-C ends", err=True)
-        self._last, self._waits_for = counts, ""
+        if self._last is None or self.waits_for:
+            self.note("following NodeTool; Ctrl-C ends")
+        self._last = counts
         self._assets += assets
         self._jobs += jobs
-
-    def waits(self, reason: str) -> None:
-        """Print why there is no pass now, unless that was the last line."""
-        if reason != self._waits_for:
-            echo(f"waiting: {reason}", err=True)
-        self._waits_for = reason
 
     def end(self) -> int:
         """Print the totals, and return the exit code."""

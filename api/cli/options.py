@@ -77,11 +77,17 @@ _DATABASE: Final = "asset-ledger database"
 """The key of a database in the meta data of a command's context."""
 
 
-def _note_database(context: click.Context, parameter: click.Parameter, address: str | None) -> None:
-    """Note the database that was named. Raises BadParameter for an invalid address."""
+def check_database(
+    context: click.Context, parameter: click.Parameter, address: str | None
+) -> str | None:
+    """Return the address of a database. Raises BadParameter for an address of another kind."""
     if address is not None and not address.startswith(DATABASES):
         raise click.BadParameter("write it as postgresql://user@host/database", context, parameter)
-    context.meta[_DATABASE] = address
+    return address
+
+
+def _note_database(context: click.Context, parameter: click.Parameter, address: str | None) -> None:
+    context.meta[_DATABASE] = check_database(context, parameter, address)
 
 
 def database_of(data_dir: Path | None) -> str | None:

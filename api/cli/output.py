@@ -3,9 +3,9 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import TextIOWrapper
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -33,12 +33,38 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class Notes:
+    """Prints what happens to a command that goes on until Ctrl-C, on standard error."""
+
+    waits_for = ""
+    """The reason of the last line, if that says why the command waits."""
+
+    def note(self, line: str) -> None:
+        """Print a line."""
+        self.waits_for = ""
+        echo(line, err=True)
+
+    def wait(self, reason: str) -> None:
+        """Print why the command waits, unless that was the last line."""
+        if reason != self.waits_for:
+            echo(f"waiting: {reason}", err=True)
+        self.waits_for = reason
+
+
 def echo(output: str | bytes, *, err: bool = False) -> None:
-    """Write one line of text, or one JSON document, with its control characters escaped."""
-    if isinstance(output, str):  # not click.echo: it would write across a progress bar
-        print(printable(output), file=sys.stderr if err else sys.stdout, flush=True)
+    """Write one line of text, or one JSON document, with its control characters escaped.
+
+    Raises ReaderGoneError.
+    """
+    if isinstance(output, str):
+        _print(printable(output), err=err)
     else:
         click.echo(_CONTROL_IN_JSON.sub(_escaped, output), err=err)
+
+
+def echo_row(cells: Iterable[Any]) -> None:
+    """Write one line of cells, with tabs between them; None is an empty cell."""
+    _print("\t".join("" if cell is None else printable(str(cell)) for cell in cells))
 
 
 def echo_counts(counts: Mapping[str, int]) -> None:
@@ -61,3 +87,10 @@ def discard() -> None:
 
 def _escaped(found: re.Match[bytes]) -> bytes:
     return rb"\u%04x" % ord(found[0].decode())
+
+
+def _print(line: str, *, err: bool = False) -> None:
+    try:  # not click.echo: it would write across a progress bar
+        print(line, file=sys.stderr if err else sys.stdout, flush=True)
+    except BrokenPipeError as error:  # an OSError would be that of a file
+        raise ReaderGoneError from error

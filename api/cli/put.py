@@ -126,7 +126,7 @@ class Outcomes:
         elif self._ndjson:
             echo(orjson.dumps({**asset, "outcome": outcome}))
         else:
-            echo(f"{outcome:<7}  {asset['id']}  {file.shown}")
+            echo(f"{outcome:<7}  {asset['id']}  {file.shown if file.path else asset['name']}")
 
     def skipped(self, path: str, reason: str) -> None:
         """Print what is left out."""

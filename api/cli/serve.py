@@ -107,6 +107,8 @@ async def _serve_with(
 
     async with open_backend(settings, progress, worker, is_server=True) as backend:
         progress.close()
+        if settings.database is not None:
+            logger.info("the ledger is in the %s", backend.engine.location())
         if not read_duration(settings.retain_deleted):
             echo("retain_deleted is 0: a collected asset cannot be restored", err=True)
 

@@ -5,16 +5,15 @@ a document, without headings, with whole numbers and whole times: it is streamed
 """
 
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
-import click
 import orjson
 from rich.filesize import decimal
 
 from asset_ledger.api.cli.options import Listing
-from asset_ledger.api.cli.output import echo, printable
+from asset_ledger.api.cli.output import echo, echo_row
 from asset_ledger.api.cli.tables import print_table
 from asset_ledger.api.sdk.gateway import Document, Query
 
@@ -90,11 +89,6 @@ async def show_list(
                 echo_row(each.value(document) for each in columns)
     if first.more:
         echo(f"there are more than {limit:,}: --limit prints more", err=True)
-
-
-def echo_row(cells: Iterable[Any]) -> None:
-    """Print one line of cells, with tabs between them; None is an empty cell."""
-    click.echo("\t".join("" if cell is None else printable(str(cell)) for cell in cells))
 
 
 def echo_fields(document: Document) -> None:

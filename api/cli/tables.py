@@ -1,15 +1,23 @@
 """Text tables on standard output."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asset_ledger.api.cli.output import ReaderGoneError, printable
+from asset_ledger.api.cli.output import ReaderGoneError, echo, echo_row, printable
+
+SHORT: Final = 19
+"""Characters of a column that is not folded: a time has so many."""
+
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)[.\d]*Z")
+_DIGEST: Final = re.compile(r"(?<=sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
 class _Console(Console):
@@ -20,12 +28,36 @@ class _Console(Console):
 
 
 def print_table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under headings; None is an empty cell. A pipe gets each row as one line."""
-    console = _Console() if sys.stdout.isatty() else _Console(width=10_000)
+    """Print rows under headings; None is an empty cell.
+
+    A terminal gets a table that fits its width, with times to the second and 12 digits of a digest.
+    A pipe gets each row as one line, with tabs between its cells.
+    """
+    rows = list(rows)  # else a refusal would come after the title
+    if sys.stdout.isatty():
+        _print_for_people(title, headings, [[_shown(cell) for cell in row] for row in rows])
+        return
+    if title is not None:
+        echo(title)
+        echo("")
+    for row in chain([headings, ()], rows):
+        echo_row(row)
+
+
+def _print_for_people(
+    title: str | None, headings: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
     shown = None if title is None else Text(printable(title))
-    table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
+    table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.show_edge = table.pad_edge = False
+    for place, heading in enumerate(headings):
+        short = max((len(row[place]) for row in rows), default=0) <= SHORT
+        table.add_column(heading, overflow="fold", no_wrap=short or heading == "id")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
-    console.print(table)
+        table.add_row(*map(Text, row))
+    _Console().print(table)
+
+
+def _shown(cell: Any) -> str:
+    text = "" if cell is None else printable(str(cell))
+    return _DIGEST.sub("…", _TIME.sub(r"\1 \2", text))

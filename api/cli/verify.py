@@ -90,7 +90,7 @@ def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str,
 
     with closing(ProgressBar()) as progress:
         try:
-            audit = Audit(folder, scratch, given)
+            audit = Audit(DataFolder(folder), scratch, given)
         except sqlite3.Error as error:
             yield Finding("ledger.db", "as a file", f"cannot be read: {error}")._asdict()
             contents = ContentAudit(DataFolder(folder).content, None, progress)

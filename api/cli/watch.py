@@ -11,7 +11,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.options import JSON, LEDGER, Where, is_address
-from asset_ledger.api.cli.output import echo
+from asset_ledger.api.cli.output import Notes, echo
 
 if TYPE_CHECKING:
     from asset_ledger.api.imports.comfyui.recording import PromptRecorder
@@ -30,6 +30,14 @@ def _check_address(_: click.Context, __: click.Parameter, text: str) -> str:
     return text
 
 
+def _print_node(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from asset_ledger.api.imports.comfyui_node import node_file
+
+        click.echo(node_file(), nl=False)
+        context.exit()
+
+
 @click.group()
 def watch() -> None:
     """Record what another program makes, until Ctrl-C."""
@@ -38,6 +46,14 @@ def watch() -> None:
 @watch.command()
 @click.argument("address", metavar="URL", default="http://127.0.0.1:8188", callback=_check_address)
 @click.option("--once", is_flag=True, help="Record the history as it is now, and exit.")
+@click.option(
+    "--print-node",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_node,
+    help="Print a custom node, one file, that records from inside of ComfyUI, and exit.",
+)
 @LEDGER
 @JSON
 def comfyui(address: str, *, once: bool, as_json: bool, where: Where) -> None:
@@ -109,12 +125,11 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class WatchOutcomes:
+class WatchOutcomes(Notes):
     """Prints a line for each file and prompt, and on standard error what else happened."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._waits_for = ""
         self.counts = Counter[str]()
 
     def report(self, outcome: str, name: str, text: str) -> None:
@@ -126,14 +141,3 @@ class WatchOutcomes:
             echo(orjson.dumps({"outcome": outcome, "name": name, "text": text}))
         else:
             echo(f"{outcome:<9}  {name}  {text}".rstrip())
-
-    def note(self, line: str) -> None:
-        """Print a line on standard error."""
-        self._waits_for = ""
-        echo(line, err=True)
-
-    def wait(self, reason: str) -> None:
-        """Print why nothing is recorded, unless that was the last line."""
-        if reason != self._waits_for:
-            self.note(f"waiting: {reason}")
-            self._waits_for = reason

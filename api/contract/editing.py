@@ -35,8 +35,8 @@ class AssetPatch(StrictModel):
     duration: Annotated[float | None, Field(description="Seconds.")] = None
 
 
-class AssetUpdate(StrictModel):
-    """NodeTool's partial update: null keeps a field as it is."""
+class LabelIn(StrictModel):
+    """The fields of an asset that can change; null keeps one as it is."""
 
     name: str | None = None
     content_type: str | None = None
@@ -44,10 +44,23 @@ class AssetUpdate(StrictModel):
     metadata: Annotated[dict[str, Any] | None, Field(description="At most 32 KiB.")] = None
     tags: Annotated[Texts | None, Field(description="Unique; their order is kept.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
+
+
+class AssetUpdate(LabelIn):
+    """NodeTool's partial update: null keeps a field as it is."""
+
     data: Annotated[str | None, Field(description="New bytes.")] = None
     data_encoding: Annotated[
         Literal["base64"] | None, Field(description="The encoding of `data`; null for UTF-8 text.")
     ] = None
+
+
+class VersionIn(LabelIn):
+    """A resumable upload of new bytes for an asset, whose other fields stay as they are."""
+
+    asset_id: str
+    size: int | None = None
+    digest: str | None = None
 
 
 def read_patch_fields(sent: Mapping[str, Any]) -> Fields:
@@ -61,6 +74,12 @@ def read_update_fields(sent: Mapping[str, Any]) -> Fields:
     given = {name: value for name, value in sent.items() if value is not None}
     _check_not_fixed(given)
     return read_as(AssetUpdate, given)
+
+
+def read_version_fields(sent: Mapping[str, Any]) -> Fields:
+    """Return the fields of a new version without nulls. Raises FieldsError, as above."""
+    _check_not_fixed(sent)
+    return read_as(VersionIn, sent)
 
 
 def _check_not_fixed(sent: Mapping[str, Any]) -> None:

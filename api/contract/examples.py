@@ -25,6 +25,12 @@ from asset_ledger.api.contract.jobs import JobFinishIn, JobStartIn
 from asset_ledger.api.contract.ledger import LedgerOut
 from asset_ledger.api.contract.nodes import NodeFinishIn, NodeStartIn
 from asset_ledger.api.contract.openlineage import ReportsOut, RunEvents, RunEventsIn
+from asset_ledger.api.contract.placeholders import (
+    FoldersOut,
+    PeaksOut,
+    PlaceholderOut,
+    PlaceholdersOut,
+)
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
 from asset_ledger.api.contract.proofs import ProofsIn
 from asset_ledger.api.contract.repairs import RepairOut
@@ -57,9 +63,11 @@ from asset_ledger.api.contract.skipping import SkipIn, SkipOut
 from asset_ledger.api.contract.timeline import LaneOut, TimelineOut
 from asset_ledger.api.contract.tokens import NewTokenOut, TokenIn, TokenList, TokenOut
 from asset_ledger.api.contract.uploads import UploadOut
+from asset_ledger.api.contract.users import UserList
 from asset_ledger.api.contract.values import ValueOut, ValuesOut
 
 EXAMPLE_ID: Final = "019bd6f0a3c47e1f8a2b3c4d5e6f7081"
+_PLACEHOLDER: Final = {"id": EXAMPLE_ID, "version": 1, "width": 3, "height": 2, "thumbhash": "FGg="}
 _TIME: Final = "2026-01-01T00:00:00.000000Z"
 EXAMPLE_DIGEST: Final = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 _MADE_BY: Final = {"workflow_id": "workflow_789", "node_id": "node_123", "job_id": "job_456"}
@@ -98,12 +106,7 @@ _EVENT: Final[Mapping[str, Any]] = {
     "attempt": 1,
     "late": False,
     "version": 1,
-    "data": {
-        "size": 6,
-        "content_type": "text/plain",
-        "digest": EXAMPLE_DIGEST,
-        "name": "output.txt",
-    },
+    "data": {"size": 6, "content_type": "text/plain", "digest": EXAMPLE_DIGEST, "name": "o.txt"},
 }
 _LOG_KEY: Final = {"since": 1, "key": "asset-ledger/019bd6f0a3c4+..."}
 _DIFFERENCE: Final[Mapping[str, Any]] = {
@@ -367,6 +370,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     SessionOut: {
         "auth": "tokens",
         "user_id": "alice",
+        "for_user": None,
         "name": "laptop",
         "scopes": ["read", "write"],
         "expires_at": _TIME,
@@ -375,6 +379,11 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "origin": "asset-ledger/019bd6f0a3c4",
         "previews": ["image", "video"],
     },
+    UserList: {"users": [{"user_id": "alice", "assets": 9, "bytes": 54, "tokens": 1}], "next": ""},
+    PlaceholderOut: _PLACEHOLDER,
+    PlaceholdersOut: {"placeholders": [_PLACEHOLDER]},
+    PeaksOut: {"duration": 1.5, "peaks": [0.02, 0.87, 0.31]},
+    FoldersOut: {"folder_path": [{"id": EXAMPLE_ID, "name": "renders"}]},
     TokenIn: {"user_id": "alice", "scopes": ["read", "write"], "name": "laptop"},
     TokenOut: _TOKEN,
     TokenList: {"tokens": [_TOKEN]},

@@ -50,6 +50,7 @@ class Operation:
     headers: Sequence[str]
     max_json: int
     any_query: bool = False
+    may_be_kept: bool = False
 
     @property
     def name(self) -> str:
@@ -77,6 +78,7 @@ def operation(
     headers: Sequence[str] = (),
     max_json: int = MAX_JSON,
     any_query: bool = False,
+    may_be_kept: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Turn a handler into an entry. `answers` is the model of a successful response; None: bytes.
 
@@ -85,7 +87,8 @@ def operation(
     For the description only: `takes` is the model of the JSON body, or one for each media type;
     `gives` are the media types and `statuses` the statuses of successful responses, the usual one
     first; `headers` are the request headers that have an effect. `any_query`: the query is for the
-    page that is returned, so that unknown parameters are not refused.
+    page that is returned, so that unknown parameters are not refused. `may_be_kept`: the handler
+    keeps answers that depend on the tables of assets alone (`api/http/kept.py`).
     """
 
     def enter(handler: Handler) -> Operation:
@@ -105,6 +108,7 @@ def operation(
             headers=tuple(headers),
             max_json=max_json,
             any_query=any_query,
+            may_be_kept=may_be_kept,
         )
 
     return enter

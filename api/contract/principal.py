@@ -29,27 +29,32 @@ class Principal(NamedTuple):
         if scope not in self.scopes:
             raise MissingScopeError(scope)
 
-    def owner(self, header: str | None) -> str:
-        """Return the owner of a request's assets and jobs: the user in a header, or the caller.
+    def owner(self, header: str | None, for_user: str | None = None) -> str:
+        """Return the owner of a request's assets and jobs: the user in a header, else the one that
+        the session acts for, else the caller.
 
         Raises ParameterError for an invalid user id, and MissingScopeError for another user than
         the caller without the scope admin.
         """
-        if header is None:
+        user_id = for_user if header is None else checked_owner(decode_owner(header))
+        if user_id is None:
             return self.user_id
-        user_id = checked_owner(decode_owner(header))
         if user_id != self.user_id:
             self.require("admin")
         return user_id
 
 
 class Credential(NamedTuple):
-    """What authenticated a request: the caller, and the expiry, name and id of the token."""
+    """What authenticated a request: the caller, and the expiry, name and id of the token.
+
+    `for_user`: the user that the session of an admin acts for.
+    """
 
     principal: Principal
     expires_at: datetime | None = None
     name: str | None = None
     token_id: str | None = None
+    for_user: str | None = None
 
 
 ANONYMOUS: Final = Principal("", frozenset())

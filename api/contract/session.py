@@ -10,9 +10,14 @@ from asset_ledger.api.contract.shapes import AnswerModel, Time
 
 
 class SessionIn(StrictModel):
-    """A token to exchange for a session."""
+    """A token to exchange for a session, or a user that an admin's session acts for, or both."""
 
-    token: Annotated[str, Field(description="A token, as a bearer token would be sent.")]
+    token: Annotated[
+        str | None, Field(description="A token; if absent, what authenticates this request.")
+    ] = None
+    for_user: Annotated[
+        str | None, Field(description="Whose assets and jobs the session reads and writes.")
+    ] = None
 
 
 class LimitsOut(AnswerModel):
@@ -26,10 +31,11 @@ class SessionOut(AnswerModel):
 
     auth: Literal["local", "tokens", "jwt"]
     user_id: str
+    for_user: Annotated[str | None, Field(description="If the caller acts for another user.")]
     name: str | None
     scopes: list[Scope]
     expires_at: Annotated[Time | None, Field(description="Of the session or the token.")]
     limits: LimitsOut
     version: str
     origin: Annotated[str, Field(description="The log's name in its checkpoints.")]
-    previews: Annotated[list[str], Field(description="Kinds of contents that get thumbnails.")]
+    previews: Annotated[list[str], Field(description="Contents that are drawn or measured.")]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from multidict import CIMultiDictProxy
 
 from asset_ledger.api.contract.assets import AssetIn, read_fields
+from asset_ledger.api.contract.editing import VersionIn, read_version_fields
 from asset_ledger.api.contract.errors import ChecksumMismatchError, TusVersionError
 from asset_ledger.api.contract.fields import Fields, StrictModel
 from asset_ledger.api.contract.parameters import MAX_POSITION, refuse, whole
@@ -28,6 +29,9 @@ _KEY: Final = re.compile(r"[!-+\--~]+")  # printable ASCII without space and com
 _ALIASES: Final = {"filename": "name", "filetype": "content_type", "type": "content_type"}
 _JSON: Final = frozenset({"attempt", "metadata", "tags", "duration", "size", "derived_from"})
 """The fields whose value is JSON; the value of every other one is text."""
+
+ASSET_ID: Final = "asset_id"
+"""The field that names the asset of which an upload is a new version."""
 
 Headers = CIMultiDictProxy[str]
 
@@ -67,7 +71,7 @@ def read_size(headers: Headers, name: str) -> int:
 
 
 def read_metadata(text: str, *, lenient: bool) -> Fields:
-    """Return the fields of the asset in Upload-Metadata.
+    """Return the fields of the asset in Upload-Metadata; with `asset_id`, those of a new version.
 
     Raises ParameterError for a malformed header, FieldsError, MalformedBodyError.
     """
@@ -75,9 +79,10 @@ def read_metadata(text: str, *, lenient: bool) -> Fields:
     for alias, name in _ALIASES.items():
         if value := sent.pop(alias, ""):  # browsers send an empty type for an unknown one
             sent.setdefault(name, value)
+    model, read = (VersionIn, read_version_fields) if ASSET_ID in sent else (AssetIn, read_fields)
     if lenient:
-        sent = {name: value for name, value in sent.items() if name in AssetIn.model_fields}
-    return read_fields({name: _value(name, value) for name, value in sent.items()})
+        sent = {name: value for name, value in sent.items() if name in model.model_fields}
+    return read({name: _value(name, value) for name, value in sent.items()})
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:

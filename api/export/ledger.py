@@ -90,9 +90,7 @@ class _Export:
             identity, upto = read_identity(log, self._codec), log.head().position
             files = {
                 EVENTS: self._write_events(log, upto, progress),
-                KEYS: self._write(
-                    KEYS, (key._asdict() for key in keys_upto(self._files.log, upto))
-                ),
+                KEYS: self._write(KEYS, (key._asdict() for key in keys_upto(log, upto))),
                 CHECKPOINTS: self._write(CHECKPOINTS, checkpoint_lines(log, 0, upto)),
             }
             root = b64encode(Tiles(log).root(upto)).decode()
@@ -189,19 +187,21 @@ def event_lines(
 def _line(
     stored: Notification, kept_hash: bytes, codec: Codec
 ) -> tuple[Recorded, Mapping[str, Any]]:
-    leaf = _leaf(stored)
-    if leaf_hash(leaf) != kept_hash:
-        raise CorruptLogError(f"event {stored.id:,} was changed: run asset-ledger verify")
+    leaf = checked_leaf(stored, kept_hash)
     recorded = codec.decode(stored)
     return recorded, {**event_out(recorded), "leaf": b64encode(leaf).decode()}
 
 
-def _leaf(stored: Notification) -> bytes:
+def checked_leaf(stored: Notification, kept_hash: bytes) -> bytes:
+    """Return the bytes of the Merkle leaf of an event. Raises CorruptLogError for another hash."""
     stream, version = str(stored.originator_id), stored.originator_version
     try:
-        return leaf_of(stream, version, stored.topic, stored.state)
+        leaf = leaf_of(stream, version, stored.topic, stored.state)
     except (TypeError, ValueError, AttributeError) as error:  # a column has another type
         raise CorruptLogError(f"event {stored.id:,} was changed: {error}") from error
+    if leaf_hash(leaf) != kept_hash:
+        raise CorruptLogError(f"event {stored.id:,} was changed: run asset-ledger verify")
+    return leaf
 
 
 def _hashed(pieces: Iterator[bytes], hashed: Any) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ from asset_ledger.api.contract.errors import (
 )
 from asset_ledger.api.contract.operations import JSON
 from asset_ledger.api.contract.problems import MEDIA_TYPE, problem_document, problem_of
+from asset_ledger.api.http.kept import Answer
 from asset_ledger.ledger.commands.call import Deletion, Edition, Receipt
 from asset_ledger.ledger.commands.jobs import JobReceipt
 from asset_ledger.ledger.commands.nodes import NodeReceipt
@@ -47,6 +48,14 @@ def json_answer(
     """Return a JSON response that reflects a position of the log."""
     common = {"Content-Type": JSON, POSITION: str(position)}
     return web.Response(body=body, status=status, headers={**common, **(headers or {})})
+
+
+def answer_json(request: web.BaseRequest, answer: Answer) -> web.Response:
+    """Return a JSON answer, or 304 if the client has its entity tag already."""
+    etag = answer.headers.get("ETag")
+    if etag is not None and etag_matches(request.headers.get("If-None-Match"), etag):
+        return not_modified(etag, answer.position)
+    return json_answer(answer.body, answer.position, headers=answer.headers)
 
 
 def minimal(position: int, *, status: int, headers: Mapping[str, str]) -> web.Response:

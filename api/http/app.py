@@ -61,9 +61,10 @@ from asset_ledger.api.http import (
     tokens,
     uploads,
     usage,
+    users,
     values,
 )
-from asset_ledger.api.http.answers import POSITION, compress, problem
+from asset_ledger.api.http.answers import POSITION, answer_json, compress, problem
 from asset_ledger.api.http.auth import authenticator_of, bearer
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
@@ -71,12 +72,20 @@ from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.door import Door
 from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.kept import Answer, KeptAnswers
+from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.protocol import MAX_HEAD, MAX_LINE, Protocol
 from asset_ledger.api.http.rates import RateLimit
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.http.routes import Routes
-from asset_ledger.ledger.errors import LogDamagedError, RefusedError, StorageFailedError
+from asset_ledger.api.http.sharing import Shared
+from asset_ledger.ledger.errors import (
+    BusyError,
+    LogDamagedError,
+    RefusedError,
+    StorageFailedError,
+)
 from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
 from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
@@ -111,6 +120,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         repairs,
         session,
         tokens,
+        users,
         hooks,
         health,
         description,
@@ -140,6 +150,7 @@ class Server(web.Server):
         self._backend = backend
         self.clients = Connections(Limits.of(backend.settings, stall_timeout))
         self._bodies = Budget(backend.settings.body_memory)
+        self._scrapes = Shared[bytes]()
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
         self._read_deadline = backend.settings.read_deadline
@@ -156,6 +167,7 @@ class Server(web.Server):
         self._rates = RateLimit(rate) if rate else None
         self._lenient = backend.settings.lenient_queries
         self.doors: dict[int, Door] = {}
+        self._kept = self._counts.kept = KeptAnswers(backend.projections, backend.feed)
         self._active = 0
         self._idle: asyncio.Event | None = None
 
@@ -217,28 +229,34 @@ class Server(web.Server):
         if operation.scope is not None:
             self._backend.log_file.check_often()
             self.admit(request, await self._credential(request), operation.scope)
+        if operation.may_be_kept and (answer := self._find_kept(request)):
+            return answer_json(request, answer)
         request.parameters = self._read_query(request, operation)
         position = request.parameters.get("min_position")
         if position is not None:
             await self._backend.projections.reach(position, operation.projections)
-        answer: web.StreamResponse = await operation.handler(request)
-        return answer
+        response: web.StreamResponse = await operation.handler(request)
+        return response
+
+    def _find_kept(self, request: Request) -> Answer | None:
+        if request.accepts(LINES):
+            return None
+        request.question = self._kept.question(request.user_id, request.raw_path)
+        return self._kept.find(request.question) if request.question else None
 
     async def _credential(self, request: Request) -> Credential:
-        """Return what authenticates a request; first fetch the keys of JWTs that its token needs,
-        or the session that another server has started."""
+        """Return what authenticates a request; find the session of another server, and fetch the
+        keys of JWTs, that it needs."""
+        sessions = self._backend.sessions
+        if sessions.is_shared and (text := request.session_text) is not None:
+            await sessions.look_up(text)
         try:
             return self.authenticator.credential(request)
         except UnauthenticatedError as refused:
-            if not await self._recover(request, refused):
+            sent = refused.sent and "Authorization" in request.headers
+            if not sent or not await self.authenticator.recover(bearer(request.headers)):
                 raise
         return self.authenticator.credential(request)
-
-    async def _recover(self, request: Request, refused: UnauthenticatedError) -> bool:
-        if "Authorization" in request.headers:
-            return refused.sent and await self.authenticator.recover(bearer(request.headers))
-        text = request.session_text
-        return text is not None and await self._backend.sessions.look_up(text)
 
     def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
         """Check what an authenticated caller may do now, and note it in the request.
@@ -253,7 +271,7 @@ class Server(web.Server):
             caller.require(scope)
         seconds = self._read_deadline if scope == "read" else None  # a write may take its time
         read_budget.set(ReadBudget(caller.user_id, seconds))
-        request.user_id = caller.owner(request.headers.get(OWNER))
+        request.user_id = caller.owner(request.headers.get(OWNER), credential.for_user)
 
     async def _sign_in(self, token: str) -> Credential | None:
         """Return what a session in exchange for a token allows. Raises RateLimitedError."""
@@ -296,15 +314,17 @@ class Server(web.Server):
         request.openapi = self._openapi
         request.counts = self._counts
         request.cors = self._cors
+        request.kept = self._kept
         request.id = self.clients.ids.of(message.headers)
         request.began = time.perf_counter()
         request.checked = loop.time()
         request.operation_name = NO_OPERATION
-        request.sign_in = self._sign_in
+        request.sign_in, request.authenticate = self._sign_in, self._credential
         request.principal = ANONYMOUS
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
         request.clients, request.bodies = self.clients, self._bodies
+        request.scrapes = self._scrapes
         request.key_address = self._keys
         request.credit = self.clients.limits.stall
         request.is_still_allowed = self._still_allows
@@ -338,6 +358,11 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     elif reason := _disk_failure(error):
         logger.error("request %s met a failing disk", request.id, exc_info=error)
         error = StorageFailedError(f"the disk failed ({reason}): try again, or check it")
+    elif _lacks_memory(error):
+        error = BusyError(
+            "the server has too little memory for this: try again later, or raise its limit",
+            "memory",
+        )
     if isinstance(error, LogDamagedError):
         request.counts.log_damage = error
     request.counts.count_refused(error)
@@ -352,6 +377,10 @@ def _refusal(request: Request, error: Exception, door: Door | None) -> web.Respo
     if not request.content.is_eof():  # else the server would read the rest of the body
         response.force_close()
     return response
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or str(error) == "can't start new thread"
 
 
 def _disk_failure(error: Exception) -> str | None:

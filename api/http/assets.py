@@ -23,15 +23,15 @@ from asset_ledger.api.contract.shapes import AssetOut, AssetPage, DeletedOut, Re
 from asset_ledger.api.contract.upload import RAW, UPLOADS
 from asset_ledger.api.http.answers import (
     VARY,
+    answer_json,
     asset_etag,
-    etag_matches,
     json_answer,
     minimal,
     next_link,
-    not_modified,
     write_answer,
     write_headers,
 )
+from asset_ledger.api.http.kept import Answer
 from asset_ledger.api.http.lines import LINES, lines_answer
 from asset_ledger.api.http.proofs import with_receipt
 from asset_ledger.api.http.request import Request
@@ -118,6 +118,7 @@ async def _created(request: Request, *, raw: bool = False) -> web.Response:
     scope="read",
     parameters=LISTING,
     gives=[JSON, LINES],
+    may_be_kept=True,
 )
 async def list_assets(request: Request) -> web.StreamResponse:
     """List the user's live assets that match every filter: a page, or all of them as NDJSON."""
@@ -140,7 +141,10 @@ async def assets_answer(request: Request, **fixed: Sequence[str]) -> web.StreamR
     count = b',"count":%d' % await _count(request, filters, position) if "count" in values else b""
     page = await read(values.get("cursor", ""))  # last: it is large, and a count may wait
     body = b'{"assets":[%b],"next":"%b"%b}' % (page.json, page.next.encode(), count)
-    return json_answer(body, page.position, headers=next_link(request, page.next) | headers)
+    answer = Answer(body, page.position, next_link(request, page.next) | headers)
+    if page.is_exact and not count:
+        request.keep(answer)
+    return answer_json(request, answer)
 
 
 async def _page(request: Request, filters: Filters, position: int | None, cursor: str) -> Page:
@@ -206,6 +210,7 @@ async def _page_as_of(
     parameters=[VERSION, MIN_POSITION, AS_OF],
     statuses=[200, 304],
     headers=["If-None-Match"],
+    may_be_kept=True,
 )
 async def get_asset(request: Request) -> web.Response:
     """Return an asset as it is now, or as it was; the user's id names the home folder."""
@@ -218,9 +223,12 @@ async def get_asset(request: Request) -> web.Response:
         )
         return json_answer(document_json(asset).encode(), position)
     found = await request.projections.assets.find(request.user_id, request.asset_id)
-    json = await json_of_version(request, found)
     version = request.parameters.get("version", found.version)
-    return asset_answer(request, AssetRow(json, version, found.position))
+    if version != found.version:
+        found = found._replace(json=await json_of_version(request, found), version=version)
+    elif "version" not in request.parameters:
+        request.keep(answer_of(found))
+    return asset_answer(request, found)
 
 
 async def _home(request: Request) -> web.Response:
@@ -228,12 +236,14 @@ async def _home(request: Request) -> web.Response:
     return json_answer(orjson.dumps(home), request.projections.position)
 
 
+def answer_of(row: AssetRow) -> Answer:
+    """Return the answer with an asset."""
+    return Answer(row.json, row.position, {"ETag": asset_etag(row.version)})
+
+
 def asset_answer(request: Request, row: AssetRow) -> web.Response:
     """Return an asset, or 304 if the client has this version already."""
-    etag = asset_etag(row.version)
-    if etag_matches(request.headers.get("If-None-Match"), etag):
-        return not_modified(etag, row.position)
-    return json_answer(row.json, row.position, headers={"ETag": etag})
+    return answer_json(request, answer_of(row))
 
 
 async def json_of_version(request: Request, found: AssetRow) -> bytes:

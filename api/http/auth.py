@@ -67,8 +67,8 @@ class Authenticator(Protocol):
 class LocalAuthenticator:
     """AUTH=local: every caller is user 1. Web pages need an origin that the settings allow."""
 
-    def __init__(self, origins: Origins) -> None:
-        self._origins = origins
+    def __init__(self, origins: Origins, sessions: Sessions) -> None:
+        self._origins, self._sessions = origins, sessions
 
     def check(self, method: str, headers: Headers) -> None:
         check_host(headers.get("Host", ""))
@@ -77,11 +77,17 @@ class LocalAuthenticator:
             self._check_origin(headers)
 
     def credential(self, request: Request) -> Credential:
-        """Return the local user. Raises ForbiddenError for what a page of another site reads; such
-        a page may lead to the console, which needs no credential."""
+        """Return the local user, or its session that acts for another user.
+
+        Raises ForbiddenError for what a page of another site reads; such a page may lead to the
+        console, which needs no credential.
+        """
         if request.method not in WRITES:  # `check` has refused the writes, of all operations
             self._check_origin(request.headers)
-        return _LOCAL
+        text = request.session_text
+        acting = self._sessions.credential(text) if text is not None else None
+        request.by_session = acting is not None
+        return acting or _LOCAL
 
     def _check_origin(self, headers: Headers) -> None:
         if not self._origins.allow(headers.get("Origin")):
@@ -156,7 +162,8 @@ def authenticator_of(backend: Backend, jwts: Verifier | None) -> Authenticator:
     """Return the authenticator for the setting AUTH; `jwts` verifies with AUTH=jwt."""
     match backend.settings.auth:
         case "local":
-            return LocalAuthenticator(read_origins(backend.settings.cors_origins))
+            origins = read_origins(backend.settings.cors_origins)
+            return LocalAuthenticator(origins, backend.sessions)
         case "jwt" if jwts is not None:
             known = (jwts.credential, jwts.reason, backend.lock, backend.sessions)
             return BearerAuthenticator(*known, jwts.recover)

@@ -122,7 +122,8 @@ async def next_chunk(request: Request) -> bytes:
     except TimeoutError as error:
         message = f"fewer than {limits.rate:,} bytes a second of the body arrive: send it faster"
         raise StalledBodyError(message) from error
-    except (web.RequestPayloadError, ConnectionError) as error:
+    except (web.RequestPayloadError, ConnectionError, RuntimeError) as error:
+        # aiohttp raises RuntimeError for a connection that was closed for want of memory.
         raise MalformedBodyError("the body broke off: send it again") from error
     if request.body_digest is not None:
         request.body_digest.add(chunk)

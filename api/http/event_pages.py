@@ -1,7 +1,7 @@
 """Send events in the format that `Accept` names: a page, NDJSON, or a batch of CloudEvents.
 
 NDJSON and batches contain the whole history. They are read and sent a piece at a time, so memory
-stays constant. A page ends after about 4 MiB.
+stays constant. A page ends after about 1 MiB.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence

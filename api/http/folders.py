@@ -1,15 +1,20 @@
-"""List everything in a folder, and pack assets into one zip. Both are made while they are sent."""
+"""List everything in a folder and the folders around an asset, and pack assets into one zip.
+
+Trees and zips are made while they are sent.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.download import DOWNLOADS, MAX_IDS, MAX_LIST, download_ids
 from asset_ledger.api.contract.operations import JSON, URLENCODED, operation
 from asset_ledger.api.contract.parameters import MIN_POSITION
+from asset_ledger.api.contract.placeholders import FoldersOut
 from asset_ledger.api.contract.shapes import AssetTree
-from asset_ledger.api.http.answers import POSITION
+from asset_ledger.api.http.answers import POSITION, json_answer
 from asset_ledger.api.http.archive import Archive
 from asset_ledger.api.http.body import media_type_of, read_json_as, read_whole
 from asset_ledger.api.http.content_headers import content_disposition
@@ -49,6 +54,22 @@ async def list_tree(request: Request) -> web.StreamResponse:
         await response.write(b"]}" if separator == b",\n" else separator + b"]}")
     await response.write_eof()
     return response
+
+
+@operation(
+    "GET",
+    "/api/assets/{id}/folders",
+    answers=FoldersOut,
+    errors=[UnknownAssetError, AssetDeletedError],
+    scope="read",
+    parameters=[MIN_POSITION],
+)
+async def list_folders(request: Request) -> web.Response:
+    """List the folders that contain an asset, from the outermost on; none at home."""
+    found = await request.projections.assets.find(request.user_id, request.asset_id)
+    above = await request.projections.folders.above(request.user_id, request.asset_id)
+    folders = [{"id": folder_id, "name": name} for folder_id, name in above]
+    return json_answer(orjson.dumps({"folder_path": folders}), found.position)
 
 
 async def _folder(request: Request) -> AssetId | None:

@@ -15,6 +15,7 @@ from asset_ledger.api.http.connections import REASONS
 from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.metrics import (
     CONTENT_TYPE,
+    Numbers,
     connection_metrics,
     exposition,
     server_metrics,
@@ -79,6 +80,12 @@ async def readyz(request: Request) -> web.Response:
 @operation("GET", "/metrics", gives=["text/plain"])
 async def metrics(request: Request) -> web.Response:
     """Return counts, times and sizes since the start, in the text format of Prometheus."""
+    body = await request.scrapes.share(lambda: _exposition(request))
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
+
+
+async def _exposition(request: Request) -> bytes:
+    """Read the numbers on the event loop, which changes them; a thread writes the text."""
     clients = request.clients
     keys = request.key_address
     extra = connection_metrics(
@@ -86,8 +93,8 @@ async def metrics(request: Request) -> web.Response:
     )
     disk = await asyncio.to_thread(_disk_numbers, request.backend)
     server = server_metrics(*disk, keys.age if keys is not None else None)
-    body = exposition(request.backend, request.counts, [*extra, *server])
-    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE, **_FRESH})
+    numbers = Numbers(request.backend, request.counts)
+    return await asyncio.to_thread(exposition, [*numbers.collect(), *extra, *server])
 
 
 def _disk(backend: Backend, damage: LogDamagedError | None) -> dict[str, Any]:

@@ -75,6 +75,7 @@ async def get_job(request: Request) -> web.Response:
     scope="read",
     parameters=[p for p in LISTING if p.name != "job_id"],
     gives=[JSON, LINES],
+    may_be_kept=True,
 )
 async def list_job_assets(request: Request) -> web.StreamResponse:
     """List the live assets that a job made and that match every filter, in the same formats."""

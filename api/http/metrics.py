@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import RateLimitedError, StalledBodyError
 from asset_ledger.api.contract.problems import problem_of
+from asset_ledger.api.http.kept import KeptAnswers
 from asset_ledger.api.workers.rebuilds import RESULTS
 from asset_ledger.ledger.commit.histogram import Histogram
 from asset_ledger.ledger.errors import (
@@ -35,6 +36,7 @@ _UPLOADS: Final = ("create_asset", "create_asset_from_content")
 REFUSING: Final = (
     "body-memory",
     "deadline-exceeded",
+    "memory",
     "rate-limited",
     "requests-of-a-user",
     "slow-reads",
@@ -68,6 +70,7 @@ class RequestCounts:
         self.sent = 0
         self.searches_behind = 0
         self.refused = Counter[str]()
+        self.kept: KeptAnswers | None = None
         self.log_damage: LogDamagedError | None = None
 
     def count(
@@ -87,19 +90,32 @@ class RequestCounts:
             self.refused[getattr(error, "which", "") or problem_of(error).slug] += 1
 
 
-def exposition(backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> bytes:
-    """Return the current value of every metric, in the text format of Prometheus."""
+_PROCESS: Final = ProcessCollector(namespace="asset_ledger", registry=None)
+
+
+class _Collected(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def exposition(metrics: Iterable[Metric]) -> bytes:
+    """Return metrics, and those of the process, in the text format of Prometheus. Blocks."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers(backend, counts, extra))
-    ProcessCollector(namespace="asset_ledger", registry=registry)
+    registry.register(_Collected([*metrics, *_PROCESS.collect()]))
     return generate_latest(registry)
 
 
-class _Numbers(Collector):
-    def __init__(self, backend: Backend, counts: RequestCounts, extra: Iterable[Metric]) -> None:
-        self._backend, self._counts, self._extra = backend, counts, extra
+class Numbers:
+    """The current value of every metric of a backend and of its requests."""
+
+    def __init__(self, backend: Backend, counts: RequestCounts) -> None:
+        self._backend, self._counts = backend, counts
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
         yield from self._requests()
         yield from self._writes()
         yield from self._projections()
@@ -107,7 +123,6 @@ class _Numbers(Collector):
         yield from self._scrub()
         yield from self._stored()
         yield from self._hooks()
-        yield from self._extra
 
     def _requests(self) -> Iterator[Metric]:
         counted = [*self._counts.durations.items()]
@@ -132,6 +147,9 @@ class _Numbers(Collector):
         yield _counter("expired_uploads", "Unfinished uploads removed by age.", resumable.expired)
         yield _counter("received_bytes", "Bytes of request bodies received.", self._counts.received)
         yield _counter("sent_bytes", "Bytes of response bodies sent.", self._counts.sent)
+        if (kept := self._counts.kept) is not None:
+            yield _counter("kept_answers", "Answers that were sent again.", kept.used)
+            yield _gauge("kept_answer_bytes", "Bytes of all kept answers.", kept.bytes)
         refused = CounterMetricFamily(
             f"{_PREFIX}refused", "Requests that a limit refused.", labels=["limit"]
         )

@@ -12,13 +12,16 @@ from asset_ledger.api.contract.asset_id import read_asset_id
 from asset_ledger.api.contract.parameters import Parameter, ParameterValues, refuse
 from asset_ledger.api.contract.principal import Credential, Principal
 from asset_ledger.api.contract.tus import RESUMABLE, VERSION
+from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.content_headers import BodyDigest
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.jwt_address import KeyAddress
+from asset_ledger.api.http.kept import Answer, KeptAnswers, Question
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
+from asset_ledger.api.http.sharing import Shared
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
@@ -41,6 +44,7 @@ class Request(web.BaseRequest):
     `user_id` is the owner of the assets and jobs that the request reads and writes: the caller,
     unless an admin names another user. `credit`: the seconds that the client may still stall while
     it sends the body. `checked`: when its token was checked. `is_read`: it may be cancelled.
+    `question`: what a kept answer is found by; None if none may be kept.
     """
 
     backend: Backend
@@ -48,6 +52,7 @@ class Request(web.BaseRequest):
     counts: RequestCounts
     cors: Cors | None
     sign_in: Callable[[str], Awaitable[Credential | None]]
+    authenticate: Callable[["Request"], Awaitable[Credential]]
     key_address: KeyAddress | None
     id: str
     began: float
@@ -60,6 +65,7 @@ class Request(web.BaseRequest):
     connection: Connection
     clients: Connections
     bodies: Budget
+    scrapes: Shared[bytes]
     credit: float
     body_digest: BodyDigest | None = None
     checked: float
@@ -67,7 +73,14 @@ class Request(web.BaseRequest):
     path_values: Mapping[str, str]
     parameters: ParameterValues
     is_read: bool = False
+    question: Question | None = None
+    kept: KeptAnswers
     _as_of: int | None = None
+
+    def keep(self, answer: Answer) -> None:
+        """Keep an answer for the same request later."""
+        if self.question is not None:
+            self.kept.keep(self.question, answer)
 
     @property
     def ledger(self) -> Ledger:
@@ -158,6 +171,8 @@ class Request(web.BaseRequest):
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """Add headers; aiohttp calls it before it sends a head, that of a stream too."""
+        if (position := response.headers.get(POSITION)) is not None:
+            self.kept.note(int(position))
         response.headers[REQUEST_ID] = self.id
         if self.by_session:  # else a shared cache may store it: it has no Authorization
             response.headers.setdefault("Cache-Control", "private")

@@ -47,14 +47,13 @@ async def search_assets(request: Request) -> web.Response:
     errors=[UnknownAssetError],
     scope="read",
     parameters=[MIN_POSITION],
-    projections=("search", "tables"),
+    projections=("catalog", "tables"),
     statuses=[200, 304],
     headers=["If-None-Match"],
 )
 async def get_asset_by_filename(request: Request) -> web.Response:
     """Return the newest of the user's live assets with exactly this name."""
     projections = request.projections
-    await projections.reach(projections.position, ("search",))  # else a new upload is not found
-    asset_id = await projections.search.named(request.user_id, request.path_values["name"])
+    asset_id = await projections.catalog.named(request.user_id, request.path_values["name"])
     found = await projections.assets.find(request.user_id, asset_id)
     return asset_answer(request, found)

@@ -4,6 +4,7 @@ Promise: the cookie is sent by pages of this server only, and no script can read
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -11,17 +12,17 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from asset_ledger.api.contract.errors import UnauthenticatedError
-from asset_ledger.api.contract.fields import read_as
+from asset_ledger.api.contract.errors import MissingScopeError, UnauthenticatedError
+from asset_ledger.api.contract.fields import parse_field, read_as
 from asset_ledger.api.contract.operations import ANY, JSON, operation
-from asset_ledger.api.contract.principal import SCOPES
+from asset_ledger.api.contract.principal import SCOPES, Credential, check_user_id
 from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.http.auth import check_not_foreign
 from asset_ledger.api.http.body import read_json_as
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.thumbnails.cache import drawn_kinds
 from asset_ledger.ledger.domain.event import iso
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.errors import FieldError, StorageFailedError
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -29,10 +30,11 @@ _NO_STORE = {"Cache-Control": "no-store"}
 @operation("GET", "/api/session", answers=SessionOut, scope=ANY)
 async def get_session(request: Request) -> web.Response:
     """Return the caller, its scopes, and the server's limits and version."""
-    settings, (caller, expires_at, name, _) = request.backend.settings, request.credential
+    settings, (caller, expires_at, name, *_) = request.backend.settings, request.credential
     document = {
         "auth": settings.auth,
         "user_id": caller.user_id,
+        "for_user": request.user_id if request.user_id != caller.user_id else None,
         "name": name,
         "scopes": [scope for scope in SCOPES if scope in caller.scopes],
         "expires_at": iso(expires_at) if expires_at else None,
@@ -48,21 +50,37 @@ async def get_session(request: Request) -> web.Response:
 @operation(
     "POST",
     "/api/session",
-    errors=[UnauthenticatedError, StorageFailedError],
+    errors=[UnauthenticatedError, MissingScopeError, StorageFailedError],
     takes=SessionIn,
     statuses=[204],
 )
 async def sign_in(request: Request) -> web.Response:
-    """Exchange a token for the cookie of a session. Without authentication there is none."""
+    """Exchange a token for the cookie of a session, or act for another user from now on.
+
+    Without authentication, there is a session only to act for another user.
+    """
     check_not_foreign(request.headers)  # else another site could sign its own user in
-    sent: Any = read_as(SessionIn, await read_json_as(request, JSON))
-    credential = await request.sign_in(sent["token"])
+    sent: Mapping[str, Any] = read_as(SessionIn, await read_json_as(request, JSON))
+    credential = await _credential(request, sent)
     response = web.Response(status=204, headers=_NO_STORE)
     if credential is not None:
         await _end(request)
         text = await asyncio.to_thread(request.backend.sessions.start, credential)
         response.set_cookie(request.session_cookie, text, **_attributes(request))
     return response
+
+
+async def _credential(request: Request, sent: Mapping[str, Any]) -> Credential | None:
+    """Return what the session allows; None if there is none. Raises FieldError without a field."""
+    if "for_user" not in sent and "token" not in sent:
+        raise FieldError("token", "is required, or for_user")
+    credential = await request.sign_in(sent["token"]) if "token" in sent else None
+    if "for_user" not in sent:
+        return credential
+    credential = credential or await request.authenticate(request)
+    user_id = parse_field("for_user", check_user_id, sent["for_user"])
+    credential.principal.owner(None, user_id)  # refuses a caller that is no admin
+    return credential._replace(for_user=user_id)
 
 
 @operation("DELETE", "/api/session", errors=[StorageFailedError], statuses=[204])

@@ -1,6 +1,6 @@
 """Resumable uploads by tus 1.0: create one, send its bytes, ask how many have arrived.
 
-An upload becomes an asset with its last byte. `Ledger-Asset` is the id of that asset.
+With its last byte an upload becomes an asset, or new bytes of one. `Ledger-Asset` is its id.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -47,22 +47,34 @@ from asset_ledger.api.contract.uploads import (
 from asset_ledger.api.http.answers import POSITION, asset_etag, write_headers
 from asset_ledger.api.http.body import begin, media_type_of, next_chunk
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.uploads import Declared, OpenUpload
-from asset_ledger.ledger.commands.call import Receipt
+from asset_ledger.api.uploads import Declared, FinishedUpload, OpenUpload
 from asset_ledger.ledger.domain.event import iso
-from asset_ledger.ledger.errors import DigestMismatchError, TooLargeError
+from asset_ledger.ledger.errors import (
+    AssetDeletedError,
+    DigestMismatchError,
+    PreconditionFailedError,
+    TooLargeError,
+    UnknownAssetError,
+    VersionConflictError,
+)
 from asset_ledger.ledger.ids import AssetId, parse_asset_id
 from asset_ledger.projections.tables.assets import document_json
 
 _PATH: Final = "/api/uploads/{upload_id}"
 _TAKES: Final[Mapping[str, Schema]] = {BYTES: {"type": "string", "format": "binary"}}
+_RECORDING: Final = (
+    DigestMismatchError,
+    AssetDeletedError,
+    PreconditionFailedError,
+    VersionConflictError,
+)
 _ERRORS: Final = (
     TusVersionError,
     UnknownUploadError,
     UploadOffsetError,
     UploadLockedError,
     ChecksumMismatchError,
-    DigestMismatchError,
+    *_RECORDING,
 )
 
 
@@ -78,14 +90,14 @@ async def get_upload_capabilities(request: Request) -> web.Response:
     "POST",
     "/api/uploads",
     answers=AssetOut,
-    errors=[TusVersionError, ChecksumMismatchError, DigestMismatchError],
+    errors=[TusVersionError, ChecksumMismatchError, UnknownAssetError, *_RECORDING],
     scope="write",
     takes=_TAKES,
     statuses=[201],
-    headers=[RESUMABLE, LENGTH, METADATA, CHECKSUM, "Prefer"],
+    headers=[RESUMABLE, LENGTH, METADATA, CHECKSUM, "If-Match", "Prefer"],
 )
 async def create_upload(request: Request) -> web.Response:
-    """Create a resumable upload; a body is its first bytes."""
+    """Create a resumable upload of an asset, or of new bytes of one; a body is its first bytes."""
     check_version(request.headers)
     declared, checksum = _declared(request), read_checksum(request.headers)
     _check_fits(request, 0, declared.size)
@@ -103,7 +115,7 @@ async def create_upload(request: Request) -> web.Response:
     "GET",
     _PATH,
     answers=UploadOut,
-    errors=[TusVersionError, UnknownUploadError, DigestMismatchError],
+    errors=[TusVersionError, UnknownUploadError, *_RECORDING],
     scope="write",
     statuses=[200],
     headers=[RESUMABLE],
@@ -138,8 +150,8 @@ async def append_to_upload(request: Request) -> web.Response:
         if isinstance(found, OpenUpload):
             _check_fits(request, offset, found.state.size)
             found = await _append(request, found, offset, checksum)
-        elif offset != found.asset.size or request.body_exists:
-            raise UploadOffsetError(found.asset.size)
+        elif offset != (size := found.receipt.asset.size) or request.body_exists:
+            raise UploadOffsetError(size)
     return _answer(request, found, {}, status=204)
 
 
@@ -195,13 +207,13 @@ def _declared(request: Request) -> Declared:
     return Declared(size, fields, metadata)
 
 
-async def _find(request: Request) -> OpenUpload | Receipt:
-    """Return an unfinished upload, or the receipt of its asset. Raises UnknownUploadError."""
+async def _find(request: Request) -> OpenUpload | FinishedUpload:
+    """Return an upload, or what it became. Raises UnknownUploadError."""
     uploads, upload_id = request.backend.uploads, _upload_id(request)
     try:
         return uploads.find(request.user_id, upload_id)
     except UnknownUploadError:
-        return await uploads.receipt(request.user_id, upload_id)
+        return await uploads.outcome(request.call(), upload_id)
 
 
 def _upload_id(request: Request) -> AssetId:
@@ -212,8 +224,8 @@ def _upload_id(request: Request) -> AssetId:
         raise UnknownUploadError(text) from error
 
 
-def _id_of(found: OpenUpload | Receipt) -> AssetId:
-    return found.state.id if isinstance(found, OpenUpload) else found.asset.id
+def _id_of(found: OpenUpload | FinishedUpload) -> AssetId:
+    return found.state.id if isinstance(found, OpenUpload) else found.id
 
 
 def _check_fits(request: Request, offset: int, size: int) -> None:
@@ -224,8 +236,8 @@ def _check_fits(request: Request, offset: int, size: int) -> None:
 
 async def _append(
     request: Request, upload: OpenUpload, offset: int, checksum: Checksum | None
-) -> OpenUpload | Receipt:
-    """Add the body to an upload. Return it, or the receipt of its asset once it is whole."""
+) -> OpenUpload | FinishedUpload:
+    """Add the body to an upload. Return it, or what it became once it is whole."""
     end, chunks = request.connection.end, _chunks(request)
     recorded = await request.backend.uploads.append(upload, offset, chunks, checksum, end)
     return recorded or upload
@@ -238,32 +250,33 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _answer(
-    request: Request, found: OpenUpload | Receipt, headers: Mapping[str, str], *, status: int
+    request: Request, found: OpenUpload | FinishedUpload, headers: Mapping[str, str], *, status: int
 ) -> web.Response:
     """Return the offset; with the asset, if it was recorded and the client prefers to get it."""
     headers = {**headers, **_headers(request, found)}
     if isinstance(found, OpenUpload) or not request.prefers("return=representation"):
         return web.Response(status=status, headers=headers)
     applied = {"Preference-Applied": "return=representation", "Content-Type": JSON}
-    body = document_json(found.asset).encode()
+    body = document_json(found.receipt.asset).encode()
     status = 200 if status == 204 else status
     return web.Response(body=body, status=status, headers={**headers, **applied})
 
 
-def _headers(request: Request, found: OpenUpload | Receipt) -> dict[str, str]:
+def _headers(request: Request, found: OpenUpload | FinishedUpload) -> dict[str, str]:
     if isinstance(found, OpenUpload):
         expires = format_datetime(request.backend.uploads.expires(found), usegmt=True)
         return {OFFSET: str(found.state.offset), EXPIRES: expires}
+    asset = found.receipt.asset
     return {
-        OFFSET: str(found.asset.size),
-        ASSET: found.asset.id,
-        "ETag": asset_etag(found.asset.version),
-        POSITION: str(found.position),
-        **write_headers(found),
+        OFFSET: str(asset.size),
+        ASSET: asset.id,
+        "ETag": asset_etag(asset.version),
+        POSITION: str(found.receipt.position),
+        **write_headers(found.receipt),
     }
 
 
-def _described(request: Request, found: OpenUpload | Receipt) -> web.Response:
+def _described(request: Request, found: OpenUpload | FinishedUpload) -> web.Response:
     headers = {"Cache-Control": "no-store", "Content-Type": JSON, **_headers(request, found)}
     if isinstance(found, OpenUpload):
         size, state = found.state.size, found.state
@@ -274,7 +287,7 @@ def _described(request: Request, found: OpenUpload | Receipt) -> web.Response:
         if metadata := state.declared["metadata"]:
             headers[METADATA] = metadata
     else:
-        asset, size = found.asset, found.asset.size
-        shown = UploadOut(id=asset.id, offset=size, length=size, expires_at=None, asset_id=asset.id)
+        asset, size = found.receipt.asset, found.receipt.asset.size
+        shown = UploadOut(id=found.id, offset=size, length=size, expires_at=None, asset_id=asset.id)
     headers[LENGTH] = str(size)
     return web.Response(body=orjson.dumps(shown.model_dump()), headers=headers)

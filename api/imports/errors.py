@@ -20,5 +20,5 @@ def reading(path: Path, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error) or "it is damaged"
         raise SourceError(f"{path} cannot be read: {reason}") from error

@@ -124,9 +124,9 @@ class _Copy:
     """One import, from its first file to its last."""
 
     def __init__(self, source: Path, data_dir: Path, manifest: Manifest, log: CopiedLog) -> None:
-        files = DataFolder(data_dir)
+        files = DataFolder(data_dir, log=UNFINISHED)
         self._source = source
-        self._files = ContentFolder(files.content.root, files.unfinished_log)
+        self._files = files.content
         self._manifest, self._log = manifest, log
         self._codec = Codec()
         self._absent = dict[Digest, int]()

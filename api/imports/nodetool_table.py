@@ -103,8 +103,10 @@ class Table:
 @contextmanager
 def open_table(path: Path) -> Iterator[Table]:
     """Open the tables in a file. Raises SourceError if it is not a NodeTool database."""
-    # sqlite3 cannot decode the message of an error that quotes damaged text.
-    with reading(path, sqlite3.Error, UnicodeDecodeError), closing(open_reader(path)) as db:
+    # sqlite3 cannot decode the message of an error that quotes damaged text, and raises
+    # MemoryError for a damaged file that claims a huge schema.
+    kinds = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+    with reading(path, *kinds), closing(open_reader(path)) as db:
         db.text_factory = _text
         db.execute("BEGIN")
         yield Table(db, path)

@@ -118,7 +118,7 @@ class WatchReport(Protocol):
     def passed(self, counts: ImportCounts) -> None:
         """Take the counts of a pass."""
 
-    def waits(self, reason: str) -> None:
+    def wait(self, reason: str) -> None:
         """Take why there is no pass now."""
 
 
@@ -149,7 +149,7 @@ class NodeToolWatch:
             except (SourceError, UnavailableError) as error:
                 if not imported and not _may_pass(error):
                     raise
-                self._report.waits(str(error))
+                self._report.wait(str(error))
                 await asyncio.sleep(SETTLED)
                 continue
             imported = True

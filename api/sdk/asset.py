@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
 from asset_ledger.api.sdk.connection import current_gateway
+from asset_ledger.api.sdk.content import Source, opened
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.listing import Listing
@@ -189,6 +190,21 @@ class Asset(AssetRecord):
         """
         return await self.gateway.thumbnail(self.id, self.version, size)
 
+    async def placeholder(self) -> Mapping[str, Any]:
+        """Return `width` and `height` of this image or video in pixels, and its `thumbhash`.
+
+        Raises RefusedError for a content that cannot be drawn.
+        """
+        return await self.gateway.placeholder(self.id, self.version)
+
+    async def peaks(self, *, count: int = 200) -> Mapping[str, Any]:
+        """Return the `duration` of this sound in seconds, and at most `count` (1,600) `peaks`.
+
+        A peak, from 0 to 1, is the loudest sample of a part. Raises RefusedError for a content
+        that cannot be measured.
+        """
+        return await self.gateway.peaks(self.id, self.version, count)
+
     async def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`).
 
@@ -231,6 +247,20 @@ class Asset(AssetRecord):
         changes = {field: value for field, value in label.items() if value is not UNSET}
         version = self.version if if_unchanged else None
         return self.of(await self.gateway.update(self.id, changes, version), self.gateway)
+
+    async def replace(self, content: Source, *, if_unchanged: bool = False) -> Self:
+        """Replace the content, and return the asset at its new version.
+
+        `content` is bytes, a path, a binary file or an async iterator of bytes. With
+        `if_unchanged`, raises PreconditionFailedError if the ledger has a newer version. Raises
+        UnknownAssetError, AssetDeletedError, FieldError for a folder, TooLargeError; OSError and
+        TypeError for a content that cannot be read.
+        """
+        version = self.version if if_unchanged else None
+        async with opened(content) as opened_content:
+            digest = await opened_content.digest()
+            changed = await self.gateway.replace(self.id, opened_content, digest, version)
+        return self.of(changed, self.gateway)
 
     async def restore(self) -> Self:
         """Restore this asset, a folder with its contents; return it. Raises UnknownAssetError."""

@@ -42,6 +42,7 @@ from asset_ledger.api.contract.nodes import (
     node_start,
 )
 from asset_ledger.api.contract.parameters import MAX_PAGE, Parameters
+from asset_ledger.api.contract.placeholders import PEAKS
 from asset_ledger.api.contract.principal import checked_owner
 from asset_ledger.api.contract.proofs import proven_ids
 from asset_ledger.api.contract.strict_json import read_object
@@ -129,12 +130,26 @@ class EmbeddedGateway:
 
     async def thumbnail(self, asset_id: str, version: int, size: int) -> bytes:
         """Return a WebP of an asset at a version. Raises UnknownAssetError, UndrawableError."""
+        thumbnails = (await self._folder.backend()).thumbnails
+        return await thumbnails.of(*await self._drawable(asset_id, version), size)
+
+    async def placeholder(self, asset_id: str, version: int) -> Document:
+        """Return the placeholder of an asset at a version. Raises UndrawableError."""
+        thumbnails = (await self._folder.backend()).thumbnails
+        found = await thumbnails.placeholder(*await self._drawable(asset_id, version))
+        return {"id": asset_id, "version": version, **found}
+
+    async def peaks(self, asset_id: str, version: int, count: int) -> Document:
+        """Return the loudness of an asset at a version. Raises UndrawableError."""
+        count = Parameters(PEAKS).read([("n", str(count))])["n"]
+        thumbnails = (await self._folder.backend()).thumbnails
+        return await thumbnails.loudness(*await self._drawable(asset_id, version), count)
+
+    async def _drawable(self, asset_id: str, version: int) -> tuple[Digest, int, str]:
         asset = await self._at_version(read_asset_id(asset_id), version)
         if asset["digest"] is None:
             raise NoContentError(asset_id)
-        thumbnails = (await self._folder.backend()).thumbnails
-        digest = Digest(asset["digest"])
-        return await thumbnails.of(digest, asset["size"], asset["content_type"], size)
+        return Digest(asset["digest"]), asset["size"], asset["content_type"]
 
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count, or delete, the assets that match filters. Raises VersionConflictError."""
@@ -191,9 +206,11 @@ class EmbeddedGateway:
         json = fields_json(changes)
         return await self._write(partial(self._update, call, read_asset_id(asset_id), json))
 
-    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+    async def replace(
+        self, asset_id: str, content: UploadContent, digest: str, if_match: int | None = None
+    ) -> Document:
         """Replace the content of an asset. Raises DigestMismatchError for other bytes."""
-        call, known_id = self._call(), read_asset_id(asset_id)
+        call, known_id = replace(self._call(), if_match=if_match), read_asset_id(asset_id)
         return await self._write(partial(self._replace, call, known_id, content, digest))
 
     async def restore(self, asset_id: str) -> Document:

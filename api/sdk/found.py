@@ -40,6 +40,10 @@ class Comparison(Values, Generic[A]):
     counts: Mapping[str, int]
     rows: Listing[ComparedAssets[A]]
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number:,} {status}" for status, number in self.counts.items())
+        return f"<{type(self).__name__} {self.a!r} {self.b!r}: {counts}>"
+
     def _repr_html_(self) -> str:
         return comparison_html(self)
 
@@ -85,6 +89,10 @@ class Lineage(Values, Generic[A]):
     assets: Listing[A]
     edges: Sequence[Edge]
     truncated: bool
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.assets):,} assets, {len(self.edges):,} edges"
+        return f"<{type(self).__name__} {self.root} {counts}>"
 
     @classmethod
     def of(cls, document: Document, asset: Callable[[Document], A]) -> Self:

@@ -60,6 +60,18 @@ class Gateway(Protocol):
         Raises UnknownAssetError, RefusedError.
         """
 
+    async def placeholder(self, asset_id: str, version: int) -> Document:
+        """Return `width`, `height` and `thumbhash` of an image or a video.
+
+        Raises UnknownAssetError, RefusedError.
+        """
+
+    async def peaks(self, asset_id: str, version: int, count: int) -> Document:
+        """Return `duration` and at most `count` `peaks` of a sound.
+
+        Raises UnknownAssetError, RefusedError.
+        """
+
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count the assets that match `filter`, or delete `expected_count` of them.
 
@@ -95,10 +107,13 @@ class Gateway(Protocol):
         UnknownAssetError, AssetDeletedError, FieldError, TooLargeError.
         """
 
-    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+    async def replace(
+        self, asset_id: str, content: UploadContent, digest: str, if_match: int | None = None
+    ) -> Document:
         """Replace the content of an asset by one with this digest.
 
-        Raises UnknownAssetError, AssetDeletedError; DigestMismatchError for other bytes.
+        Raises PreconditionFailedError if the asset is not at the version `if_match`,
+        UnknownAssetError, AssetDeletedError, FieldError; DigestMismatchError for other bytes.
         """
 
     async def restore(self, asset_id: str) -> Document:

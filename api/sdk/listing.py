@@ -15,6 +15,9 @@ from asset_ledger.api.sdk.snapshot import Values, value_fields
 
 R = TypeVar("R", bound=Values)
 
+FIRST: Final = 6
+"""Records that a `repr` shows."""
+
 _POLARS: Final = {int: "Int64", float: "Float64", bool: "Boolean"}
 """The polars types of fields; texts, JSON and choices are `String`."""
 
@@ -25,6 +28,10 @@ class Listing(list[R]):
     def __init__(self, kind: type[R], records: Iterable[R] = ()) -> None:
         super().__init__(records)
         self.kind = kind
+
+    def __repr__(self) -> str:
+        more = [f"and {len(self) - FIRST:,} more"] if len(self) > FIRST else []
+        return f"[{', '.join([*map(repr, self[:FIRST]), *more])}]"
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the fields of each record as JSON values, by their names in the API."""

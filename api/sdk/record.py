@@ -198,6 +198,9 @@ class Event(Values):
     data: Mapping[str, Any]
     clock: datetime | None = None
 
+    def __repr__(self) -> str:
+        return f"<Event {self.position} {self.topic} {self.asset_id or self.job_id}>"
+
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the event of a document."""

@@ -13,7 +13,7 @@ from asset_ledger.api.sdk.content import UploadContent
 from asset_ledger.api.sdk.download import Download
 from asset_ledger.api.sdk.form import Body, json_body, raw_body, upload_body
 from asset_ledger.api.sdk.gateway import Document, Fields, Query
-from asset_ledger.api.sdk.resumable import ABOVE, ResumableUpload
+from asset_ledger.api.sdk.resumable import ABOVE, ResumableUpload, if_match_header
 from asset_ledger.api.sdk.retry import RETRIES, RetryPolicy, new_key
 from asset_ledger.api.sdk.stream import follow
 from asset_ledger.api.sdk.wire import fields_json, query_of, segment
@@ -79,6 +79,16 @@ class RemoteGateway:
         path = f"{_asset(asset_id)}/thumbnail?version={version}&size={size}"
         return b"".join([piece async for piece in self._client.pieces(path)])
 
+    async def placeholder(self, asset_id: str, version: int) -> Document:
+        """Return the placeholder of an asset at a version. Raises UnknownAssetError."""
+        path = f"{_asset(asset_id)}/placeholder"
+        return await self._client.request("GET", path, query=[("version", str(version))])
+
+    async def peaks(self, asset_id: str, version: int, count: int) -> Document:
+        """Return the loudness of an asset at a version. Raises UnknownAssetError."""
+        query = [("version", str(version)), ("n", str(count))]
+        return await self._client.request("GET", f"{_asset(asset_id)}/peaks", query=query)
+
     async def bulk_delete(self, fields: Fields) -> Document:
         """Count, or delete, the assets that match filters. Raises VersionConflictError."""
         body = partial(json_body, fields_json(fields))
@@ -108,13 +118,17 @@ class RemoteGateway:
     async def update(self, asset_id: str, changes: Fields, if_match: int | None) -> Document:
         """Change a label: None clears. Raises PreconditionFailedError at another version."""
         body = partial(json_body, fields_json(changes), MERGE_PATCH)
-        headers = {} if if_match is None else {"If-Match": f'"v{if_match}"'}
-        return await self._write("PATCH", _asset(asset_id), body, headers)
+        return await self._write("PATCH", _asset(asset_id), body, if_match_header(if_match))
 
-    async def replace(self, asset_id: str, content: UploadContent, digest: str) -> Document:
+    async def replace(
+        self, asset_id: str, content: UploadContent, digest: str, if_match: int | None = None
+    ) -> Document:
         """Replace the content of an asset. Raises DigestMismatchError for other bytes."""
+        if content.size > ABOVE:
+            fields = {"asset_id": read_asset_id(asset_id), "digest": digest}
+            return await ResumableUpload(self._client, fields, content, new_key(), if_match).run()
         in_base64 = b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode()
-        headers = {"Repr-Digest": f"sha-256=:{in_base64}:"}
+        headers = {"Repr-Digest": f"sha-256=:{in_base64}:", **if_match_header(if_match)}
         return await self._write(
             "PUT", f"{_asset(asset_id)}/content", partial(raw_body, content), headers
         )

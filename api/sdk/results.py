@@ -81,8 +81,8 @@ def _output(value: Any, stem: str, began: float) -> Returned:
     if hasattr(value, "read"):
         return _file(value, stem)
     return SaveError(
-        f"{stem}: cannot save a {type(value).__name__}: return bytes, a text, a Path, an open file,"
-        " a picture, an array, a DataFrame, a figure, or give it a to_asset() method"
+        f"{stem}: cannot save a value of type {type(value).__name__}: return bytes, a text, a Path,"
+        " an open file, a picture, an array, a DataFrame, a figure, or give it a to_asset() method"
     )
 
 

@@ -31,14 +31,25 @@ _TUS: Final = {RESUMABLE: VERSION, "Prefer": "return=representation"}
 
 
 class ResumableUpload:
-    """One content on its way to become an asset."""
+    """One content on its way to become an asset, or new bytes of the asset `asset_id`.
 
-    def __init__(self, client: Client, fields: Fields, content: UploadContent, key: str) -> None:
+    `if_match`: the version that this asset has to have at the end, by default any.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        fields: Fields,
+        content: UploadContent,
+        key: str,
+        if_match: int | None = None,
+    ) -> None:
         self._client, self._fields, self._content, self._key = client, fields, content, key
+        self._if_match = if_match
         self._offset, self._began, self._answered = 0, False, False
 
     async def run(self) -> Document:
-        """Send all bytes, and return the asset. Raises what creating an asset raises."""
+        """Send all bytes, and return the asset. Raises what recording them raises."""
         given = orjson.loads(fields_json(self._fields))
         fields = {name: value for name, value in given.items() if value is not None}
         if "digest" not in fields:  # else another file could continue this upload
@@ -46,6 +57,7 @@ class ResumableUpload:
         self._declared = {
             **_TUS,
             "Idempotency-Key": self._key,
+            **if_match_header(self._if_match),
             LENGTH: str(self._content.size),
             METADATA: ",".join(f"{name} {_encoded(value)}" for name, value in fields.items()),
         }
@@ -91,6 +103,11 @@ class ResumableUpload:
                 yield piece
         except (OSError, ValueError) as error:
             raise SourceError(error) from error
+
+
+def if_match_header(version: int | None) -> dict[str, str]:
+    """Return the If-Match of a version, or nothing."""
+    return {} if version is None else {"If-Match": f'"v{version}"'}
 
 
 def _encoded(value: Any) -> str:

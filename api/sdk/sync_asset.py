@@ -7,6 +7,7 @@ from typing import Any, Self, Unpack
 
 from asset_ledger.api.sdk import asset as assets
 from asset_ledger.api.sdk.asset import Direction, GroupBy, ThumbnailSize, UsageSort
+from asset_ledger.api.sdk.content import Source
 from asset_ledger.api.sdk.found import Lineage
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.listing import Listing
@@ -125,6 +126,14 @@ class Asset(AssetRecord):
         """Return a WebP of this image or video, of at most `size` pixels a side."""
         return run(self._async_asset.thumbnail(size=size))
 
+    def placeholder(self) -> Mapping[str, Any]:
+        """Return `width` and `height` of this image or video in pixels, and its `thumbhash`."""
+        return run(self._async_asset.placeholder())
+
+    def peaks(self, *, count: int = 200) -> Mapping[str, Any]:
+        """Return the `duration` of this sound in seconds, and at most `count` (1,600) `peaks`."""
+        return run(self._async_asset.peaks(count=count))
+
     def lineage(self, *, direction: Direction = "both", depth: int = 100) -> Lineage[Self]:
         """Return what this asset was made from (`up`), and what was made from it (`down`)."""
         found = run(self._async_asset.lineage(direction=direction, depth=depth))
@@ -157,6 +166,10 @@ class Asset(AssetRecord):
             if_unchanged=if_unchanged,
         )
         return self.of_async(run(changed))
+
+    def replace(self, content: Source, *, if_unchanged: bool = False) -> Self:
+        """Replace the content, and return the asset at its new version."""
+        return self.of_async(run(self._async_asset.replace(content, if_unchanged=if_unchanged)))
 
     def restore(self) -> Self:
         """Restore this asset, a folder with its contents, and return it."""

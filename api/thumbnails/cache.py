@@ -1,4 +1,5 @@
-"""The cache of thumbnails by content digest: each is drawn once and is never stale.
+"""The cache of thumbnails by content digest: each is drawn once and is never stale. The loudness of
+sounds, and what stands in the place of a picture until it is there, are stored beside them.
 
 The reason why a content cannot be drawn is cached too. A failure that the content may not have
 caused (the process was killed, the machine was slow) is repeated after a pause. Promise: no picture
@@ -11,12 +12,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple
+from secrets import token_hex
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from asset_ledger.api.contract.errors import DrawingFailedError
 from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.api.thumbnails.frames import LARGEST
+from asset_ledger.api.thumbnails.frames import LARGEST, Drawn
+from asset_ledger.api.thumbnails.loudness import PARTS, resampled
 from asset_ledger.ledger.content.checked import check
 from asset_ledger.ledger.content.store import Content
 from asset_ledger.ledger.ids import Digest
@@ -24,7 +29,7 @@ from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.ledger.storage.turns import Turns
 from asset_ledger.projections.tables.assets import thumbnail_kind
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Part of the folder's name and of entity tags. Raise it when the drawing changes."""
 
 MEDIA_TYPE: Final = "image/webp"
@@ -41,7 +46,10 @@ LONGEST_PAUSE: Final = 3_600.0
 MOST_FAILURES: Final = 1_000
 """Failed drawings that are remembered; the oldest are forgotten."""
 
-_PICTURE: Final = b"RIFF"
+_DRAWN: Final = (b"RIFF", b"{")
+"""How a picture and the loudness of a sound begin, and no reason."""
+
+_PLACEHOLDER: Final = "placeholder"
 
 Open = Callable[[Digest, int], Awaitable[Content]]
 
@@ -76,7 +84,42 @@ class Thumbnails:
         drawings of the user wait.
         """
         kind = _kind(content_type)
-        path = self._path(digest, kind, side)
+        made = await self._made(self._path(digest, kind, side), digest, size, kind, side)
+        if not made.startswith(_DRAWN):
+            raise UndrawableError(f"no thumbnail can be made of this content: {made.decode()}")
+        return made
+
+    async def placeholder(self, digest: Digest, size: int, content_type: str) -> dict[str, Any]:
+        """Return `width`, `height` and `thumbhash` of a content. Raises what `of` raises."""
+        await self.of(digest, size, content_type)
+        known = await asyncio.to_thread(self.known_placeholder, digest, content_type)
+        if known is None:
+            raise DrawingFailedError("its thumbnail was removed meanwhile", 1)
+        return known
+
+    def known_placeholder(self, digest: Digest, content_type: str) -> dict[str, Any] | None:
+        """Return the placeholder of a content; None before its first thumbnail. Blocks."""
+        kind = thumbnail_kind(content_type)
+        kept = _read(self._path(digest, kind, _PLACEHOLDER)) if kind else None
+        return orjson.loads(kept) if kept is not None else None
+
+    async def loudness(
+        self, digest: Digest, size: int, content_type: str, count: int = PARTS
+    ) -> dict[str, Any]:
+        """Return the `duration` of a sound in seconds, and `count` or fewer `peaks`, from 0 to 1.
+
+        Raises what `of` raises.
+        """
+        if not content_type.startswith("audio/"):
+            raise UndrawableError(f"{content_type} has no loudness")
+        made = await self._made(self._path(digest, "audio", PARTS), digest, size, "audio", PARTS)
+        if not made.startswith(_DRAWN):
+            raise UndrawableError(f"the loudness cannot be measured: {made.decode()}")
+        measured: dict[str, Any] = orjson.loads(made)
+        return {**measured, "peaks": resampled(measured["peaks"], count)}
+
+    async def _made(self, path: Path, digest: Digest, size: int, kind: str, side: int) -> bytes:
+        """Return what is cached at a path, or draw it: the picture, or why there is none."""
         kept = await asyncio.to_thread(_read, path)
         if kept is None:
             self._check_pause(path)
@@ -85,8 +128,6 @@ class Thumbnails:
                 task.add_done_callback(lambda _: self._drawing.pop(path))
                 self._drawing[path] = task
             kept = await asyncio.shield(self._drawing[path])
-        if not kept.startswith(_PICTURE):
-            raise UndrawableError(f"no thumbnail can be made of this content: {kept.decode()}")
         return kept
 
     def forget(self, digests: Sequence[Digest]) -> None:
@@ -109,22 +150,25 @@ class Thumbnails:
         async with self._turns.take():
             drawer = self._free.pop()
             try:
-                drawn = await self._drawn(drawer, digest, size, kind, side)
+                body, placeholder = await self._drawn(drawer, digest, size, kind, side)
             except FailedDrawingError as error:
                 raise self._note_failure(path, str(error)) from error
             finally:
                 self._free.append(drawer)
         self._failed.pop(path, None)
-        await asyncio.to_thread(_keep, path, drawn)
-        return drawn
+        if placeholder is not None:  # before the picture, so that a picture has one
+            about = self._path(digest, kind, _PLACEHOLDER)
+            await asyncio.to_thread(_keep, about, orjson.dumps(placeholder._asdict()))
+        await asyncio.to_thread(_keep, path, body)
+        return body
 
     async def _drawn(
         self, drawer: Drawer, digest: Digest, size: int, kind: str, side: int
-    ) -> bytes:
+    ) -> Drawn:
         content = await self._open_content(digest, size)
         try:
             drawn = await _picture_or_reason(drawer, kind, content, side)
-            if size <= MAX_LOOSE or not drawn.startswith(_PICTURE):
+            if size <= MAX_LOOSE or not drawn.body.startswith(_DRAWN):
                 await check(content)
             return drawn
         finally:
@@ -143,14 +187,14 @@ class Thumbnails:
         self._failed[path] = _Failure(reason, pause, time.monotonic() + pause)
         return DrawingFailedError(reason, pause)
 
-    def _path(self, digest: Digest, kind: str, side: int) -> Path:
+    def _path(self, digest: Digest, kind: str, side: int | str) -> Path:
         name = digest.removeprefix("sha256:")
         return self._folder / name[:2] / f"{name}.{kind}.{side}"
 
 
 def drawn_kinds() -> list[str]:
-    """Return the kinds of contents that thumbnails can be made of here: `image`, `video`."""
-    return ["image", "video"] if find_spec("av") is not None else ["image"]
+    """Return the kinds of contents that are drawn here, and `audio` if every sound is measured."""
+    return ["image", "video", "audio"] if find_spec("av") is not None else ["image"]
 
 
 def _kind(content_type: str) -> str:
@@ -162,11 +206,11 @@ def _kind(content_type: str) -> str:
     return kind
 
 
-async def _picture_or_reason(drawer: Drawer, kind: str, content: Content, side: int) -> bytes:
+async def _picture_or_reason(drawer: Drawer, kind: str, content: Content, side: int) -> Drawn:
     try:
         return await drawer.draw(kind, content.path or await _loose(content), side)
     except UndrawableError as error:
-        return str(error).encode()
+        return Drawn(str(error).encode())
 
 
 async def _loose(content: Content) -> bytes:
@@ -189,8 +233,8 @@ def _remove_unfinished(folder: Path) -> None:
 
 
 def _keep(path: Path, drawn: bytes) -> None:
-    """Write the file completely and sync it before it gets its name."""
-    fresh = path.with_suffix(f"{path.suffix}.new")
+    """Write the file completely and sync it before it gets its name. Two may keep one path."""
+    fresh = path.with_suffix(f"{path.suffix}.{token_hex(4)}.new")
     with storage_errors("the thumbnail was not kept"):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with fresh.open("wb") as file:

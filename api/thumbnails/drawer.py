@@ -8,12 +8,12 @@ import asyncio
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.api.thumbnails.frames import LARGEST, frame
+from asset_ledger.api.thumbnails.frames import LARGEST, Drawn, Placeholder, frame
 from asset_ledger.api.workers.child import Child
 
 PATIENCE: Final = 30.0
@@ -34,6 +34,9 @@ INHERITED: Final = (
 )
 
 
+Answer = tuple[dict[str, Any], bytes]
+
+
 class FailedDrawingError(Exception):
     """The process did not answer; the content may not be the cause."""
 
@@ -49,7 +52,7 @@ class Drawer:
         self._arguments = [] if readable is None else [str(readable)]
         self._child: Child | None = None
 
-    async def draw(self, kind: str, source: Path | bytes, side: int = LARGEST) -> bytes:
+    async def draw(self, kind: str, source: Path | bytes, side: int = LARGEST) -> Drawn:
         """Return a picture of a file, or of these bytes, of at most `side` pixels a side.
 
         Draw once more if the process dies. Raises UndrawableError, FailedDrawingError.
@@ -57,13 +60,14 @@ class Drawer:
         for _ in range(TRIES):
             # RuntimeError: uvloop's, for a pipe to a process that ended while it was idle
             with suppress(OSError, EOFError, ValueError, RuntimeError):
-                refusal, picture = await self._answer(kind, source, side)
-                if refusal is not None:
-                    raise UndrawableError(refusal)
-                return picture
+                head, body = await self._answer(kind, source, side)
+                if head["refusal"] is not None:
+                    raise UndrawableError(head["refusal"])
+                about = head["placeholder"]
+                return Drawn(body, Placeholder(**about) if about else None)
         raise FailedDrawingError("the process that draws ended twice")
 
-    async def _answer(self, kind: str, source: Path | bytes, side: int) -> tuple[str | None, bytes]:
+    async def _answer(self, kind: str, source: Path | bytes, side: int) -> Answer:
         try:
             async with asyncio.timeout(self._patience):
                 return await self._ask(kind, source, side)
@@ -80,14 +84,14 @@ class Drawer:
         if child is not None:
             await child.kill()
 
-    async def _ask(self, kind: str, source: Path | bytes, side: int) -> tuple[str | None, bytes]:
+    async def _ask(self, kind: str, source: Path | bytes, side: int) -> Answer:
         if self._child is None:
             self._child = await self._start()
         path, content = (str(source), b"") if isinstance(source, Path) else (None, source)
         self._child.stdin.write(frame({"kind": kind, "path": path, "side": side}, content))
         await self._child.stdin.drain()
         head = orjson.loads(await self._child.stdout.readuntil())
-        return head["refusal"], await self._child.stdout.readexactly(head["size"])
+        return head, await self._child.stdout.readexactly(head["size"])
 
     async def _start(self) -> Child:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}

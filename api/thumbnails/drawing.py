@@ -1,4 +1,5 @@
-"""Draw a small picture of a content. Runs in a process of its own, which a decoder may break.
+"""Draw a small picture of a content, or measure a sound. Runs in a process of its own, which a
+decoder may break.
 
 Promise: no picture with more pixels than Pillow's own limit is decoded, and no other file is read:
 no playlist, no reference. Metadata that cannot be read is ignored.
@@ -15,7 +16,9 @@ from typing import BinaryIO, Final
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.api.thumbnails.frames import LARGEST
+from asset_ledger.api.thumbnails.frames import LARGEST, Drawn, Placeholder
+from asset_ledger.api.thumbnails.loudness import measure
+from asset_ledger.api.thumbnails.placeholder import thumbhash
 
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 """Formats that browsers show, and TIFF. None starts another program, as EPS does."""
@@ -33,13 +36,17 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20  # of a colour profile, unpacked
 
 _OF_THE_SYSTEM: Final = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES)
 
+_ORIENTATION: Final = 0x0112
+_TURNED: Final = (5, 6, 7, 8)
+"""The orientations in EXIF that exchange width and height."""
+
 Source = BytesIO | BinaryIO
 
 
-def draw(kind: str, source: Source, side: int = LARGEST) -> bytes:
+def draw(kind: str, source: Source, side: int = LARGEST) -> Drawn:
     """Return a WebP of an image, or of a frame of a video, of at most `side` pixels a side.
 
-    Raises UndrawableError.
+    The kind `audio` is measured instead. Raises UndrawableError.
     """
     try:
         return _DRAW[kind](source, side)
@@ -53,13 +60,14 @@ def draw(kind: str, source: Source, side: int = LARGEST) -> bytes:
         raise UndrawableError(f"it cannot be decoded: {type(error).__name__}") from error
 
 
-def _draw_image(source: Source, side: int) -> bytes:
+def _draw_image(source: Source, side: int) -> Drawn:
     with Image.open(source, formats=_FORMATS) as image:
-        _check_size(*image.size)
-        return _webp(_in_colour(image, side), side)
+        width, height = image.size
+        _check_size(width, height)
+        return _webp(_in_colour(image, side), side, width, height)
 
 
-def _draw_video(source: Source, side: int) -> bytes:
+def _draw_video(source: Source, side: int) -> Drawn:
     import av  # noqa: PLC0415  # an optional extra; without it, `cache` refuses videos
 
     with av.open(source, "r", options={"format_whitelist": _FILMS}) as film:
@@ -70,12 +78,18 @@ def _draw_video(source: Source, side: int) -> bytes:
         frame = next(film.decode(stream))
         _check_size(frame.width, frame.height)
         image = frame.to_image()  # type: ignore[no-untyped-call]
-        return _webp(image.rotate(frame.rotation, expand=True), side)
+        image = image.rotate(frame.rotation, expand=True)
+        return _webp(image, side, *image.size)
 
 
-_DRAW: Final[Mapping[str, Callable[[Source, int], bytes]]] = {
+def _measure(source: Source, _side: int) -> Drawn:
+    return Drawn(measure(source))
+
+
+_DRAW: Final[Mapping[str, Callable[[Source, int], Drawn]]] = {
     "image": _draw_image,
     "video": _draw_video,
+    "audio": _measure,
 }
 
 
@@ -107,19 +121,24 @@ def _in_grey(image: Image.Image, side: int) -> Image.Image:
     return numbers.point(lambda number: number * scale - low * scale).convert("L")
 
 
-def _webp(image: Image.Image, side: int) -> bytes:
+def _webp(image: Image.Image, side: int, width: int, height: int) -> Drawn:
+    """Scale an image of which the whole has this width and height, and turn it upright."""
     image.thumbnail((side, side))
-    image, profile = _with_profile(_upright(image))
+    image, is_turned = _upright(image)
+    image, profile = _with_profile(image)
     written = BytesIO()
     image.save(written, "WEBP", quality=80, icc_profile=profile)
-    return written.getvalue()
+    whole = (height, width) if is_turned else (width, height)
+    return Drawn(written.getvalue(), Placeholder(*whole, thumbhash(image)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Return the image as the camera was held, and whether width and height are exchanged."""
     try:
-        return ImageOps.exif_transpose(image)
+        is_turned = image.getexif().get(_ORIENTATION) in _TURNED
+        return ImageOps.exif_transpose(image), is_turned
     except Exception:  # malformed EXIF makes Pillow raise many types
-        return image
+        return image, False
 
 
 def _with_profile(image: Image.Image) -> tuple[Image.Image, bytes]:

@@ -38,10 +38,12 @@ def main() -> None:
 
 
 def answer(head: dict[str, Any], content: bytes) -> bytes:
-    """Return a message with the picture, or with the reason why there is none."""
+    """Return a message with what was drawn, or with the reason why there is nothing."""
     try:
         with opened(head["path"], content) as source:
-            return frame({"refusal": None}, draw(head["kind"], source, head["side"]))
+            body, placeholder = draw(head["kind"], source, head["side"])
+            about = placeholder and placeholder._asdict()
+            return frame({"refusal": None, "placeholder": about}, body)
     except UndrawableError as error:
         return frame({"refusal": str(error)}, b"")
 

@@ -26,11 +26,19 @@ _OBJECTS: Final = "SELECT digest, url, size FROM objects"
 class ContentAudit:
     """An audit of every content in a folder. `read`: the number of contents read so far.
 
-    `rows`: None if the log, which has the places of small contents, cannot be read.
+    `rows`: None if the log, which has the places of small contents, cannot be read. Without
+    `reads_stores`, contents in object stores count as read.
     """
 
-    def __init__(self, files: ContentFolder, rows: AuditRows | None, progress: Progress) -> None:
-        self._files, self._packs = files, PackReader(files)
+    def __init__(
+        self,
+        files: ContentFolder,
+        rows: AuditRows | None,
+        progress: Progress,
+        *,
+        reads_stores: bool = True,
+    ) -> None:
+        self._files, self._packs, self._reads_stores = files, PackReader(files), reads_stores
         self._rows, self._progress, self._store = rows, progress, ObjectReader()
         self.read = 0
 
@@ -84,6 +92,9 @@ class ContentAudit:
                 self._progress("reading contents", self.read, self.read)
 
     def _object_problem(self, digest: Digest, url: str, size: int) -> str | None:
+        if not self._reads_stores:
+            self._is_first(digest, size)
+            return None
         hashed, read = hashlib.sha256(), 0
         try:
             for piece in self._store.pieces(url):

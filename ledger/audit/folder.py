@@ -24,12 +24,20 @@ NOTES: Final = "notes.db"
 class Audit:
     """An audit of a data folder, up to its last event when the audit began."""
 
-    def __init__(self, folder: Path, scratch: Path, given: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        files: DataFolder,
+        scratch: Path,
+        given: Sequence[str] = (),
+        *,
+        reads_stores: bool = True,
+    ) -> None:
         """`given`: checkpoints that the caller kept. `scratch`: a folder for the audit's notes.
+        `reads_stores`: read the contents in object stores, too.
 
         Raises CorruptLogError if there is no log, ProofError for a checkpoint of another log.
         """
-        self._files = DataFolder(folder)
+        self._files, self._reads_stores = files, reads_stores
         self._rows = AuditRows(self._files.log, scratch / NOTES)
         try:
             self._log = LogAudit(self._rows, given)
@@ -50,7 +58,9 @@ class Audit:
 
     def findings(self, progress: Progress) -> Iterator[Finding]:
         """Read everything, and yield what is wrong as it is found."""
-        contents = ContentAudit(self._files.content, self._rows, progress)
+        contents = ContentAudit(
+            self._files.content, self._rows, progress, reads_stores=self._reads_stores
+        )
         for part in (
             self._log.findings(progress),
             self._keys(),

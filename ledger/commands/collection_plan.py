@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from asset_ledger.ledger.content.sparse import sparse_packs
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import PoisonEventError
-from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.ids import AssetId, Digest, parse_digest
 from asset_ledger.ledger.log.codec import EVENTS
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.sqlite import open_scratch
@@ -220,7 +220,10 @@ def _limits(retention: Retention, now: datetime) -> dict[str, int | str]:
 
 
 def large_contents(files: ContentFolder) -> Iterator[tuple[str, int]]:
-    """Yield the digest and the size of each large content."""
+    """Yield the digest and the size of each large content. Files of other programs are left out."""
     for folder, _, names in os.walk(files.objects):
         for name in names:
-            yield f"sha256:{name}", (Path(folder) / name).stat().st_size
+            with suppress(ValueError, FileNotFoundError):  # no digest; removed at this moment
+                digest, path = parse_digest(f"sha256:{name}"), Path(folder) / name
+                if path == files.object(digest):
+                    yield digest, path.stat().st_size

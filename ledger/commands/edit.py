@@ -6,13 +6,14 @@ folders that are moved into each other at the same time end as one move and one 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.commit.committer import Committer, Decision
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.store import Staged
-from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.domain.asset import Asset, AssetContentReplaced, AssetDescribed
 from asset_ledger.ledger.domain.decisions import (
     Label,
     check_live,
@@ -22,9 +23,12 @@ from asset_ledger.ledger.domain.decisions import (
     replace_content,
 )
 from asset_ledger.ledger.domain.event import UNSET, Event, Json, Origin
-from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.ids import AssetId, Digest
+from asset_ledger.ledger.log.event_log import CommandKey
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
+
+CHANGES: Final = (AssetContentReplaced, AssetDescribed)
 
 
 class Edit:
@@ -49,9 +53,7 @@ class Edit:
         every write may raise.
         """
         size, digest = (staged.size, staged.digest) if staged else (None, None)
-        key = call.command_key(
-            "update-asset", asset_id=asset_id, fields=fields, size=size, digest=digest
-        )
+        key = _key(call, asset_id, fields, size, digest)
         origin = call.origin(key)
 
         async def decide() -> Decision:
@@ -66,6 +68,46 @@ class Edit:
         with self._contents.using(contents):
             committed = await self._committer.commit(key, decide, contents)
         return await self.receipt(call, asset_id, committed)
+
+    async def check(
+        self, call: CallContext, asset_id: AssetId, label: Label, staged: Staged
+    ) -> None:
+        """Raise what changing this asset would raise now, if its new content had arrived."""
+        asset = await self.current(call, asset_id)
+        _changes(asset, label, staged, call.origin(None))
+        await self._path_guards(asset, label)
+
+    async def recorded(
+        self,
+        call: CallContext,
+        asset_id: AssetId,
+        fields: Mapping[str, Json],
+        size: int,
+        digest: Digest | None,
+    ) -> Receipt | None:
+        """Return what an earlier request with this Idempotency-Key changed, or None.
+
+        `digest` None: whatever bytes of this size it had. Raises KeyReusedError if it was another
+        request.
+        """
+        receipt = await self.changed(call)
+        digest = digest or (receipt.asset.digest if receipt else None)
+        key = _key(call, asset_id, fields, size, digest)
+        if key is not None:
+            await self._replay(Replay.command, key)
+        return receipt
+
+    async def changed(self, call: CallContext) -> Receipt | None:
+        """Return the asset that a command with this Idempotency-Key changed, as it left it."""
+        if call.key is None:
+            return None
+        earlier = await self._replay(Replay.command_of, call.user_id, call.key)
+        events = await self._replay.recorded(earlier) if earlier else ()
+        changed = next((e.event for e in events if isinstance(e.event, CHANGES)), None)
+        if earlier is None or changed is None:
+            return None
+        committed = Committed(earlier, behind=False)
+        return await self.receipt(call, AssetId(changed.originator_id), committed)
 
     async def current(self, call: CallContext, asset_id: AssetId) -> Asset:
         """Return the asset before a change.
@@ -95,6 +137,18 @@ class Edit:
         path = await self._replay(Replay.path, asset.user_id, label.parent_id)
         check_path(asset, path)
         return {folder.id: folder.version for folder in path}
+
+
+def _key(
+    call: CallContext,
+    asset_id: AssetId,
+    fields: Mapping[str, Json],
+    size: int | None,
+    digest: Digest | None,
+) -> CommandKey | None:
+    return call.command_key(
+        "update-asset", asset_id=asset_id, fields=fields, size=size, digest=digest
+    )
 
 
 def _changes(asset: Asset, label: Label, staged: Staged | None, origin: Origin) -> Sequence[Event]:

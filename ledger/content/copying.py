@@ -1,6 +1,7 @@
-"""Copy contents from one folder to another: each checked by its digest, durable, and stored once.
+"""Copy contents from one place to another: each checked by its digest, durable, and stored once.
 
-Small contents go into packs, whatever the packs of the source are, and large ones into files.
+In a folder, small contents go into packs, whatever the packs of the source are, and large ones into
+files.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedWriter
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from asset_ledger.ledger.content.offline import OfflineContents
 from asset_ledger.ledger.content.packs import Packs
@@ -148,29 +149,63 @@ class LargeFiles:
             sync_folder(folder)
 
 
-class ContentCopier:
-    """Copies contents from `source` to `target`, whose places are in `places`.
+class SmallWriter(Protocol):
+    """Stores small contents by digest, for a copier that writes them."""
 
-    `lender` and `keeper` have the large contents of the source and of the target. `copied` and
+    def stored(self, digests: Sequence[Digest]) -> Mapping[Digest, Any]:
+        """Return those of these contents that are stored, each with its place."""
+
+    def write(self, contents: Mapping[Digest, bytes], stored: Mapping[Digest, Any]) -> list[int]:
+        """Store contents durably, except those that are at their `stored` place.
+
+        Return the sizes of the new ones.
+        """
+
+    def close(self) -> None:
+        """Close the files."""
+
+
+class PackWriter:
+    """`SmallWriter` in the packs of a folder."""
+
+    def __init__(self, files: ContentFolder, places: PlacesStore) -> None:
+        """Open the packs. Raises OSError."""
+        self._packs, self._places = Packs(files), places
+
+    def stored(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
+        """Return the places of those of these contents that are packed."""
+        return self._places.places(digests)
+
+    def write(self, contents: Mapping[Digest, bytes], stored: Mapping[Digest, Place]) -> list[int]:
+        """Store contents durably, except those that are at their `stored` place."""
+        new = self._packs.append(contents, stored)
+        self._places.keep_places(new)
+        return [place.size for place in new]
+
+    def close(self) -> None:
+        """Close the packs."""
+        self._packs.close()
+
+
+class ContentCopier:
+    """Copies contents from `source` to `small` and `large`.
+
+    `lender` has the large contents of the source, if the source itself does not. `copied` and
     `size`: the number of contents that it copied, and their bytes. `repairs`: small contents that
-    the target lost are copied again.
+    the target lost are copied again. It closes the source and the target at its end.
     """
 
     def __init__(
         self,
-        source: ContentFolder,
-        target: ContentFolder,
-        places: PlacesStore,
+        source: OfflineContents,
+        small: SmallWriter,
+        large: LargeContents,
         *,
         lender: Lender | None = None,
-        keeper: LargeContents | None = None,
         repairs: bool = True,
     ) -> None:
-        """Open both. Raises sqlite3.Error or OSError."""
-        self._places, self._repairs = places, repairs
-        self._contents = OfflineContents(source)
-        self._lender, self._keeper = lender or self._contents, keeper or LargeFiles(target)
-        self._packs = Packs(target)
+        self._contents, self._small, self._large = source, small, large
+        self._lender, self._repairs = lender or source, repairs
         self.copied = self.size = 0
 
     def copy(self, sizes: Mapping[Digest, int]) -> Iterator[Missing]:
@@ -186,17 +221,16 @@ class ContentCopier:
 
     def close(self) -> None:
         """Close the files."""
-        self._packs.close()
+        self._small.close()
         self._contents.close()
 
     def _copy_small(self, digests: Sequence[Digest]) -> list[Digest]:
-        """Copy these small contents. Return those that neither folder has."""
-        stored = self._places.places(digests)
+        """Copy these small contents. Return those that neither place has."""
+        stored = self._small.stored(digests)
         found = self._read([d for d in digests if self._repairs or d not in stored])
-        new = self._packs.append(found, stored if self._repairs else {})
-        self._places.keep_places(new)
+        new = self._small.write(found, stored if self._repairs else {})
         self.copied += len(new)
-        self.size += sum(place.size for place in new)
+        self.size += sum(new)
         return [digest for digest in digests if digest not in found and digest not in stored]
 
     def _read(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
@@ -210,10 +244,10 @@ class ContentCopier:
         return {digest: one for each in digests for digest, one in self._read([each]).items()}
 
     def _copy_large(self, digest: Digest, size: int) -> Iterator[Missing]:
-        if self._keeper.has(digest, size):
+        if self._large.has(digest, size):
             return
         try:
-            self._keeper.write(digest, size, _checked(digest, self._lender.pieces(digest)))
+            self._large.write(digest, size, _checked(digest, self._lender.pieces(digest)))
         except FileNotFoundError:
             yield Missing(digest, size, "is missing")
         except CorruptLogError as error:

@@ -45,7 +45,8 @@ def _prepare(files: ContentFolder) -> None:
     for folder in (files.root, files.objects, files.arriving):
         make_folder(folder)
     for leftover in files.arriving.iterdir():
-        leftover.unlink()
+        if not leftover.is_dir():  # of another program
+            leftover.unlink()
 
 
 class LocalContents:

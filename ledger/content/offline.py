@@ -45,10 +45,10 @@ class OfflineContents:
     """Reads many contents of a folder at a time. Raises sqlite3.Error or OSError if it cannot."""
 
     def __init__(self, files: ContentFolder) -> None:
-        self._files, self._packs = files, PackReader(files)
-        self._db, self._objects = open_reader(files.log), ObjectReader()
+        self._files, self._packs, self._objects = files, PackReader(files), ObjectReader()
+        self._db = open_reader(files.log)
         # A backup has the places of small contents in a file without the other tables of a log.
-        self._has_objects = self._db.execute(_HAS_OBJECTS).fetchone() is not None
+        self._has_objects = bool(self._rows(_HAS_OBJECTS, ()))
 
     def packed(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         """Return those of these contents that are packed: at most 64 KiB each.
@@ -59,7 +59,7 @@ class OfflineContents:
 
     def sizes(self, digests: Sequence[Digest]) -> dict[Digest, int]:
         """Return the size in bytes of each of these contents that exists."""
-        sizes = {place.digest: place.size for place in self._places(digests)}
+        sizes = self._small_sizes(digests)
         for digest in digests:
             if digest not in sizes and (size := self._large_size(digest)) is not None:
                 sizes[digest] = size
@@ -85,8 +85,8 @@ class OfflineContents:
 
     def collected(self, digest: Digest) -> str | None:
         """Return when a content was collected; None if it was not."""
-        row = self._db.execute(COLLECTED_AT, (key_of(digest),)).fetchone()
-        return str(row[0]) if row else None
+        rows = self._rows(COLLECTED_AT, (key_of(digest),))
+        return str(rows[0][0]) if rows else None
 
     def close(self) -> None:
         """Close the files."""
@@ -98,6 +98,9 @@ class OfflineContents:
             return int(rows[0][0])
         file = self._files.object(digest)
         return file.stat().st_size if file.is_file() else None
+
+    def _small_sizes(self, digests: Sequence[Digest]) -> dict[Digest, int]:
+        return {place.digest: place.size for place in self._places(digests)}
 
     def _places(self, digests: Sequence[Digest]) -> Iterable[Place]:
         return find_places(self._rows, digests).values()

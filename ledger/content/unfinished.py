@@ -209,11 +209,11 @@ class UnfinishedUpload:
 def find_unfinished(folder: Path) -> Iterator[UnfinishedUpload]:
     """Yield the uploads in a folder, which is made if absent. Remove what killed ones left."""
     make_folder(folder)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(each for each in folder.iterdir() if not each.is_dir()):
         if path.suffix == _STATE:
             try:
                 yield UnfinishedUpload(folder, _read(path))
-            except (ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError) as error:
                 logger.error("the unfinished upload %s cannot be read: %s", path, error)
         elif path.suffix != _BYTES or not path.with_suffix(_STATE).exists():
             path.unlink(missing_ok=True)

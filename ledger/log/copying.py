@@ -5,11 +5,13 @@ Until `finish`, the copy has another file name, so that no server opens an incom
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from eventsourcing.persistence import StoredEvent
 
 from asset_ledger.ledger.clock import utc_now
+from asset_ledger.ledger.content.places import INSERT_OBJECT, key_of
+from asset_ledger.ledger.content.store import StoredObject
 from asset_ledger.ledger.domain.attempts import JobHead
 from asset_ledger.ledger.domain.event import Event, TaggedEvent, job_stamp, moment
 from asset_ledger.ledger.errors import LedgerError
@@ -17,22 +19,17 @@ from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.collected import drop_places
 from asset_ledger.ledger.log.command import command_hash
-from asset_ledger.ledger.log.event_log import Command, CommandKey, Head
-from asset_ledger.ledger.log.group import Group, Rows, collected_by, tags_of
+from asset_ledger.ledger.log.event_log import Command, CommandKey, Head, LogReader
+from asset_ledger.ledger.log.group import Group, Rows, Touched, collected_by, tags_of
+from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.merkle.tiles import Tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import sync_folder
-from asset_ledger.ledger.storage.readers import SqliteReaders
 from asset_ledger.ledger.storage.sqlite import insert_rows, transaction
 
-PAGE: Final = 1_000
-
-_KEYS: Final = """SELECT * FROM command_keys
-    WHERE (user_id, key) > (?, ?) AND last_position > ? AND last_position <= ?
-    ORDER BY user_id, key LIMIT ?"""
-_INSERT_KEYS: Final = """INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)
+INSERT_KEYS: Final = """INSERT INTO command_keys VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
 
 
@@ -63,19 +60,40 @@ class NotNextError(LedgerError):
         self.position = position
 
 
-def keys_upto(log_file: Path, upto: int, after: int = 0) -> Iterator[KeyRow]:
+def keys_upto(log: SqlLogReader, upto: int, after: int = 0) -> Iterator[KeyRow]:
     """Yield the Idempotency-Keys whose events end after `after`, and at or before `upto`.
 
     A server may be running.
     """
-    readers = SqliteReaders(log_file)
-    try:
-        last = ("", "")
-        while rows := readers.rows(_KEYS, (*last, after, upto, PAGE)):
-            yield from map(KeyRow._make, rows)
-            last = rows[-1][:2]
-    finally:
-        readers.close()
+    last = ("", "")
+    while rows := log.commands(last, after, upto):
+        yield from map(KeyRow._make, rows)
+        last = rows[-1][:2]
+
+
+class LogCopy(LogReader, Protocol):
+    """A log that stores copied events unchanged, for one process at a time."""
+
+    def copy(self, events: Sequence[Copied]) -> None:
+        """Append the next events in one transaction. Raises NotNextError, StorageFailedError."""
+
+    def keep_keys(self, rows: Sequence[KeyRow]) -> None:
+        """Insert these Idempotency-Keys of the same log, except those that exist."""
+
+    def keep_object(self, stored: StoredObject) -> None:
+        """Store the row of a large content in an object store, durably."""
+
+    def keep_checkpoint(self, size: int, note: str) -> str:
+        """Store a signed checkpoint unless one of its size is stored. Return the stored one."""
+
+    def object_url(self, digest: Digest) -> str | None:
+        """Return the URL of a large content in an object store; None if it has none."""
+
+    def forget(self, digests: Sequence[Digest]) -> None:
+        """Delete the rows of contents that an event has collected."""
+
+    def root(self, size: int) -> bytes:
+        """Return the Merkle root over the first `size` events."""
 
 
 def finish(folder: Path) -> None:
@@ -95,7 +113,8 @@ class CopiedLog(SqliteLog):
     def copy(self, events: Sequence[Copied]) -> None:
         """Append the next events in one transaction. Raises NotNextError."""
         with transaction(self._db):
-            group = self._group(events)
+            touched = self._touched([Command([copied.event for copied in events])])
+            group = copied_group(touched, events, self._codec)
             self._insert(group)
         self._head = Head(group.position, moment(events[-1].event))
 
@@ -106,8 +125,17 @@ class CopiedLog(SqliteLog):
         """
         for row in rows:
             self._check_key(row)
+        self.keep_keys(rows)
+
+    def keep_keys(self, rows: Sequence[KeyRow]) -> None:
+        """Insert these Idempotency-Keys of the same log, except those that exist."""
         with transaction(self._db):
-            insert_rows(self._db, _INSERT_KEYS, rows)
+            insert_rows(self._db, INSERT_KEYS, rows)
+
+    def keep_object(self, stored: StoredObject) -> None:
+        """Store the row of a large content in an object store, durably."""
+        with transaction(self._db):
+            insert_rows(self._db, INSERT_OBJECT, [(key_of(stored.digest), *stored[1:])])
 
     def _check_key(self, row: KeyRow) -> None:
         size = row.last - row.first + 1
@@ -128,19 +156,23 @@ class CopiedLog(SqliteLog):
         """Return the Merkle root over the first `size` events."""
         return Tiles(self).root(size)
 
-    def _group(self, events: Sequence[Copied]) -> Group:
-        touched = self._touched([Command([copied.event for copied in events])])
-        group = Group(touched, self._codec, utc_now(), _no_prepare)
-        last = self._head.recorded_at
-        for copied in events:
-            group.position += 1
-            event = copied.event
-            if last is not None and moment(event) < last:
-                raise NotNextError(group.position, "has an earlier time than the event before it")
-            last = moment(event)
-            _check_next(group, event)
-            group.rows.extend(_rows(group.position, copied))
-        return group
+
+def copied_group(touched: Touched, events: Sequence[Copied], codec: Codec) -> Group:
+    """Return the group of the next events, with the rows to insert. Raises NotNextError.
+
+    `touched`: the state of their streams and jobs before them.
+    """
+    group = Group(touched, codec, utc_now(), _no_prepare)
+    last = touched.head.recorded_at
+    for copied in events:
+        group.position += 1
+        event = copied.event
+        if last is not None and moment(event) < last:
+            raise NotNextError(group.position, "has an earlier time than the event before it")
+        last = moment(event)
+        _check_next(group, event)
+        group.rows.extend(_rows(group.position, copied))
+    return group
 
 
 def _check_next(group: Group, event: Event) -> None:

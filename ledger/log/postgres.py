@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from asset_ledger.ledger.clock import Clock, utc_now
+from asset_ledger.ledger.content.database import DELETE_CONTENTS, INSERT_CONTENTS
 from asset_ledger.ledger.content.places import INSERT_OBJECT, key_of
 from asset_ledger.ledger.errors import (
     BusyError,
@@ -53,8 +54,6 @@ _KEYS: Final = """SELECT k.* FROM unnest(?::text[], ?::text[]) AS given(user_id,
     JOIN command_keys k USING (user_id, key)"""
 _JOBS: Final = """SELECT h.* FROM unnest(?::text[], ?::text[]) AS given(user_id, job_id)
     JOIN job_heads h USING (user_id, job_id)"""
-_INSERT_CONTENTS: Final = """INSERT INTO contents SELECT * FROM unnest(?::bytea[], ?::bytea[])
-    ORDER BY 1 ON CONFLICT DO NOTHING"""
 _INSERT_EVENTS: Final = """INSERT INTO stored_events
     (originator_id, originator_version, topic, state, notification_id)
     SELECT * FROM unnest(?::uuid[], ?::bigint[], ?::text[], ?::bytea[], ?::bigint[])"""
@@ -67,8 +66,6 @@ _INSERT_JOBS: Final = """INSERT INTO job_heads
     SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[])
     ON CONFLICT (user_id, job_id) DO UPDATE
     SET seq = excluded.seq, attempt = excluded.attempt, ended = excluded.ended"""
-_PRESENT: Final = "SELECT digest FROM contents WHERE digest = ANY(?::bytea[])"
-_DROP_CONTENTS: Final = "DELETE FROM contents WHERE digest = ANY(?::bytea[])"
 _DROP_OBJECTS: Final = "DELETE FROM objects WHERE digest = ANY(?::bytea[])"
 _FORGET_COLLECTED: Final = "DELETE FROM collected WHERE digest = ANY(?::bytea[])"
 _INSERT_COLLECTED: Final = """INSERT INTO collected
@@ -225,18 +222,15 @@ class PostgresLog(PostgresLogReader):
         with self._pipelined(sum(map(len, contents.values()))):
             begun = self.db.begin()
             if contents:
-                self._insert_contents(contents)
+                values = [*map(key_of, contents)], [*contents.values()]
+                self.db.execute(INSERT_CONTENTS, values)
             self.db.execute(_LOCK, (APPEND_LOCK,))
-            present = self.db.execute(_PRESENT, ([*map(key_of, contents)],)) if contents else ()
             last, in_use = self.db.execute(LAST), self.db.execute(_GENERATION)
             found = [
                 self.db.execute(_VERSIONS, (streams,)),
                 self.db.execute(_KEYS, _columns(keys, 2)),
                 self.db.execute(_JOBS, _columns(jobs, 2)),
             ]
-        stored = {bytes(key) for (key,) in present}
-        if lost := {name: text for name, text in contents.items() if key_of(name) not in stored}:
-            self._insert_contents(lost)  # collected by another server before this one had the lock
         self._check_generation(in_use.fetchone())
         row, before = last.fetchone(), self._head
         self._head = Head(0, None) if row is None else head_of(row)
@@ -262,9 +256,6 @@ class PostgresLog(PostgresLogReader):
             raise unreachable(error) from error
         return self._head.position != before
 
-    def _insert_contents(self, contents: Mapping[Digest, bytes]) -> None:
-        self.db.execute(_INSERT_CONTENTS, ([*map(key_of, contents)], [*contents.values()]))
-
     def _refusal(self, command: Command) -> Exception | None:
         """Return why a command may not collect its contents; None for any other command."""
         if command.collects is None:
@@ -289,7 +280,7 @@ class PostgresLog(PostgresLogReader):
         for command, outcome in zip(commands, outcomes, strict=True):
             if isinstance(outcome, Appended):
                 keys = [*map(key_of, collected_digests(command))]
-                self.db.execute(_DROP_CONTENTS, (keys,))
+                self.db.execute(DELETE_CONTENTS, (keys,))
                 self.db.execute(_DROP_OBJECTS, (keys,))
 
     def _insert(self, group: Group) -> None:

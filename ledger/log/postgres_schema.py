@@ -15,13 +15,15 @@ _BY_POSITION: Final = """CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notific
 _CONTENTS: Final = """CREATE TABLE IF NOT EXISTS contents (
     digest bytea PRIMARY KEY, bytes bytea NOT NULL)"""
 _IN_USE: Final = """CREATE TABLE IF NOT EXISTS in_use (generation bigint NOT NULL)"""
+_COPYING: Final = """CREATE TABLE IF NOT EXISTS copying (is_incomplete boolean PRIMARY KEY)"""
 _KEYS_TABLE: Final = """CREATE TABLE IF NOT EXISTS signing_keys (
     name text PRIMARY KEY, pem bytea NOT NULL)"""
 _HOOKS: Final = """CREATE TABLE IF NOT EXISTS hooks (
     id text PRIMARY KEY, document text NOT NULL)"""
 _SESSIONS: Final = """CREATE TABLE IF NOT EXISTS sessions (
-    hash bytea PRIMARY KEY, token_id text, user_id text NOT NULL, scopes text NOT NULL, name text,
-    expires_at text NOT NULL, ended_at timestamptz)"""
+    hash bytea PRIMARY KEY, auth text NOT NULL, token_id text, user_id text NOT NULL,
+    scopes text NOT NULL, name text, expires_at text NOT NULL, for_user text,
+    ended_at timestamptz)"""
 _ENDED: Final = """CREATE INDEX IF NOT EXISTS sessions_ended ON sessions (ended_at)
     WHERE ended_at IS NOT NULL"""
 _S3_KEYS: Final = """CREATE TABLE IF NOT EXISTS s3_keys (
@@ -42,6 +44,7 @@ SCHEMA: Final = (
     *FUNCTIONS,
     *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE, _IN_USE, _KEYS_TABLE),
     *(_HOOKS, _SESSIONS, _ENDED, _S3_KEYS),
+    _COPYING,
     "CREATE SEQUENCE IF NOT EXISTS generations",
     *SIDE_TABLES,
     *TREE_TABLES,

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 from eventsourcing.persistence import Notification
 
-from asset_ledger.ledger.content.places import COLLECTED_AT, key_of
+from asset_ledger.ledger.content.places import COLLECTED_AT, FIND_OBJECT, key_of
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import CommandKey, Head, Tag
@@ -31,6 +31,9 @@ _STREAM: Final = f"""SELECT {_EVENT} FROM stored_events e
 _VERSION: Final = """SELECT max(originator_version) FROM stored_events
     WHERE originator_id = ? AND rowid <= ?"""
 _KEY: Final = "SELECT * FROM command_keys WHERE user_id = ? AND key = ?"
+_KEYS: Final = """SELECT * FROM command_keys
+    WHERE (user_id, key) > (?, ?) AND last_position > ? AND last_position <= ?
+    ORDER BY user_id, key LIMIT ?"""
 _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 
 _NO_LIMIT: Final = 2**63 - 1
@@ -102,9 +105,19 @@ class SqlLogReader(TreeRows):
             return CommandKey(*command_key), first, last
         return None
 
+    def commands(self, last: tuple[str, str], after: int, upto: int) -> list[Any]:
+        """Return the next rows of Idempotency-Keys after a user and key, in order, at most 1,000:
+        those whose events end after position `after`, and at or before `upto`."""
+        return self._readers.rows(_KEYS, (*last, after, upto, PAGE))
+
     def collected(self, digest: Digest) -> bool:
         """Return whether a content was collected, and not stored again since."""
         return bool(self._readers.rows(COLLECTED_AT, (key_of(digest),)))
+
+    def object_url(self, digest: Digest) -> str | None:
+        """Return the URL of a large content in an object store; None if it has none."""
+        rows = self._readers.rows(FIND_OBJECT, (key_of(digest),))
+        return rows[0][0] if rows else None
 
     def leaf_hash(self, position: int) -> bytes | None:
         """Return the Merkle leaf hash of the event at a position, or None beyond the end."""

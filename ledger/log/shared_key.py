@@ -17,13 +17,18 @@ _STORE: Final = """INSERT INTO signing_keys VALUES ('checkpoint', ?)
     ON CONFLICT (name) DO UPDATE SET pem = excluded.pem"""
 
 
+def shared_keys(db: SqlConnection) -> list[bytes]:
+    """Return the key that the database has, in a list; none if it has none."""
+    return [bytes(pem) for (pem,) in db.execute(_STORED)]
+
+
 def share_key(db: SqlConnection, log: LogReader, codec: Codec, file: Path) -> bool:
     """Write the key in force to this file, and to the database, if either has it.
 
     Return whether this server can sign now.
     """
     in_force = keys_in_force(log, codec)[-1].key
-    stored = [bytes(pem) for (pem,) in db.execute(_STORED)]
+    stored = shared_keys(db)
     texts = (*stored, *key_texts(file))
     key = next((text for text in texts if is_private_half(text, in_force)), None)
     if key is None:

@@ -9,12 +9,13 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.log.event_log import Appended
 from asset_ledger.ledger.reading.replay import Replay
-from asset_ledger.ledger.storage.turns import Turns
+from asset_ledger.ledger.storage.turns import Turns, threads_each
 
 THREADS: Final = 4
 MAX_REQUESTS: Final = 1 << 20
 EACH: Final = 2
-"""Reads of one user at the same time. As many wait as the user may have requests."""
+"""The most reads of one user at the same time, with four processors or more. As many
+wait as the user may have requests."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class AsyncReplay:
     def __init__(self, replay: Replay) -> None:
         self._replay = replay
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ledger-reader")
-        self._turns = Turns(THREADS, EACH, "reads of the log", most=MAX_REQUESTS)
+        self._turns = Turns(THREADS, threads_each(EACH), "reads of the log", most=MAX_REQUESTS)
 
     async def __call__(
         self, read: Callable[Concatenate[Replay, P], T], *args: P.args, **kwargs: P.kwargs

@@ -72,7 +72,7 @@ class EventFilter:
         return b"" if self.user_id is None else orjson.dumps({"user_id": self.user_id})[1:-1]
 
 
-MAX_BYTES: Final = 4 * 2**20
+MAX_BYTES: Final = 2**20
 """Stored bytes of the events of one answer, about: the last event may go beyond."""
 
 

@@ -7,10 +7,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.domain.event import Recorded, TaggedEvent
 from asset_ledger.ledger.domain.ledger import ProjectionSkipped
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
+
+USERS: Final = 10_000
+"""The number of users whose last change is known. With one more, all count as changed."""
 
 RECENT: Final = 2_048
 """The number of last events in memory, for projections with little lag: 3 MB, or 64 MB of the
@@ -91,6 +94,8 @@ class LiveFeed(Feed):
         self._head = super().head()
         self._grown = asyncio.Event()
         self._recent: list[Recorded | None] = [None] * RECENT
+        self._changed: dict[str, int] = {}
+        self._all_changed = self._head
         self.ended = False
 
     def head(self) -> int:
@@ -106,9 +111,20 @@ class LiveFeed(Feed):
         """Keep the events that were committed up to `head`, and wake the waiting callers."""
         for each in recorded:
             self._recent[each.position % RECENT] = each
+            if isinstance(each.event, TaggedEvent):
+                self._changed[each.event.user_id] = each.position
+            else:
+                self._all_changed = each.position
+        if head - self._head > len(recorded) or len(self._changed) > USERS:
+            self._changed, self._all_changed = {}, head
         self._head = max(self._head, head)
         self._grown.set()
         self._grown = asyncio.Event()
+
+    def changed(self, user_id: str) -> int:
+        """Return the last position, up to the head, whose event may have changed the user's assets
+        and jobs, or a later one."""
+        return max(self._changed.get(user_id, 0), self._all_changed)
 
     async def wait_beyond(self, position: int) -> int:
         """Wait until the head is above `position` or the feed has ended. Return the head."""

@@ -108,7 +108,7 @@ class Replay:
     ) -> tuple[list[Asset], int | None]:
         """Return the next assets that were created with a tag and match, as of `upto`.
 
-        If 20,000 events, or 4 MiB of them, gave fewer than `limit`, also return the position to
+        If 20,000 events, or 1 MiB of them, gave fewer than `limit`, also return the position to
         continue after.
         """
         found: list[Asset] = []

@@ -1,8 +1,8 @@
 """The event loop's own connection to a file, for statements that find a few rows by an index.
 
 Such a statement takes less time than a hop to a thread and back. Promise: none blocks the event
-loop for longer than `LONGEST` and the rows of `STEPS`. Slow statements block it for a fiftieth of
-the time in total, because only threads read for `REST` times as long after each.
+loop for longer than `LONGEST` and the rows of `STEPS`. Slow statements of one user block it for a
+fiftieth of the time, and those of all users for a sixth, because only threads read after each.
 """
 
 import math
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from asset_ledger.ledger.storage.sqlite import open_reader
+from asset_ledger.ledger.storage.turns import Rests
 
 LONGEST: Final = 0.002
 """Seconds after which a statement is interrupted, thirty times what a page of 50 rows takes. The
@@ -20,7 +21,9 @@ disk is slow then, or the rows are large, or other threads keep the interpreter 
 STEPS: Final = 100
 """SQLite virtual machine steps between two looks at the clock: about six rows of a page."""
 REST: Final = 50
-"""After a slow statement, only threads read for this many times as long as it took."""
+"""After a slow statement, only threads read for its user for this many times as long as it took."""
+REST_OF_ALL: Final = 5
+"""Times as long as it took in which only threads read for any user."""
 
 MAPPED: Final = 2_147_418_112
 """Bytes of the file to map into memory, the most that SQLite maps. Copying pages instead takes a
@@ -40,11 +43,12 @@ class BriefReader:
         self._path, self._clock, self._mapped = path, clock, mapped
         self._db: sqlite3.Connection | None = None
         self._end = self._rests_until = 0.0
+        self._rests = Rests()
 
     def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any] | None:
         """Return all rows of one statement; None if a thread has to read them."""
         began = self._clock()
-        if began < self._rests_until:
+        if began < max(self._rests_until, self._rests.until):
             return None
         self._end = began + LONGEST
         try:
@@ -73,4 +77,5 @@ class BriefReader:
 
     def _note(self, began: float, ended: float) -> None:
         if ended > self._end:
-            self._rests_until = ended + REST * (ended - began)
+            self._rests_until = ended + REST_OF_ALL * (ended - began)
+            self._rests.until = ended + REST * (ended - began)

@@ -56,9 +56,9 @@ class ContentFolder:
 class DataFolder:
     """The files of one ledger. `projections` has the names of the table files."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, log: str = LOG) -> None:
         self.root: Final = root
-        self.log: Final = root / LOG
+        self.log: Final = root / log
         self.unfinished_log: Final = root / UNFINISHED
         self.content: Final = ContentFolder(root / "content", self.log)
         self.key: Final = root / "checkpoint.key"  # the private key that signs checkpoints

@@ -66,6 +66,13 @@ _RULES: Final = (
 _COMPILED: Final = [(re.compile(pattern), to) for pattern, to in _RULES]
 _AS_BYTES: Final = " AS BLOB)"
 _MARK: Final = re.compile(r"\?(\d*)")
+_TOKEN: Final = re.compile(r"--[^\n]*|'[^']*'|\w+|[^\w\s]")
+_QUERY: Final = ("SELECT", "WITH", "VALUES")
+_NEXT: Final = (
+    *("", ")", ",", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "UNION", "EXCEPT"),
+    *("JOIN", "LEFT", "CROSS", "ON", "USING", "WINDOW"),
+)
+"""What follows a subquery in FROM that has no name."""
 
 FUNCTIONS: Final = (
     """CREATE OR REPLACE FUNCTION each_of(list text) RETURNS TABLE (key bigint, value text)
@@ -108,7 +115,7 @@ def translate(sql: str) -> str:
     """Return a statement in PostgreSQL's dialect, with `$1` for its first question mark."""
     for pattern, replacement in _COMPILED:
         sql = pattern.sub(replacement, sql)
-    sql = _to_bytes(sql).replace("BLOB", "BYTEA")
+    sql = _with_names(_to_bytes(sql).replace("BLOB", "BYTEA"))
     last = 0
 
     def number(mark: re.Match[str]) -> str:
@@ -118,6 +125,20 @@ def translate(sql: str) -> str:
         return f"${given}"
 
     return _MARK.sub(number, sql)
+
+
+def _with_names(sql: str) -> str:
+    """Name the subqueries in FROM that have no name: PostgreSQL demands names before 16."""
+    named, is_subquery, done = "", list[bool](), 0
+    tokens = [*_TOKEN.finditer(sql), None]
+    words = ["" if token is None else token[0].upper() for token in tokens]
+    for n, token in enumerate(tokens):
+        if words[n] == "(":
+            is_subquery.append(words[n - 1] in ("FROM", "JOIN") and words[n + 1] in _QUERY)
+        elif token is not None and words[n] == ")" and is_subquery.pop() and words[n + 1] in _NEXT:
+            named += f"{sql[done : token.end()]} AS named_{n}"
+            done = token.end()
+    return named + sql[done:]
 
 
 def _to_bytes(sql: str) -> str:

@@ -24,7 +24,7 @@ from asset_ledger.ledger.errors import LogDamagedError, TablesDamagedError
 from asset_ledger.ledger.storage.brief_reader import BriefReader
 from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.sqlite import is_fatal, is_interrupted, open_reader
-from asset_ledger.ledger.storage.turns import Turns, deadline, reading_user
+from asset_ledger.ledger.storage.turns import Rests, Turns, deadline, threads_each
 
 logger = logging.getLogger(__name__)
 
@@ -73,17 +73,18 @@ class SqliteReaders:
 
 DEPTH: Final = 8
 """Statements that wait at one connection before the next connection is used: a few busy threads
-contend less for the GIL than many half-idle ones (benchmarks/read_path.py)."""
+contend less for the GIL than many half-idle ones (benchmarks/pages.py)."""
 QUICK: Final = 0.1
 """Seconds after which a statement that others wait behind is interrupted. It begins again at a
 connection for slow ones, where users take turns."""
 SLOW: Final = 4
-"""Connections for slow statements; one user has at most half of them."""
+"""Connections for slow statements."""
+EACH: Final = 2
+"""The most of them that one user has, with four processors or more."""
 REST: Final = 10.0
 """Seconds after a slow statement in which all of its user's statements begin as slow ones."""
 NICE: Final = 5
 """How much lower the priority of threads for slow statements is, for the event loop's sake."""
-MAX_RESTING: Final = 1_000
 SNAPSHOTS: Final = 2
 """Read transactions that can be open at the same time; one user has at most one."""
 
@@ -172,6 +173,11 @@ class _Connection(aiosqlite.Connection):
 
     stopped: asyncio.Future[object] | None = None
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=1)
+        # Without memory a thread may start and report that it did not: nothing would stop it.
+        self._thread.daemon = True
+
     def stop(self) -> asyncio.Future[object] | None:
         self.stopped = super().stop()
         return self.stopped
@@ -240,7 +246,7 @@ class _Reader:
             return self._db
 
     async def _open(self) -> _Connection:
-        db = _Connection(partial(self._opened, self._path), iter_chunk_size=1)
+        db = _Connection(partial(self._opened, self._path))
         try:
             await db
             return db
@@ -271,8 +277,8 @@ class _Pool:
         self._slow = [_Reader(path, _open_slow) for _ in range(SLOW)]
         self._exclusive = [_Reader(path, _open_slow) for _ in range(SNAPSHOTS)]
         self._all = (*self._shared, *self._slow, *self._exclusive)
-        self._slow_turns, self._turns = Turns(SLOW, SLOW // 2), Turns(SNAPSHOTS, 1)
-        self._rests_until: dict[str | None, float] = {}
+        self._slow_turns, self._turns = Turns(SLOW, threads_each(EACH)), Turns(SNAPSHOTS, 1)
+        self._rests = Rests()
         self._apart = 0
         self._finished = asyncio.Event()
 
@@ -295,7 +301,7 @@ class _Pool:
             return await self._rows(sql, parameters)
 
     async def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        if time.monotonic() >= self._rests_until.get(reading_user(), 0.0):
+        if time.monotonic() >= self._rests.until:
             try:
                 return await self._next().quick(sql, parameters)
             except sqlite3.OperationalError as error:
@@ -303,14 +309,9 @@ class _Pool:
                     raise
             finally:
                 self._finished.set()
-            self._note_slow()
+            self._rests.until = time.monotonic() + REST
         async with self._lend(self._slow, self._slow_turns) as reader:
             return await reader.slow(sql, parameters)
-
-    def _note_slow(self) -> None:
-        if len(self._rests_until) >= MAX_RESTING:
-            self._rests_until.clear()
-        self._rests_until[reading_user()] = time.monotonic() + REST
 
     async def brief_rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         with self._naming_damage():

@@ -5,6 +5,7 @@ another user's next one.
 """
 
 import asyncio
+import os
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,16 @@ from asset_ledger.ledger.errors import BusyError, DeadlineExceededError
 
 MAX_WAITING: Final = 32
 """Turns of one user that wait; one more is refused."""
+
+
+MAX_RESTING: Final = 1_000
+"""Users whose rests are remembered."""
+
+
+def threads_each(most: int) -> int:
+    """Return how many threads of one user run at a time: for half of the processors, at least one
+    and at most `most`. Else one user's reads keep every processor busy."""
+    return max(1, min(most, (os.cpu_count() or 1) // 2))
 
 
 class ReadBudget(NamedTuple):
@@ -32,6 +43,24 @@ def reading_user() -> str | None:
     """Return the user for which this task reads; None if it is the only one."""
     allowed = read_budget.get()
     return None if allowed is None else allowed.user
+
+
+class Rests:
+    """Until when this task's user rests after a slow read: other users need not."""
+
+    def __init__(self) -> None:
+        self._until: dict[str | None, float] = {}
+
+    @property
+    def until(self) -> float:
+        """The time until which the user rests; 0 if it never had to."""
+        return self._until.get(reading_user(), 0.0)
+
+    @until.setter
+    def until(self, time: float) -> None:
+        if len(self._until) >= MAX_RESTING:
+            self._until.clear()
+        self._until[reading_user()] = time
 
 
 @asynccontextmanager

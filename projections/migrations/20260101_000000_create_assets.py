@@ -1,31 +1,32 @@
 """Create the table `assets`, without the columns of node and job that a later migration adds."""
 
 from asset_ledger.ledger.storage.database import SqlConnection
+from asset_ledger.projections.migrations.in_json import CREATED_AT, DIGEST, ID, METADATA, UPDATED_AT
 
 needs_events = True
 
+# Columns without an index of their own are read out of the JSON, so that nothing is stored twice.
 STATEMENTS = (
-    """
+    f"""
     CREATE TABLE assets (
         seq INTEGER PRIMARY KEY,  -- position of the first event: every index ends with it for free
-        id TEXT NOT NULL UNIQUE,
         json TEXT NOT NULL,       -- the asset as the API answers it
+        id TEXT NOT NULL UNIQUE GENERATED ALWAYS AS ({ID}) VIRTUAL,
         user_id TEXT NOT NULL,
         workflow_id TEXT,
         parent_id TEXT,           -- NULL at home
         name TEXT NOT NULL,
         content_type TEXT NOT NULL,
         size INTEGER NOT NULL,
-        digest TEXT,
-        metadata TEXT,
+        digest TEXT GENERATED ALWAYS AS ({DIGEST}) VIRTUAL,
+        metadata TEXT GENERATED ALWAYS AS ({METADATA}) VIRTUAL,
         tags TEXT NOT NULL,
         derived_from TEXT NOT NULL,
         duration REAL,
         version INTEGER NOT NULL,
         position INTEGER NOT NULL,
-        created_at TEXT NOT NULL,
-        recorded_at TEXT NOT NULL,
-        updated_at TEXT NOT NULL,
+        created_at TEXT NOT NULL GENERATED ALWAYS AS ({CREATED_AT}) VIRTUAL,
+        updated_at TEXT NOT NULL GENERATED ALWAYS AS ({UPDATED_AT}) VIRTUAL,
         deleted_at TEXT,
         deleted_by TEXT
     )

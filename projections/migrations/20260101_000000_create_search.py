@@ -8,24 +8,21 @@ STATEMENTS = (
     """
     CREATE TABLE search_assets (
         seq INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
+        id BLOB NOT NULL UNIQUE,
         user_id TEXT NOT NULL,
         workflow_id TEXT,
         content_type TEXT NOT NULL,
         live BOOLEAN NOT NULL DEFAULT true,
         name TEXT NOT NULL,      -- folded, as tags and metadata are
         tags TEXT NOT NULL,
-        metadata TEXT NOT NULL,  -- its values, a line each
-        filename TEXT NOT NULL DEFAULT ''  -- the name as it is, to find an asset by
+        metadata TEXT NOT NULL   -- its values, a line each
     )
     """,
-    # On `assets`, which every upload writes, this index made recording 20 to 50 % slower.
-    "CREATE INDEX search_by_filename ON search_assets (user_id, filename) WHERE live",
     # Both store no text: deleting a row takes the same text that it was indexed with. Both hold a
     # token of the owner, so that a search passes over the assets of other users.
     """
     CREATE VIRTUAL TABLE search_text USING fts5(
-        owner, name, tags, metadata, content='', tokenize='trigram case_sensitive 1'
+        owner, name, tags, metadata, content='', tokenize='trigram case_sensitive 1', columnsize=0
     )
     """,
     """

@@ -56,16 +56,16 @@ STATEMENTS = (
     """
     CREATE TABLE usage_assets (
         seq INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
+        id BLOB NOT NULL UNIQUE,
         user_id TEXT NOT NULL,
         workflow_id TEXT,
         node_id TEXT,
         job_id TEXT,
         content_type TEXT NOT NULL,
-        day TEXT NOT NULL,
         created_at TEXT NOT NULL,
         size INTEGER NOT NULL,
         live BOOLEAN NOT NULL DEFAULT true,
+        day TEXT GENERATED ALWAYS AS (substr(created_at, 1, 10)) VIRTUAL,
         quarter TEXT GENERATED ALWAYS AS (
             substr(created_at, 1, 14) || CASE
                 WHEN substr(created_at, 15, 2) < '15' THEN '00'

@@ -103,8 +103,9 @@ def page_of(
     newlines), and the next page starts there. Else it starts at the `edge` of a walk, if any.
     """
     if json is None or (found <= query.size and size <= MAX_BYTES):
-        return Page(json or b"", found, query.next_cursor(edge), position)
-    return Page(json[: json.rindex(b",\n")], found - 1, query.next_cursor(last), position)
+        return Page(json or b"", found, query.next_cursor(edge), position, is_exact=True)
+    shown = json[: json.rindex(b",\n")]
+    return Page(shown, found - 1, query.next_cursor(last), position, is_exact=True)
 
 
 def _plan(query: AssetQuery) -> tuple[Sql, Sql]:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from asset_ledger.ledger.errors import ParameterError
+from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.asset_query import AssetQuery
@@ -40,6 +40,10 @@ _OWNER: Final = """
     SELECT id FROM (SELECT CAST(value AS INTEGER) AS wanted FROM json_each(?))
         CROSS JOIN assets ON seq = wanted
     WHERE user_id = ? AND digest = ? AND deleted_at IS NULL LIMIT 1
+"""
+_NAMED: Final = """
+    SELECT id FROM catalog INDEXED BY catalog_by_name
+    WHERE user_id = ? AND name = ? AND live ORDER BY seq DESC LIMIT 1
 """
 _REFLECTED: Final = "SELECT position FROM positions WHERE projection = 'assets'"
 
@@ -114,6 +118,16 @@ class CatalogQueries:
         for (asset_id,) in await self._tables.rows(_OWNER, (seqs, user_id, digest)):
             return AssetId(asset_id)
         return None
+
+    async def named(self, user_id: str, name: str) -> AssetId:
+        """Return the newest live asset with exactly this name, also one that was recorded just now.
+
+        Raises UnknownAssetError and ProjectionBehindError.
+        """
+        await self._caught_up()
+        for (asset_id,) in await self._catalog.rows(_NAMED, (user_id, name)):
+            return AssetId(asset_id.hex())
+        raise UnknownAssetError(name)
 
     async def _caught_up(self) -> int:
         """Wait until the catalog is as far as the table of assets; return that position."""

@@ -17,6 +17,9 @@ from asset_ledger.ledger.storage.database import AsyncReaders
 PAGE: Final = 32
 """How many assets are read at once: each may have 32 KiB of metadata."""
 
+DEEPEST: Final = 100
+"""Folders above an asset that are returned. Folders that contain each other have no top."""
+
 _CHILDREN: Final = """
     SELECT seq, id, content_type = 'folder', CAST(json AS BLOB)
     FROM assets INDEXED BY assets_by_parent
@@ -29,6 +32,16 @@ _CHOSEN: Final = """
     FROM json_each(?) AS wanted
         LEFT JOIN assets AS asset ON asset.id = wanted.value AND user_id = ?
     ORDER BY wanted.key
+"""
+_ABOVE: Final = f"""
+    WITH RECURSIVE above(id, name, parent_id, depth) AS (
+        SELECT id, name, parent_id, 0 FROM assets WHERE id = ? AND user_id = ?
+        UNION ALL
+        SELECT folder.id, folder.name, folder.parent_id, depth + 1
+        FROM above CROSS JOIN assets AS folder ON folder.id = above.parent_id
+        WHERE depth < {DEEPEST}
+    )
+    SELECT id, name FROM above WHERE depth > 0 ORDER BY depth DESC
 """
 
 
@@ -45,6 +58,11 @@ class FolderQueries:
 
     def __init__(self, readers: AsyncReaders) -> None:
         self._readers = readers
+
+    async def above(self, user_id: str, asset_id: AssetId) -> list[tuple[str, str]]:
+        """Return id and name of the folders that contain an asset, from the outermost on."""
+        rows = await self._readers.rows(_ABOVE, (asset_id, user_id), brief=True)
+        return [(folder_id, name) for folder_id, name in rows]
 
     async def below(
         self, user_id: str, folder: AssetId | None

@@ -12,7 +12,6 @@ import orjson
 from asset_ledger.ledger.errors import UnknownAssetError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.storage.database import AsyncReaders, Snapshot
-from asset_ledger.projections.queries.pages import MAX_BYTES
 
 Direction = Literal["up", "down", "both"]
 
@@ -21,6 +20,9 @@ MAX_NODES: Final = 1_000
 
 MAX_EDGES: Final = 10_000
 """How many edges a level of a walk has at most."""
+
+MAX_BYTES: Final = 4 * 2**20
+"""Bytes of the assets that a walk returns, about: an answer has no next page."""
 
 
 class Edge(NamedTuple):

@@ -18,7 +18,7 @@ from asset_ledger.ledger.errors import CursorError, ParameterError, ProjectionBe
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
-MAX_BYTES: Final = 4 * 2**20
+MAX_BYTES: Final = 2**20
 """Bytes of JSON after which a page ends, whatever its size, about."""
 SHORT: Final = 100
 """The largest page of assets whose bytes need no count: a document has about 40 KiB at most."""
@@ -52,7 +52,8 @@ SORTS: Final[Mapping[str, Sort]] = {
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of a list: JSON objects with commas between them, their count, the cursor of the next
-    page (`""` on the last page), and the position that the table reflects.
+    page (`""` on the last page), and the position that the table reflects. `is_exact`: all of it
+    was read in one statement, so that it is the page at exactly this position.
 
     A newline follows each comma in a page of assets, and is nowhere else in it.
     """
@@ -61,6 +62,7 @@ class Page:
     count: int
     next: str
     position: int
+    is_exact: bool = False
 
 
 def fitting(rows: str, order: str, limit: str = str(MAX_BYTES)) -> str:

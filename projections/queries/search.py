@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from asset_ledger.ledger.domain.checks import lower_media_type
-from asset_ledger.ledger.errors import ParameterError, UnknownAssetError
-from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.pages import MAX_BYTES, SHORT, open_cursor, seal_cursor
 from asset_ledger.projections.queries.text_index import FtsIndex, TextIndex, TextMatch
@@ -35,10 +34,6 @@ _LAST: Final = 2**63 - 1
 _PAGE: Final = """
     SELECT seq, NULL FROM (SELECT seq {found} AND {row} < ? ORDER BY {row} DESC LIMIT ?)
     UNION ALL SELECT (SELECT count(*) {found}), position FROM positions WHERE projection = 'search'
-"""
-_NAMED: Final = """
-    SELECT id FROM search_assets INDEXED BY search_by_filename
-    WHERE user_id = ? AND filename = ? AND live ORDER BY seq DESC LIMIT 1
 """
 _TEST: Final = " AND EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE {test})"
 
@@ -125,12 +120,6 @@ class SearchQueries:
         page = await self._fitting([seq for seq, _ in seqs[:page_size]])
         following = seal_cursor(page[-1], binding) if len(seqs) > len(page) else ""
         return SearchPage(await self._documents(page), total, following, position)
-
-    async def named(self, user_id: str, name: str) -> AssetId:
-        """Return the newest asset with exactly this name. Raises UnknownAssetError."""
-        for (asset_id,) in await self._index.rows(_NAMED, (user_id, name)):
-            return AssetId(asset_id)
-        raise UnknownAssetError(name)
 
     async def _fitting(self, seqs: Sequence[int]) -> Sequence[int]:
         """Return the first of these assets, as many as fit on a page."""

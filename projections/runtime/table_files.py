@@ -149,6 +149,9 @@ class SqliteDatabase(Database):
         self.write.close()
 
 
+_OF_A_VIRTUAL_TABLE: Final = 1
+"""How `table_xinfo` marks the hidden columns of a full-text index; 2 marks a generated column."""
+
 _SHADOWS: Final = ("_content", "_docsize")
 """Suffixes of the tables behind a full-text index whose rows depend on the documents alone. The
 rows of its other tables also depend on the order of writes."""
@@ -299,9 +302,10 @@ class TableFiles:
 
 def columns_of(db: SqlConnection, schema: str, table: str) -> Columns:
     """Return the columns of a table; no columns if there is no such table."""
-    info = db.execute(f'PRAGMA {schema}.table_info("{table}")').fetchall()
-    ranked = sorted((rank, name) for _, name, *_, rank in info if rank)
-    return Columns([name for _, name, *_ in info], [name for _, name in ranked])
+    info = db.execute(f'PRAGMA {schema}.table_xinfo("{table}")').fetchall()
+    found = [(name, rank) for _, name, *_, rank, hidden in info if hidden != _OF_A_VIRTUAL_TABLE]
+    ranked = sorted((rank, name) for name, rank in found if rank)
+    return Columns([name for name, _ in found], [name for _, name in ranked])
 
 
 def full_text_indexes(db: SqlConnection, schema: str = "main") -> set[str]:

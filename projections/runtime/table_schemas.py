@@ -50,11 +50,13 @@ _COLUMNS: Final = """SELECT of.attname, format_type(of.atttypid, NULL),
     FROM pg_attribute AS of LEFT JOIN pg_index AS own
         ON own.indrelid = of.attrelid AND own.indisprimary
     WHERE of.attrelid = to_regclass(?) AND of.attnum > 0 AND NOT of.attisdropped
-        AND of.attgenerated = '' ORDER BY of.attnum"""
+    ORDER BY of.attnum"""
 _INSERT: Final = re.compile(
     r"\s*INSERT INTO (\w+)(?:\s+\(([\w,\s]+)\))?\s+VALUES \(\?(?:, \?)*\)\s*"
 )
-_REWRITE: Final = re.compile(r"UPDATE (\w+) SET (\w+) = (\w+)\(([\w,\s]+)\) WHERE id = \?")
+_REWRITE: Final = re.compile(
+    r"UPDATE (\w+) SET (\w+) = (\w+)\(([\w,\s?]+)\)((?:, \w+ = \?)*) WHERE id = \?"
+)
 _BY_SEQ: Final = re.compile(
     r"(CREATE INDEX \w+\s+ON (?:assets|catalog|search_assets|usage_assets) \(.*?)\)"
     r"(?=\s+WHERE|\s*$)",
@@ -113,13 +115,16 @@ class PostgresDatabase(Database):
         if rewrite is None or rewrite[3] not in self._functions:
             self.write.execute(sql, parameters)
             return
-        table, column, function, arguments = rewrite.groups()
-        found = f"SELECT {arguments} FROM {table} WHERE id = ?"
-        for row in self.write.execute(found, parameters).fetchall():
-            value = self._functions[function](*row)
-            self.write.execute(
-                f"UPDATE {table} SET {column} = ? WHERE id = ?", (value, *parameters)
-            )
+        table, column, function, arguments, setters = rewrite.groups()
+        names = arguments.split(", ")
+        given, rest = parameters[: names.count("?")], parameters[names.count("?") :]
+        wanted = ", ".join(name for name in names if name != "?")
+        found = f"SELECT {wanted} FROM {table} WHERE id = ?"
+        for row in self.write.execute(found, parameters[-1:]).fetchall():
+            ours, theirs = iter(given), iter(row)
+            value = self._functions[function](*(next(ours if n == "?" else theirs) for n in names))
+            sql = f"UPDATE {table} SET {column} = ?{setters} WHERE id = ?"
+            self.write.execute(sql, (value, *rest))
 
     def insert(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for each of many rows, in order."""

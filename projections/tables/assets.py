@@ -28,9 +28,15 @@ def canonical(value: Any) -> str:
 
 
 def document(asset: Asset) -> dict[str, Any]:
-    """Return the API document of an asset; a tombstone has two fields more."""
+    """Return the API document of an asset; a tombstone has two fields more.
+
+    The SQL in `migrations/in_json.py` reads its first four fields by their places.
+    """
     fields = {
         "id": asset.id,
+        "created_at": iso(asset.created_at),
+        "updated_at": iso(asset.updated_at),
+        "digest": asset.digest,
         "user_id": asset.user_id,
         "workflow_id": asset.workflow_id,
         "parent_id": asset.parent_id or asset.user_id,
@@ -38,17 +44,14 @@ def document(asset: Asset) -> dict[str, Any]:
         "content_type": asset.content_type,
         "size": asset.size,
         "metadata": asset.metadata,
-        "created_at": iso(asset.created_at),
         "get_url": f"/api/assets/{asset.id}/content" if asset.digest else None,
         "thumb_url": _thumbnail_url(asset) if _has_thumbnail(asset) else None,
         "duration": None if asset.duration is None else float(asset.duration),
         "node_id": asset.node_id,
         "job_id": asset.job_id,
         "etag": f"v{asset.version}",
-        "digest": asset.digest,
         "version": asset.version,
         "position": asset.position,
-        "updated_at": iso(asset.updated_at),
         "tags": list(asset.tags),
         "derived_from": list(asset.derived_from),
         "attempt": asset.attempt,
@@ -111,25 +114,26 @@ def document_json(asset: Asset) -> str:
 
 
 COLUMNS: Final = (
-    "seq", "id", "user_id", "workflow_id", "node_id", "job_id", "parent_id", "name",
-    "content_type", "size", "digest", "metadata", "tags", "derived_from", "duration", "version",
-    "position", "created_at", "updated_at", "deleted_at", "deleted_by",
+    "seq", "user_id", "workflow_id", "node_id", "job_id", "parent_id", "name", "content_type",
+    "size", "tags", "derived_from", "duration", "version", "position", "deleted_at", "deleted_by",
     "attempt",
 )  # fmt: skip
 """The columns that store the fields of an `Asset`, in the order of `_row`."""
 
+IN_JSON: Final = ("id", "digest", "metadata", "created_at", "updated_at")
+"""The other fields, which are columns made from the JSON."""
+
+_FIELDS: Final = (*COLUMNS, *IN_JSON)
 _INSERT: Final = (
-    f"INSERT INTO assets ({', '.join(COLUMNS)}, recorded_at, json)"
-    f" VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
+    f"INSERT INTO assets ({', '.join(COLUMNS)}, json)"
+    f" VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
 )
-_REWRITE_JSON: Final = f"UPDATE assets SET json = asset_json({', '.join(COLUMNS)}) WHERE id = ?"
 
 
 def _row(asset: Asset) -> tuple[Any, ...]:
     """Return the values of `COLUMNS` for a live asset."""
     return (
         asset.seq,
-        asset.id,
         asset.user_id,
         asset.workflow_id,
         asset.node_id,
@@ -138,15 +142,11 @@ def _row(asset: Asset) -> tuple[Any, ...]:
         asset.name,
         asset.content_type,
         asset.size,
-        asset.digest,
-        None if asset.metadata is None else canonical(asset.metadata),
         canonical(asset.tags) if asset.tags else "[]",
         canonical(asset.derived_from) if asset.derived_from else "[]",
         None if asset.duration is None else float(asset.duration),
         asset.version,
         asset.position,
-        iso(asset.created_at),
-        iso(asset.updated_at),
         None,
         None,
         asset.attempt,
@@ -169,9 +169,9 @@ _ENCODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-def _asset_json(*columns: Any) -> str:
-    """The SQL function `asset_json`: return the JSON of the asset that a row stores."""
-    fields = dict(zip(COLUMNS, columns, strict=True))
+def _asset_json(*values: Any) -> str:
+    """The SQL function `asset_json`: return the JSON of the asset with these `_FIELDS`."""
+    fields = dict(zip(_FIELDS, values, strict=True))
     for name, decode in _DECODERS.items():
         if fields[name] is not None:
             fields[name] = decode(fields[name])
@@ -191,34 +191,35 @@ class Assets:
     settling: Final[Sequence[str]] = ()
 
     def statements(self, recorded: Recorded) -> Iterator[Statement]:
-        """Insert the row of a new asset; for a later event, update the row and its JSON."""
+        """Insert the row of a new asset; for a later event, update the row with its JSON."""
         event = recorded.event
         if isinstance(event, AssetCreated):
             yield _insert(recorded, event)
         elif (changes := changes_of(event)) is not None:
-            yield from _update(recorded, changes)
+            yield _update(recorded, changes)
 
 
 def _insert(recorded: Recorded, event: AssetCreated) -> Statement:
     asset = evolve(None, recorded)
     if asset is None:
         raise ValueError("the event does not create an asset")
-    row = (*_row(asset), iso(moment(event)), document_json(asset))
-    return Statement(_INSERT, row, independent=True)
+    return Statement(_INSERT, (*_row(asset), document_json(asset)), independent=True)
 
 
-def _update(recorded: Recorded, changes: Mapping[str, Any]) -> Iterator[Statement]:
+def _update(recorded: Recorded, changes: Mapping[str, Any]) -> Statement:
     event = recorded.event
-    columns = {
+    fields = {
         **{name: _encoded(name, value) for name, value in changes.items()},
         "version": event.originator_version,
         "position": recorded.position,
         "updated_at": iso(moment(event)),
     }
-    setters = ", ".join(f"{name} = ?" for name in columns)
-    asset_id = event.originator_id
-    yield Statement(f"UPDATE assets SET {setters} WHERE id = ?", (*columns.values(), asset_id))
-    yield Statement(_REWRITE_JSON, (asset_id,))
+    made_of = ", ".join("?" if name in fields else name for name in _FIELDS)
+    given = [fields[name] for name in _FIELDS if name in fields]
+    stored = [name for name in COLUMNS if name in fields]
+    setters = "".join(f", {name} = ?" for name in stored)
+    sql = f"UPDATE assets SET json = asset_json({made_of}){setters} WHERE id = ?"
+    return Statement(sql, (*given, *map(fields.__getitem__, stored), event.originator_id))
 
 
 def _encoded(name: str, value: Any) -> Any:

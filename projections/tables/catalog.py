@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
 from asset_ledger.ledger.domain.event import Event, Recorded, private_of
-from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.ids import Digest, bytes_of
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
@@ -18,9 +18,12 @@ _INSERT: Final = """
 _COLUMNS: Final = frozenset({"name", "size", "digest"})
 
 
-def digest_prefix(digest: Digest | None) -> str | None:
-    """Return the first 16 hex digits of a digest, which the catalog stores."""
-    return None if digest is None else digest.removeprefix("sha256:")[:16]
+def digest_prefix(digest: Digest | None) -> int | None:
+    """Return the first 8 bytes of a digest as a signed number, which the catalog stores."""
+    if digest is None:
+        return None
+    first = bytes.fromhex(digest.removeprefix("sha256:")[:16])
+    return int.from_bytes(first, "big", signed=True)
 
 
 class Catalog:
@@ -38,12 +41,12 @@ class Catalog:
         if isinstance(event, AssetCreated):
             name = private_of(event).get("name", "")
             prefix = digest_prefix(event.digest)
-            row = (event.originator_id, event.user_id, name, event.size, prefix)
+            row = (bytes_of(event.originator_id), event.user_id, name, event.size, prefix)
             yield Statement(_INSERT, (recorded.position, *row), independent=True)
         elif changes := _changes(event):
             setters = ", ".join(f"{name} = ?" for name in changes)
             sql = f"UPDATE catalog SET {setters} WHERE id = ?"
-            yield Statement(sql, (*changes.values(), event.originator_id))
+            yield Statement(sql, (*changes.values(), bytes_of(event.originator_id)))
 
 
 def _changes(event: Event) -> dict[str, Any]:

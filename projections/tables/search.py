@@ -16,6 +16,7 @@ import orjson
 
 from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
 from asset_ledger.ledger.domain.event import Event, Json, Recorded, private_of
+from asset_ledger.ledger.ids import bytes_of
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
@@ -33,9 +34,8 @@ _HEAD: Final = re.compile(rf"(?:(?<![^\W_])|(?=[\W_{_UNSPACED}]))(?=(\S\S?))")
 puts no space between words. The group: its first two characters."""
 
 _INSERT: Final = """
-    INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, filename, name, tags,
-        metadata)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO search_assets (seq, id, user_id, workflow_id, content_type, name, tags, metadata)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _TEXT: Final = "owner, name, tags, metadata"
 _INDEX_TEXT: Final = f"INSERT INTO search_text (rowid, {_TEXT}) VALUES (?, ?, ?, ?, ?)"
@@ -128,7 +128,7 @@ class Search:
         if isinstance(event, AssetCreated):
             yield from _insert(recorded.position, event)
         elif changes := changes_of_texts(event):
-            asset_id = event.originator_id
+            asset_id = bytes_of(event.originator_id)
             setters = ", ".join(f"{name} = ?" for name in changes)
             change = f"UPDATE search_assets SET {setters} WHERE id = ?"
             yield from (Statement(sql, (asset_id,)) for sql in (_UNINDEX_TEXT, _UNINDEX_HEADS))
@@ -139,8 +139,8 @@ class Search:
 def row_of(position: int, event: AssetCreated) -> tuple[Any, ...]:
     """Return the row of a new asset: its three texts are the last columns."""
     private = private_of(event)
-    row = (event.originator_id, event.user_id, event.workflow_id, event.content_type)
-    return (position, *row, private.get("name", ""), *_texts(private).values())
+    row = (bytes_of(event.originator_id), event.user_id, event.workflow_id, event.content_type)
+    return (position, *row, *_texts(private).values())
 
 
 def _insert(position: int, event: AssetCreated) -> Iterator[Statement]:
@@ -166,8 +166,6 @@ def changes_of_texts(event: Event) -> dict[str, Any]:
     changes = changes_of(event) or {}
     texts = _texts(changes)
     columns: dict[str, Any] = {name: texts[name] for name in texts if name in changes}
-    if "name" in changes:
-        columns["filename"] = changes["name"]
     if "content_type" in changes:
         columns["content_type"] = changes["content_type"]
     if "deleted_at" in changes:

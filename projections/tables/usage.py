@@ -13,6 +13,7 @@ from typing import Any, Final
 from asset_ledger.ledger.domain.asset import AssetCreated, changes_of
 from asset_ledger.ledger.domain.event import Event, Recorded, iso, moment
 from asset_ledger.ledger.domain.node import NodeFinished, NodeRun, evolve
+from asset_ledger.ledger.ids import bytes_of
 from asset_ledger.projections.migrations import Migration, load
 from asset_ledger.projections.projection import Statement
 
@@ -27,9 +28,9 @@ BLOCK: Final = 1_024
 """How many positions of the log form a block, for which extremes are stored."""
 
 _INSERT: Final = """
-    INSERT INTO usage_assets (seq, id, user_id, workflow_id, node_id, job_id, content_type, day,
+    INSERT INTO usage_assets (seq, id, user_id, workflow_id, node_id, job_id, content_type,
         created_at, size)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SUMMED: Final = "(SELECT position FROM positions WHERE projection = 'usage')"
 _FACET: Final = "user_id, dimension, key, block"
@@ -142,7 +143,7 @@ class Usage:
             yield from _runs(evolve(None, recorded))
         elif changes := _changes(event):
             setters = ", ".join(f"{name} = ?" for name in changes)
-            asset_id = event.originator_id
+            asset_id = bytes_of(event.originator_id)
             yield Statement(_CHANGE, (-1, asset_id))
             yield Statement(
                 f"UPDATE usage_assets SET {setters} WHERE id = ?", (*changes.values(), asset_id)
@@ -153,8 +154,8 @@ class Usage:
 def _insert(position: int, event: AssetCreated) -> Statement:
     created_at = iso(event.made_at or moment(event))
     made_by = (event.workflow_id, event.node_id, event.job_id)
-    kind = (event.content_type, created_at[:10], created_at, event.size)
-    row = (position, event.originator_id, event.user_id, *made_by, *kind)
+    kind = (event.content_type, created_at, event.size)
+    row = (position, bytes_of(event.originator_id), event.user_id, *made_by, *kind)
     return Statement(_INSERT, row, independent=True)
 
 

@@ -13,10 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from asset_ledger.api.imports.comfyui_node import node_file
 from tests.comfyui.recorded import answers
-from tests.house.source import ROOT
-
-NODE = ROOT / "integrations" / "comfyui"
 
 
 class PromptQueue:
@@ -44,7 +42,9 @@ def load(folder: Path) -> ModuleType:
     paths.get_user_directory = lambda: str(folder / "user")
     paths.get_directory_by_type = lambda kind: str(folder / kind)
     sys.modules |= {"execution": execution, "folder_paths": paths}
-    spec = importlib.util.spec_from_file_location("a_node", NODE / "__init__.py")
+    file = folder / "asset_ledger_node.py"
+    file.write_text(node_file(), "utf-8")
+    spec = importlib.util.spec_from_file_location("a_node", file)
     assert spec is not None
     assert spec.loader is not None
     node = importlib.util.module_from_spec(spec)

@@ -9,7 +9,6 @@ enough). Its editor is not needed. `--record` writes `recorded.json`, which the 
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +22,6 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from tests.comfyui.recorded import RECORDED
-from tests.house.source import ROOT
 from tests.journeys.client import Client
 from tests.journeys.server import Server, program, run, serving, until
 
@@ -189,7 +187,8 @@ def main() -> None:
             places = (base, arguments.folder.resolve(), Path(above))
             RECORDED.write_text(json.dumps(without_places(found, *places), indent=1) + "\n")
             return
-        shutil.copytree(ROOT / "integrations" / "comfyui", base / "custom_nodes" / "asset_ledger")
+        node = run("watch", "comfyui", "--print-node").stdout
+        (base / "custom_nodes" / "asset_ledger_node.py").write_text(node, "utf-8")
         with serving(Path(above, "data")) as server:
             check(comfyui, server)
 

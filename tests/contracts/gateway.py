@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import tracemalloc
+import wave
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -855,6 +856,34 @@ class GatewayContract:
         assert len(await Asset.delete_matching(3, tag="old", gateway=gateway)) == 3
         assert await Asset.paginate(gateway=gateway) == ([kept], "")
 
+    async def test_a_placeholder_has_the_pixels_of_the_whole_picture(
+        self, context: ProcessingContext
+    ) -> None:
+        picture, text = io.BytesIO(), await context.create_asset("t", "text/plain", b"text")
+        Image.new("RGB", (2000, 1000)).save(picture, "PNG")
+        asset = await context.create_asset("p.png", "image/png", picture.getvalue())
+
+        found = await asset.placeholder()
+
+        assert (found["width"], found["height"], found["version"]) == (2000, 1000, 1)
+        assert found["id"] == asset.id
+        assert found["thumbhash"]
+        with pytest.raises(RefusedError, match="no thumbnail"):
+            await text.placeholder()
+
+    async def test_peaks_follow_the_loudness_of_a_sound(self, context: ProcessingContext) -> None:
+        sound = io.BytesIO()
+        with wave.open(sound, "wb") as written:
+            written.setparams((1, 2, 8000, 0, "NONE", ""))
+            written.writeframes(bytes(8192) + bytes([0, 64]) * 4096)
+        asset = await context.create_asset("s.wav", "audio/wav", sound.getvalue())
+
+        assert await asset.peaks(count=4) == {"duration": 1.024, "peaks": [0, 0, 0.5, 0.5]}
+        with pytest.raises(RefusedError):
+            await asset.peaks(count=4_000)
+        with pytest.raises(RefusedError, match="no loudness"):
+            await (await context.create_asset("t", "text/plain", b"text")).peaks()
+
     async def test_a_thumbnail_is_a_small_webp(self, context: ProcessingContext) -> None:
         buffer = io.BytesIO()
         Image.new("RGB", (2_000, 1_000), "red").save(buffer, format="png")
@@ -883,6 +912,36 @@ class GatewayContract:
         assert (changed["version"], changed["content_type"]) == (2, "text/plain")
         assert await (await context.find_asset(asset.id)).content() == b"after"
         assert await asset.content() == b"before"
+
+    async def test_new_bytes_are_a_new_version_of_an_unchanged_asset(
+        self, context: ProcessingContext, tmp_path: Path
+    ) -> None:
+        asset = await context.create_asset("a", "text/plain", b"before")
+        file = tmp_path / "after"
+        file.write_bytes(b"after")
+
+        changed = await asset.replace(file, if_unchanged=True)
+        again = await changed.replace(io.BytesIO(b"later"))
+        with pytest.raises(PreconditionFailedError):
+            await asset.replace(b"mine", if_unchanged=True)
+
+        assert (changed.version, changed.size, again.version) == (2, 5, 3)
+        assert (await asset.content(), await changed.content()) == (b"before", b"after")
+        assert await (await context.find_asset(asset.id)).content() == b"later"
+
+    async def test_new_bytes_of_what_has_none_are_refused(self, context: ProcessingContext) -> None:
+        folder = await context.create_asset("f", "folder")
+        asset = await context.create_asset("a", content=b"x")
+        await asset.delete()
+
+        with pytest.raises(FieldError):
+            await folder.replace(b"x")
+        with pytest.raises(AssetDeletedError):
+            await asset.replace(b"y")
+        with pytest.raises(UnknownAssetError):
+            await replace(asset, id=UNKNOWN_ID).replace(b"y")
+        with pytest.raises(FileNotFoundError):
+            await folder.replace(Path("/nowhere/at/all"))
 
     async def test_a_create_with_the_key_of_another_returns_its_asset(
         self, gateway: Gateway

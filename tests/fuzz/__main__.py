@@ -2,7 +2,7 @@
 what arrives from elsewhere, guided by the branches that the inputs reach (atheris).
 
 Without a target, each of them for a minute. An input that ends a parser with a defect is printed,
-and the exit code is 1. Inputs that reach new branches go to FOLDER.
+and the exit code is 1. Inputs that reach new branches go to FOLDER, with that one.
 """
 
 import subprocess
@@ -65,7 +65,7 @@ def fuzz(options: Namespace) -> None:
         new.mkdir(parents=True, exist_ok=True)
         flags = [f"-max_len={target.longest}", "-timeout=30", "-rss_limit_mb=4096"]
         flags += [f"-max_total_time={options.seconds}", f"-runs={options.runs}"]
-        flags += [f"-artifact_prefix={found}/", "-print_final_stats=0"]
+        flags += [f"-artifact_prefix={new}/", "-print_final_stats=0"]
         atheris.Setup([sys.argv[0], *flags, str(new), str(CORPUS / name)], target.try_one)
         atheris.Fuzz()
 

@@ -57,7 +57,8 @@ API = {
     "database_copy": (),
     "workers": (*SETTINGS, "logs", "engine"),
     "thumbnails": ("contract", "workers"),
-    "uploads": ("contract",),
+    "upload_target": ("contract",),
+    "uploads": ("contract", "upload_target"),
     "hooks": ("contract", "export"),
     "upkeep": (*SETTINGS, "hooks"),
     "backend": (
@@ -69,6 +70,7 @@ API = {
     "imports": ("contract", "export", "sdk"),
     "agents": ("contract", "export", "sdk"),
     "backup": ("contract", "export", "imports"),
+    "copying": ("engine", "database_copy", "export", "imports", "backup"),
     "http": (
         *SETTINGS,
         "backend",
@@ -84,7 +86,7 @@ API = {
     "cli": (
         *(*SETTINGS, "environment", "logs", "tokens", "backend"),
         *("hooks", "http", "s3", "serving", "sdk", "export", "imports", "backup", "workers"),
-        *("engine", "database_copy", "agents"),
+        *("engine", "database_copy", "agents", "copying"),
     ),
 }
 ROOMS = {"ledger": LEDGER, "projections": PROJECTIONS, "api": API}

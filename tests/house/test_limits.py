@@ -10,7 +10,7 @@ from asset_ledger.api import uploads
 from asset_ledger.api.contract import bulk, download, editing, fields, parameters, strict_json
 from asset_ledger.api.contract.imports import MAX_LINE
 from asset_ledger.api.contract.proofs import MAX_PROVEN
-from asset_ledger.api.http import connections, health, metrics, protocol
+from asset_ledger.api.http import connections, health, kept, metrics, protocol
 from asset_ledger.api.s3 import uploads as s3_uploads
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache, drawer, worker
@@ -49,9 +49,10 @@ def default(name: str) -> float:
 
 DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
     "JSON body": sizes(strict_json.MAX_JSON, editing.MAX_UPDATE, download.MAX_LIST),
-    "JSON without its longest text; its objects and arrays": (
+    "JSON without its longest text; its objects and arrays; its values": (
         size(strict_json.MAX_STRUCTURE),
         f"{strict_json.MAX_CONTAINERS:,}",
+        f"{strict_json.MAX_COMMAS:,}",
     ),
     "metadata; levels of JSON; an event": (
         size(checks.MAX_METADATA),
@@ -89,13 +90,14 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         seconds(default("stall_timeout")),
     ),
     "JSON bodies that arrive": (size(int(default("body_memory"))),),
+    "pages and assets that may be sent again": (size(kept.MAX_BYTES),),
     "unread answers": (size(int(default("unread_memory"))),),
     "free file descriptors": (f"{health.MIN_DESCRIPTORS}", f"{descriptors.RESERVED}"),
     "token revoked; expired": (seconds(connections.RECHECK + connections.SWEEP),),
     "one read of the tables": (seconds(default("read_deadline")),),
     "slow reads (over 0.1 s) under way; of one user; waiting of one user": (
         f"{readers.SLOW} a file",
-        f"{readers.SLOW // 2}",
+        f"{readers.EACH}",
         f"{turns.MAX_WAITING}",
     ),
     "reads of the log under way; of one user": (
@@ -126,7 +128,13 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
     ),
 }
 """The numbers of each row that has some."""
-WITHOUT_NUMBERS: Final = {"upload", "requests of one user under way", "requests of one user"}
+WITHOUT_NUMBERS: Final = {
+    "upload",
+    "memory of the server",
+    "requests of one user under way",
+    "requests of one user",
+    "time of the server for `/metrics`",
+}
 
 
 @pytest.mark.parametrize("limit", LIMITS)

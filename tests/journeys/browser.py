@@ -151,6 +151,13 @@ class Page:
         event = {"type": kind, "x": x, "y": y} | pressed | more
         await self._call("Input.dispatchMouseEvent", event)
 
+    async def drop(self, *paths: Path) -> None:
+        """Drop files and folders in the middle of the upper part of the page."""
+        data = {"items": [], "files": [*map(str, paths)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            event = {"type": kind, "x": 400, "y": 300, "data": data}
+            await self._call("Input.dispatchDragEvent", event)
+
     async def insert(self, text: str) -> None:
         """Type a text where the focus is."""
         await self._call("Input.insertText", {"text": text})

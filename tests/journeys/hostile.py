@@ -1,12 +1,16 @@
 """The hostile minute: a read-only token and a client without one attack a server, while two honest
 users use it.
 
+The attackers run at the lowest priority, in a session of their own (sched(7), autogroup): they use
+what processor time is left, as if on other machines, so that the honest users measure the server.
+
 `python -m tests.journeys.hostile [SECONDS]` prints how the honest users fared, and the memory.
 """
 
 import io
 import json
 import multiprocessing
+import os
 import random
 import re
 import sys
@@ -36,6 +40,8 @@ METADATA: Final = {"text": "a" * 31_000}
 ASSETS: Final = 200
 """Assets of the hostile user in each of two jobs, with 31 KB of metadata each."""
 PICTURES: Final = 20
+LOWEST: Final = 19
+"""The lowest priority (nice(1))."""
 
 
 class Call(NamedTuple):
@@ -107,21 +113,34 @@ def hostile_minute(server: Server, seconds: float) -> Outcome:
     large = fill(server.port, tokens["eve"])
     reader, revoked = (admin.token("eve", "read", "audit") for _ in range(2))
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(4, spawn) as pool, Memory(server.pid) as memory:
+    with (
+        ProcessPoolExecutor(2, spawn) as users,
+        ProcessPoolExecutor(2, spawn, initializer=take_lowest_priority) as attackers,
+        Memory(server.pid) as memory,
+    ):
 
         def honest(duration: float) -> list[Future[list[Call]]]:
-            return [pool.submit(live, server.port, tokens[user], duration) for user in HONEST]
+            return [users.submit(live, server.port, tokens[user], duration) for user in HONEST]
 
-        list(pool.map(time.sleep, [0.5] * 4))  # start all four: that takes a second of both cores
+        for pool in (users, attackers):  # start all four: that takes a second of both cores
+            list(pool.map(time.sleep, [0.5] * 2))
         quiet = _calls(honest(seconds / 3))
         attacks = [
-            pool.submit(attack_with_token, server.port, reader["token"], large, seconds),
-            pool.submit(attack_without_token, server.port, seconds),
+            attackers.submit(attack_with_token, server.port, reader["token"], large, seconds),
+            attackers.submit(attack_without_token, server.port, seconds),
         ]
         beside = honest(seconds)
         revoked_after = revoke_beside_streams(server.port, admin, revoked)
         steps = sum((attack.result() for attack in attacks), Counter[str]())
         return Outcome(quiet, _calls(beside), steps, memory.parts, revoked_after)
+
+
+def take_lowest_priority() -> None:
+    """Use only the processor time that is left, within the session and among sessions."""
+    os.setsid()
+    os.nice(LOWEST)
+    with suppress(OSError):  # a kernel without autogroups compares threads only
+        Path("/proc/self/autogroup").write_text(str(LOWEST), "ascii")
 
 
 def _calls(users: list[Future[list[Call]]]) -> list[Call]:

@@ -85,6 +85,7 @@ class Member:
             steps += [
                 ("edit", partial(self._edit, one)),
                 ("replace", partial(self._replace, one, self._content())),
+                ("resumable replace", partial(self._resume, one, self._content())),
                 ("delete", partial(self._delete, one)),
                 ("read", partial(self._read, one)),
                 ("read", partial(self._read, one)),
@@ -106,16 +107,11 @@ class Member:
         self.assets[reply.json["id"]] = Expected(key, content)
 
     def _resumable(self, content: bytes, client: Client, *, key: str) -> None:
-        metadata = f"name {b64encode(key.encode()).decode()}"
-        headers = TUS | {"Upload-Length": str(len(content)), "Upload-Metadata": metadata}
-        new = _accepted(client.call("POST", "/api/uploads", b"", _keyed(headers, key)))
-        path = new.headers.get("Location", "")
-        while (asset := new.headers.get("Ledger-Asset")) is None:
-            offset = int(new.headers["Upload-Offset"])
-            piece = content[offset : offset + max(1, len(content) // 2)]
-            sent = PIECE | {"Upload-Offset": str(offset)}
-            new = _accepted(client.call("PATCH", path, piece, sent))
-        self.assets[asset] = Expected(key, content)
+        self.assets[_in_pieces(client, content, key, name=key)] = Expected(key, content)
+
+    def _resume(self, one: str, content: bytes, client: Client, *, key: str) -> None:
+        assert _in_pieces(client, content, key, asset_id=one) == one
+        self.assets[one].content = content
 
     def _edit(self, one: str, client: Client, *, key: str) -> None:
         body = json.dumps({"name": key, "tags": [key]}).encode()
@@ -142,6 +138,21 @@ class Member:
     def _read(self, one: str, client: Client, *, key: str) -> None:
         reply = _accepted(client.get(f"/api/assets/{one}/content"))
         assert reply.body == self.assets[one].content, "other bytes were served"
+
+
+def _in_pieces(client: Client, content: bytes, key: str, **fields: str) -> str:
+    """Send a resumable upload, and return the id of its asset."""
+    encoded = {name: b64encode(text.encode()).decode() for name, text in fields.items()}
+    metadata = ",".join(f"{name} {text}" for name, text in encoded.items())
+    headers = TUS | {"Upload-Length": str(len(content)), "Upload-Metadata": metadata}
+    new = _accepted(client.call("POST", "/api/uploads", b"", _keyed(headers, key)))
+    path = new.headers.get("Location", "")
+    while (asset := new.headers.get("Ledger-Asset")) is None:
+        offset = int(new.headers["Upload-Offset"])
+        piece = content[offset : offset + max(1, len(content) // 2)]
+        sent = PIECE | {"Upload-Offset": str(offset)}
+        new = _accepted(client.call("PATCH", path, piece, sent))
+    return asset
 
 
 def _keyed(headers: dict[str, str], key: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.folder import Audit
 from asset_ledger.ledger.progress import no_progress
+from asset_ledger.ledger.storage.data_folder import DataFolder
 
 LOG_TABLES: Final = (
     *("stored_events", "event_leaves", "event_tags", "command_keys", "job_heads"),
@@ -22,7 +23,7 @@ Random = random.Random
 def audited(folder: Path, scratch: Path, given: Sequence[str] = ()) -> list[Finding]:
     """Audit a folder, and return the findings."""
     (scratch / "notes.db").unlink(missing_ok=True)
-    with closing(Audit(folder, scratch, given)) as audit:
+    with closing(Audit(DataFolder(folder), scratch, given)) as audit:
         return list(audit.findings(no_progress))
 
 

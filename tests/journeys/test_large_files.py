@@ -94,7 +94,7 @@ def test_a_form_of_2_gib_is_stored_in_constant_memory(
 def test_a_list_as_ndjson_is_read_a_page_at_a_time_as_its_client_takes_it(
     server: Server, client: Client
 ) -> None:
-    """A page has 4 MiB. An asset that is deleted while the first one waits is not in the last."""
+    """A page has 1 MiB. An asset that is deleted while the first one waits is not in the last."""
     lines = [large_line(number) for number in range(1, 501)]
     for first in range(0, len(lines), 250):
         body = b"".join(lines[first : first + 250])

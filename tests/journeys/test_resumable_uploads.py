@@ -17,7 +17,7 @@ import pytest
 from tusclient.client import TusClient
 
 from tests.journeys.audit import audit
-from tests.journeys.server import Server, program, serving, until
+from tests.journeys.server import Server, program, run, serving, until
 
 TUS: Final = {"Tus-Resumable": "1.0.0"}
 MIB: Final = 1 << 20
@@ -200,6 +200,30 @@ def test_put_of_a_large_file_continues_after_a_restart(data_dir: Path, tmp_path:
     (event,) = audit(data_dir)[1:]
     assert event.fields["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert json.loads(out)["assets"][0]["size"] == len(content)
+
+
+@pytest.mark.slow
+def test_put_sync_of_a_large_file_continues_its_new_version(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"old")
+    with serving(data_dir) as server:
+        port = server.port
+        assert run("put", file, "--url", server.url).returncode == 0
+        content = random.Random(4).randbytes(200 * MIB)
+        file.write_bytes(content)
+        with program("put", file, "--sync", "--url", server.url, "--json") as put:
+            until(lambda: put.poll() is not None or bytes_left(data_dir) > 64 * MIB, "it began")
+            server.kill()
+            server.launch(port)
+            out, errors = put.communicate(timeout=120)
+        assert put.returncode == 0, errors
+        assert server.stop() == 0
+    created, replaced = audit(data_dir)[1:]
+    assert (created.topic, replaced.topic) == ("asset.created", "asset.content_replaced")
+    assert replaced.stream == created.stream
+    assert replaced.fields["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert json.loads(out)["assets"][0]["outcome"] == "changed"
+    assert not uploads_left(data_dir)
 
 
 def bytes_left(data_dir: Path) -> int:

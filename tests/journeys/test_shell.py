@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -504,13 +505,35 @@ def test_a_closed_pipe_ends_a_command_quietly(
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_a_table_fits_a_terminal_of_80_columns(local: Shell, tree: Path) -> None:
+def test_put_into_a_closed_pipe_reports_no_file_as_refused(local: Shell, tree: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(
+            [PROGRAM, "put", tree, *local.flags],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    assert done.returncode == 141
+    assert b"not recorded" not in done.stderr
+
+
+TABLES = ("find", "ls project", "jobs", "usage --by day,node", "replay {job}", "compare {job} k")
+
+
+def test_tables_fit_a_terminal_of_80_columns(local: Shell, tree: Path) -> None:
     (tree / ("long " * 40)).write_text("x")
-    local("put", tree, "--job", "a job with a long name, " * 4, "--node", "node")
-    command = " ".join(["stty cols 80;", str(PROGRAM), "find", *map(str, local.flags)])
+    job = "a-job-with-a-long-name-" * 4
+    local("put", tree, "--job", job, "--node", "a node with a long name")
+    local("put", tree / "a.txt", "--job", "k")
+    flags = " ".join(map(str, local.flags))
+    tables = [f"{PROGRAM} {table.format(job=job)} {flags};" for table in TABLES]
 
     done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"],
+        ["script", "-qec", f"stty cols 80; {' '.join(tables)} true", "/dev/null"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -519,8 +542,11 @@ def test_a_table_fits_a_terminal_of_80_columns(local: Shell, tree: Path) -> None
     )
 
     lines = done.stdout.replace("\r", "").splitlines()
-    assert any("name" in line for line in lines)
+    first_words = {line.split()[0] for line in lines if line.strip()}
+    assert first_words >= {"id", "job", "day", "position", "status"}
     assert max(map(len, lines)) <= 80
+    listed = re.compile(r"^[0-9a-f]{32}  .*  \d{4}-\d\d-\d\d \d\d:\d\d  a.txt", re.MULTILINE)
+    assert listed.search("\n".join(lines)), "an id and a time are not folded"
 
 
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])

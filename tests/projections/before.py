@@ -20,7 +20,7 @@ from asset_ledger.projections.runtime.table_files import path_of
 from asset_ledger.projections.tables.assets import Assets
 from tests.builders import asset_id, created, deleted, described, started
 
-DIGEST: Final = "8d0b3ab3e27b4da197baf57d461de4a7beeea845c3106e156db235df099b0bc5"
+DIGEST: Final = "b46421a83388ca88bb37b0b959bca9e5593101dff56c905e04d532b526957769"
 """The digest of all tables that the current schema makes of the stored log."""
 BASELINE: Final = "20260101"
 NEWEST: Final = revision_of(migrations_of(PROJECTIONS))

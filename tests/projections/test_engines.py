@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from asset_ledger.api.export.ledger import checked_leaf
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.ledger import FORMAT, LedgerOpened
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Appended, EventLog
+from asset_ledger.ledger.log.copying import Copied, CopiedLog
+from asset_ledger.ledger.log.event_log import Appended, EventLog, LogReader
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.rebuild.build import build
@@ -24,7 +26,7 @@ from asset_ledger.projections.runtime.start import follow, start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_files import TableFiles
 from tests.builders import at, command
-from tests.postgres import Postgres
+from tests.postgres import POSTGRES, Postgres
 from tests.projections.histories import histories
 from tests.projections.world import LOG_ID
 
@@ -32,9 +34,17 @@ pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 postgres_log = pytest.importorskip("asset_ledger.ledger.log.postgres")
+postgres_copying = pytest.importorskip("asset_ledger.ledger.log.postgres_copying")
 table_schemas = pytest.importorskip("asset_ledger.projections.runtime.table_schemas")
 
 GROUP = 3
+
+
+@pytest.fixture(params=POSTGRES)
+def postgres(request: pytest.FixtureRequest) -> Postgres:
+    """Run on both versions."""
+    server: Postgres = request.getfixturevalue(request.param)
+    return server
 
 
 def ticking() -> Callable[[], datetime]:
@@ -56,19 +66,24 @@ def opening() -> LedgerOpened:
 
 
 def recorded(log: Any, tables: TableStore, events: list[Event]) -> tuple[str, str, list[Any]]:
-    """Record events in groups, as a committer does. Return the digest of the tables, that of a
-    rebuild, and the JSON of all assets."""
-    feed = Feed(log, Codec(), LOG_ID)
+    """Record events in groups, as a committer does. Return what `projected` does."""
     log.append([command(opening())], lambda _: None)
-    with ExitStack() as stack:
-        runner = start(tables, feed)
-        stack.callback(runner.close)
+    with closing(start(tables, Feed(log, Codec(), LOG_ID))) as runner:
         for first in range(0, len(events), GROUP):
             group = [command(event) for event in events[first : first + GROUP]]
             done = [each for each in log.append(group, runner.prepare) if _is_new(each)]
             last = done[-1]
             assert runner.apply([each.prepared for each in done], last.last, last.leaf)
         assert runner.error is None
+    return projected(log, tables)
+
+
+def projected(log: Any, tables: TableStore) -> tuple[str, str, list[Any]]:
+    """Return the digest of the tables of a log, that of a rebuild, and the JSON of all assets."""
+    feed = Feed(log, Codec(), LOG_ID)
+    with ExitStack() as stack:
+        runner = start(tables, feed)
+        stack.callback(runner.close)
         databases = dict(runner.database.tables)
         for projection in FOLLOWING:
             part = follow(tables, runner.database.number, projection, feed)
@@ -104,3 +119,38 @@ def test_both_engines_give_the_same_tables(postgres: Postgres, events: list[Even
             expected = recorded(file, TableFiles(folder), events)
 
         assert recorded(log, schemas, again) == expected
+
+
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=histories())
+def test_copies_of_a_log_in_each_engine_give_the_same_tables(
+    postgres: Postgres, events: list[Event]
+) -> None:
+    with tempfile.TemporaryDirectory() as place, postgres.database() as url, ExitStack() as stack:
+        first, back = Path(place) / "first", Path(place) / "back"
+        for folder in (first, back):
+            folder.mkdir()
+        log = stack.enter_context(closing(SqliteLog(first / "log", Codec(), clock=ticking())))
+        expected = recorded(log, TableFiles(first), events)
+        there = stack.enter_context(closing(postgres_copying.CopiedDatabase(url, Codec())))
+        again = stack.enter_context(closing(CopiedLog(back, Codec())))
+
+        copy_log(log, there)
+        copy_log(there, again)
+
+        schemas = stack.enter_context(closing(table_schemas.TableSchemas(url)))
+        assert projected(there, schemas) == expected
+        assert projected(again, TableFiles(back)) == expected
+
+
+def copy_log(source: LogReader, target: Any) -> None:
+    """Copy all events, a few at a time."""
+    stored = source.read(0, 1_000)
+    for first in range(0, len(stored), GROUP):
+        page = stored[first : first + GROUP]
+        target.copy(
+            [
+                Copied(each, Codec().decode(each).event, checked_leaf(each, hashed))
+                for each, hashed in zip(page, source.leaf_hashes(first, GROUP), strict=True)
+            ]
+        )

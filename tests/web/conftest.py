@@ -75,7 +75,8 @@ def _failed_picture(complaint: str) -> bool:
     if "GPU stall due to ReadPixels" in complaint:  # of the software that stands for a GPU
         return True
     failed = complaint.startswith("Failed to load resource")
-    return failed and ("/thumbnail" in complaint or f"/{UNKNOWN}" in complaint)
+    refused = ("/thumbnail", "/placeholder", "/peaks", f"/{UNKNOWN}")
+    return failed and any(each in complaint for each in refused)
 
 
 def _local(url: str) -> bool:

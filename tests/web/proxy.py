@@ -25,6 +25,7 @@ class Proxy:
     change: Change
     instead: Callable[[str], web.Response | None] = lambda path: None
     down: bool = False  # closes every connection without an answer
+    holds: str = "/nothing"  # requests of paths that contain this text wait until it changes
 
 
 @asynccontextmanager
@@ -53,6 +54,8 @@ async def _forward(
         return _closed(request)
     if request.path == "/api/events/stream":
         await asyncio.Event().wait()  # a stream without news
+    while proxy.holds in request.path:  # noqa: ASYNC110 - a test sets no event for each path
+        await asyncio.sleep(0.02)
     if (answer := proxy.instead(request.path)) is not None:
         return answer
     body = await request.read() or None

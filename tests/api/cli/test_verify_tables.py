@@ -64,7 +64,7 @@ CASES = {
     ),
     "usage_assets": Case("g2.usage", "seq = 2", "seq=2", "size = 7", "seq = 9, id = 'x'", "seq=9"),
     "search_assets": Case(
-        "g2.search", "seq = 2", "seq=2", "filename = 'z'", "seq = 9, id = 'x'", "seq=9"
+        "g2.search", "seq = 2", "seq=2", "name = 'z'", "seq = 9, id = 'x'", "seq=9"
     ),
     "catalog": Case("g2.catalog", "seq = 2", "seq=2", "name = 'z'", "seq = 9, id = 'x'", "seq=9"),
     "seen": Case(
@@ -199,7 +199,7 @@ def test_an_extra_word_of_a_full_text_index_is_found(folder: Path) -> None:
     [
         "DELETE FROM search_text_data WHERE id > 10",
         "UPDATE search_text_data SET block = zeroblob(length(block)) WHERE id > 10",
-        "UPDATE search_text_docsize SET sz = x'010101' WHERE id = 2",
+        "DELETE FROM search_heads_data WHERE id > 10",
     ],
 )
 def test_a_corrupted_full_text_index_is_found_when_its_rows_are_right(

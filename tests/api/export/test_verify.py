@@ -1,11 +1,19 @@
 """The verifier of a bundle: Ed25519, compared with RFC 8032 and another implementation."""
 
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asset_ledger.api.export import verify
 from asset_ledger.api.export.verify import ORDER, WrongError, has_signed, point_of
+
+WHOLE = Path(__file__).parents[2] / "fuzz" / "corpus" / "bundle" / "whole.zip"
 
 # RFC 8032, section 7.1: TEST 1, 2 and 3.
 VECTORS = [
@@ -72,3 +80,66 @@ def test_has_signed_refuses_a_second_encoding_of_a_signature() -> None:
 def test_a_key_outside_of_the_curve_is_refused() -> None:
     with pytest.raises(WrongError, match="not a point"):
         point_of((2).to_bytes(32, "little"))
+
+
+def repacked(bundle: bytes, method: int) -> bytes:
+    """Return the same files, packed by another method."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(bundle)) as old, zipfile.ZipFile(target, "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    return target.getvalue()
+
+
+def with_heads(bundle: bytes, at: int, value: int) -> bytes:
+    """Return a bundle with another byte in the head of each file, here and in the directory."""
+    changed = bytearray(bundle)
+    for mark, after in ((b"PK\x03\x04", 4), (b"PK\x01\x02", 6)):
+        start = -1
+        while (start := bundle.find(mark, start + 1)) >= 0:
+            changed[start + after + at] = value
+    return bytes(changed)
+
+
+def damaged(bundle: bytes, method: int) -> bytes:
+    """Return a bundle with changed bytes amid the packed bytes of each file."""
+    changed = bytearray(repacked(bundle, method))
+    with zipfile.ZipFile(io.BytesIO(changed)) as packed:
+        for info in packed.infolist():
+            start = info.header_offset + 30 + len(info.filename)
+            changed[start : start + info.compress_size] = b"\xff" * info.compress_size
+    return bytes(changed)
+
+
+def nested(bundle: bytes) -> bytes:
+    """Return a bundle whose proof is JSON that is too deep."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as new:
+        new.writestr("proof.json", "[" * 100_000)
+        new.writestr("manifest.json", "{}")
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bundle: with_heads(bundle, 2, 1),
+        lambda bundle: with_heads(bundle, 4, 97),
+        lambda bundle: damaged(bundle, zipfile.ZIP_DEFLATED),
+        lambda bundle: damaged(bundle, zipfile.ZIP_BZIP2),
+        lambda bundle: damaged(bundle, zipfile.ZIP_LZMA),
+        nested,
+        lambda bundle: bundle[: len(bundle) // 2],
+        lambda _: b"",
+    ],
+    ids=["encrypted", "method", "deflated", "bzip2", "lzma", "nested", "cut", "empty"],
+)
+def test_a_zip_that_cannot_be_read_does_not_hold(
+    change: Callable[[bytes], bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bundle.zip").write_bytes(change(WHOLE.read_bytes()))
+
+    assert verify.main([str(tmp_path / "bundle.zip")]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("WRONG  ")
+    assert printed.endswith("The bundle does NOT hold.\n")

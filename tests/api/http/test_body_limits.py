@@ -105,3 +105,45 @@ async def test_fields_beside_a_long_text_are_parsed_strictly(api: Api, rest: byt
     answer = await send(api, "PUT", f"/api/assets/{asset['id']}", body)
 
     assert answer.slug == "malformed-body"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'"tags":[%b]' % b",".join([b"1"] * 32_770),
+        b'"metadata":{%b}' % b",".join(b'"%x":1' % number for number in range(32_770)),
+        b'"tags":["%b"]' % b'","'.join([b"a,"] * 70_000),
+    ],
+    ids=["numbers", "names", "texts"],
+)
+@pytest.mark.parametrize("data", [b"", b'"data":"%b",' % (b"a," * 300_000)], ids=["", "long"])
+async def test_more_than_32768_values_are_refused(api: Api, rest: bytes, data: bytes) -> None:
+    asset = await api.created()
+
+    answer = await send(api, "PUT", f"/api/assets/{asset['id']}", b"{%b%b}" % (data, rest))
+
+    assert (answer.status, answer.slug) == (413, "too-large")
+    assert "32,768 values" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "refused"),
+    [
+        (b'{"a":"x:y","b":{"c":1,"c":2}}', "repeats the key 'c'"),
+        (b'{"a":"x:y","b":[{"c":"\\":"},{"c":1}]}', None),
+        (b'{"a":1,"\\u0061":2}', "repeats the key 'a'"),
+        (b'{"a":"%b"}' % (b"," * 32_000), None),
+        (b'{"a":"%d"}' % 2**70, None),
+        (b'{"a":["%d",%d]}' % (2**70, 2**70), "beyond 64 bits"),
+    ],
+)
+async def test_metadata_is_stored_unchanged_or_refused(
+    api: Api, metadata: bytes, refused: str | None
+) -> None:
+    answer = await send(api, "POST", "/api/assets", b'{"name":"n","metadata":%b}' % metadata)
+
+    if refused:
+        assert (answer.status, answer.slug) == (400, "malformed-body")
+        assert refused in answer.json["detail"]
+    else:
+        assert answer.json["metadata"] == orjson.loads(metadata)

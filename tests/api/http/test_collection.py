@@ -158,6 +158,35 @@ async def test_space_returns_to_the_file_system(api: Api, data_dir: Path) -> Non
     await asyncio.to_thread(verified, data_dir)
 
 
+async def test_files_of_other_programs_are_no_contents(data_dir: Path) -> None:
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await api.created(LARGE_BYTES)
+        gone = await deleted(api, LARGE_BYTES + b"gone")
+        (kept,) = (p for p in stored_files(data_dir) if gone["digest"][7:] != p.name)
+        strays = [data_dir / "content" / "objects" / ".DS_Store", kept.with_name("notes.txt")]
+        strays += [kept.parents[2] / "ab" / kept.name]  # where no content with this digest is
+        for stray in strays:
+            stray.parent.mkdir(exist_ok=True)
+            stray.write_bytes(b"x")
+        kept.with_name("0" * 64).symlink_to("/nowhere")
+        for folder in ("objects", "tmp", "uploads", "packs"):
+            (data_dir / "content" / folder / "lost+found").mkdir()
+        planned = await collect(api, apply=False)
+
+        done = await collect(api)
+
+        assert [each["digest"] for each in planned["contents"]] == [gone["digest"]]
+        assert (done["count"], kept.read_bytes()) == (1, LARGE_BYTES)
+        assert all(stray.read_bytes() == b"x" for stray in strays)
+    async with serving(Settings(data_dir=data_dir)) as api:
+        assert (await collect(api))["count"] == 0
+
+
+def stored_files(data_dir: Path) -> list[Path]:
+    """Return the files of large contents."""
+    return [path for path in (data_dir / "content" / "objects").rglob("*") if path.is_file()]
+
+
 @either_size
 async def test_purge_removes_the_bytes_at_once(api: Api, data_dir: Path, content: bytes) -> None:
     other = await api.created(b"other", name="other")

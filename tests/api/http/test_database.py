@@ -10,7 +10,7 @@ import pytest
 from asset_ledger.api.settings import Settings
 from tests.api import running
 from tests.api.running import Api, serving
-from tests.postgres import Databases, Postgres
+from tests.postgres import POSTGRES, Databases, Postgres
 from tests.projections.packages import PROJECTION, importable, plant
 
 pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
@@ -18,6 +18,13 @@ pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 
 LARGE = b"large" * 30_000
+
+
+@pytest.fixture(params=POSTGRES)
+def postgres(request: pytest.FixtureRequest) -> Postgres:
+    """Run on both versions."""
+    server: Postgres = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Health, readiness, metrics, request ids and request logs."""
 
+import asyncio
 import logging
 import re
 import shutil
@@ -186,6 +187,18 @@ async def test_metrics_measure_writes_and_projections(api: Api) -> None:
     assert counted["position"] == api.head()
     assert counted["projection_lag{projection=tables}"] == 0
     assert counted["process_open_fds"] > 0
+
+
+async def test_metrics_are_made_once_for_clients_that_ask_together_and_again_for_a_later_one(
+    api: Api,
+) -> None:
+    together = await asyncio.gather(*(api.get("/metrics") for _ in range(40)))
+    await api.created()
+    later = await numbers(api)
+
+    assert {answer.status for answer in together} == {200}
+    assert len({answer.body for answer in together}) < 10
+    assert later["uploads_total"] == 1
 
 
 async def test_every_answer_has_a_request_id(api: Api) -> None:

@@ -166,11 +166,11 @@ def test_session_ends_at_the_expiry_of_its_token_or_after_twelve_hours(
         made = asyncio.run(tokens.create("root", sent))["token"]
     allowed = tokens.credential(made)
     assert allowed is not None
-    sessions = Sessions(SessionFile(path), tokens, jwt=False, clock=clock)
+    sessions = Sessions(SessionFile(path), tokens, auth="tokens", clock=clock)
     text = sessions.start(allowed)
 
     now[0] = start + lasts - timedelta(microseconds=1)
-    again = Sessions(SessionFile(path), tokens, jwt=False, clock=clock)  # as after a restart
+    again = Sessions(SessionFile(path), tokens, auth="tokens", clock=clock)  # as after a restart
     for each in (sessions, again):
         found = each.credential(text)
         assert found is not None

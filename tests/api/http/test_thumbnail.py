@@ -20,7 +20,7 @@ from asset_ledger.api.thumbnails import cache
 from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.drawing import draw
 from asset_ledger.api.thumbnails.errors import UndrawableError
-from asset_ledger.api.thumbnails.frames import LARGEST
+from asset_ledger.api.thumbnails.frames import LARGEST, Drawn
 from asset_ledger.api.workers.child import Child
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.calling import Caller, caller, serving_with_tokens
@@ -47,7 +47,7 @@ def opened(content: bytes) -> Image.Image:
 
 
 def drawn(content: bytes, kind: str = "image") -> Image.Image:
-    return opened(draw(kind, BytesIO(content)))
+    return opened(draw(kind, BytesIO(content)).body)
 
 
 def near(image: Image.Image, at: tuple[int, int], colour: tuple[int, int, int]) -> bool:
@@ -276,7 +276,7 @@ async def test_a_drawer_continues_after_a_crash_a_timeout_or_a_bad_image() -> No
     with pytest.raises(UndrawableError, match="cannot be decoded"):
         await drawer.draw("image", b"x")
 
-    assert opened(await drawer.draw("image", picture())).size == (8, 4)
+    assert opened((await drawer.draw("image", picture())).body).size == (8, 4)
     await failing.end()
     await drawer.end()
 
@@ -370,7 +370,7 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     kinds: list[str] = []
     draw_uncounted = Drawer.draw
 
-    async def counted(self: Drawer, kind: str, source: Path | bytes, side: int) -> bytes:
+    async def counted(self: Drawer, kind: str, source: Path | bytes, side: int) -> Drawn:
         kinds.append(kind)
         return await draw_uncounted(self, kind, source, side)
 
@@ -474,7 +474,7 @@ async def test_pictures_of_one_user_leave_a_process_to_others(
 ) -> None:
     release, began, draw_now = asyncio.Event(), [0], Drawer.draw
 
-    async def held(drawer: Drawer, kind: str, source: Path | bytes, side: int) -> bytes:
+    async def held(drawer: Drawer, kind: str, source: Path | bytes, side: int) -> Drawn:
         began[0] += 1
         if began[0] == 1:
             await release.wait()

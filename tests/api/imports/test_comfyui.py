@@ -1,8 +1,11 @@
 """`asset-ledger watch comfyui --once`, against the recorded answers of a real ComfyUI."""
 
+import ast
 import copy
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -283,3 +286,21 @@ def test_outcomes_are_printed_as_json(comfyui: RecordedComfyUI, data_dir: Path) 
     lines = watch(comfyui, data_dir, "--json").stdout.splitlines()
 
     assert [json.loads(line)["outcome"] for line in lines] == ["new", "completed"]
+
+
+def test_node_is_printed_as_one_file_that_needs_nothing_installed(tmp_path: Path) -> None:
+    node = tmp_path / "asset_ledger_node.py"
+    node.write_text(CliRunner().invoke(cli, ["watch", "comfyui", "--print-node"]).stdout, "utf-8")
+
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", node], capture_output=True, check=False
+    )
+
+    assert (loaded.returncode, loaded.stdout, loaded.stderr) == (0, b"", b"")
+    defined = [
+        each.name
+        for each in ast.parse(node.read_text("utf-8")).body
+        if isinstance(each, ast.FunctionDef | ast.ClassDef)
+    ]
+    assert {"start", "Spool", "PromptRecorder", "Prompt"} <= {*defined}
+    assert len(defined) == len({*defined})

@@ -157,6 +157,8 @@ CALLS: list[Callable[[Asset, Job, ProcessingContext], Awaitable[object]]] = [
     lambda asset, job, context: asset.delete(),
     lambda asset, job, context: asset.history(),
     lambda asset, job, context: asset.thumbnail(),
+    lambda asset, job, context: asset.placeholder(),
+    lambda asset, job, context: asset.peaks(),
     lambda asset, job, context: asset.lineage(),
     lambda asset, job, context: job.compare("j"),
     lambda asset, job, context: context.find_asset(asset.id),

@@ -130,6 +130,19 @@ def test_a_long_list_shows_fifty_rows_and_short_texts(filled: sync.ProcessingCon
     assert max(map(len, page(long).texts)) == 200
 
 
+def test_a_repr_is_short_however_much_there_is(filled: sync.ProcessingContext) -> None:
+    found, _ = sync.Asset.paginate(job_id="k")
+    long = Listing(sync.Asset, [found[0].update(metadata={"x": "y" * 10_000})] * 1_234)
+    events = [each for each in filled.history() if each.asset_id]
+
+    assert repr(long).endswith(", and 1,228 more]")
+    assert repr(events[0]) == f"<Event {events[0].position} asset.created {events[0].asset_id}>"
+    assert repr(found[0].lineage()) == f"<Lineage {found[0].id} 1 assets, 0 edges>"
+    compared = sync.Job.get("k").compare("k")
+    assert repr(compared).startswith("<Comparison 'k' 'k': ")
+    assert all(len(repr(each)) < 1_000 for each in (long, compared, found))
+
+
 async def test_a_page_over_http_has_thumbnails_in_a_running_event_loop(api: Api) -> None:
     async with connect(api.url) as gateway:
         context = ProcessingContext(gateway=gateway)

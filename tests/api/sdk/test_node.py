@@ -198,7 +198,7 @@ async def test_a_missing_file_fails_the_run(context: ProcessingContext, tmp_path
 
 
 async def test_a_value_of_an_unsupported_type_fails_the_run(context: ProcessingContext) -> None:
-    with pytest.raises(SaveError, match="cannot save a object"):
+    with pytest.raises(SaveError, match="cannot save a value of type object"):
         await saved(context, object)
 
 

@@ -1,13 +1,17 @@
 """The log in PostgreSQL: the contract of every log, then guards and lost connections."""
 
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
 import pytest
 
+from asset_ledger.ledger.content.places import key_of
 from asset_ledger.ledger.content.store import StoredObject
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import (
@@ -28,7 +32,7 @@ from tests.contracts.event_log import (
     positions,
 )
 from tests.journeys.server import until
-from tests.postgres import Postgres
+from tests.postgres import POSTGRES, Postgres
 
 pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
 
@@ -36,6 +40,13 @@ psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not ins
 postgres_log = pytest.importorskip("asset_ledger.ledger.log.postgres")
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid != 0"
+
+
+@pytest.fixture(params=POSTGRES)
+def postgres(request: pytest.FixtureRequest) -> Postgres:
+    """Run on both versions."""
+    server: Postgres = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture
@@ -112,15 +123,18 @@ def test_a_lost_connection_loses_no_event_and_records_none_twice(
 
 def collect(digest: Digest) -> Command:
     """Return the command of a collection that was planned after the first event."""
-    event = ContentCollected(
+    return Command([collected_event(digest)], collects=1)
+
+
+def collected_event(*digests: Digest) -> ContentCollected:
+    return ContentCollected(
         originator_id=asset_id(9),
         originator_version=1,
         by="system",
-        digests=(digest,),
+        digests=digests,
         size=1,
         reason="deleted",
     )
-    return Command([event], collects=1)
 
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -166,6 +180,95 @@ def test_content_that_another_server_collects_meanwhile_is_stored_again(
         key = bytes.fromhex(digest.removeprefix("sha256:"))
         large = (key, "s3://bucket/objects/2", len(content))
         assert rows.fetchall() == [large if is_large else (key, content)]
+
+
+ROW_WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+
+
+def test_two_writers_of_a_content_that_is_collected_meanwhile_do_not_block_each_other(
+    url: str,
+) -> None:
+    content = b"collected" * 10
+    digest = digest_of(content)
+    contents, size = {digest: content}, len(content)
+    stages = [threading.Event() for _ in range(4)]
+
+    def stop_at(first: int) -> Callable[[object], None]:
+        def wait(_: object) -> None:
+            stages[first].set()
+            assert stages[first + 1].wait(60)
+
+        return wait
+
+    with ExitStack() as stack:
+        first, second, collector = (
+            stack.enter_context(closing(postgres_log.PostgresLog(url, Codec()))) for _ in range(3)
+        )
+        watch = stack.enter_context(psycopg.connect(url, autocommit=True))
+        threads = stack.enter_context(ThreadPoolExecutor())
+
+        def waiting(sql: str) -> None:
+            until(lambda: watch.execute(sql).fetchone() == (1,), sql)
+
+        def write(log: Any, number: int) -> Any:
+            command = creation(number, digest=digest, size=size)
+            return threads.submit(log.append, [command], ignore, contents)
+
+        write(first, 1).result(60)
+        collecting = threads.submit(collector.append, [collect(digest)], stop_at(0), (), stop_at(2))
+        assert stages[0].wait(60)  # it has the lock of the log, and has deleted nothing
+        one = write(first, 2)
+        waiting(WAITING)
+        stages[1].set()
+        assert stages[2].wait(60)  # it has not committed
+        other = write(second, 3)
+        waiting(ROW_WAITS)
+        stages[3].set()
+        outcomes = [*collecting.result(60), *one.result(60), *other.result(60)]
+
+        assert [type(each) for each in outcomes] == [Appended] * 3, outcomes
+        assert watch.execute("SELECT bytes FROM ledger.contents").fetchall() == [(content,)]
+
+
+WRITERS, ROUNDS = 4, 40
+
+
+def test_groups_and_collections_of_the_same_contents_at_once_refuse_no_write(url: str) -> None:
+    pool = {digest_of(content): content for content in (b"%d" % n * 9 for n in range(6))}
+    numbers = count(1_000)
+
+    def write(log: Any, seed: int) -> list[Any]:
+        dice, outcomes = random.Random(seed), []
+        for _ in range(ROUNDS):
+            needed = dice.sample([*pool], 4)
+            contents = {digest: pool[digest] for digest in needed}
+            group = [creation(next(numbers), digest=each, size=9) for each in needed]
+            outcomes += log.append(group, ignore, contents)
+        return outcomes
+
+    def collect_often(log: Any) -> list[Any]:
+        outcomes = []
+        for version in range(1, ROUNDS + 1):
+            head = log.head().position
+            event = replace(collected_event(*pool), originator_version=version)
+            (outcome,) = log.append([Command([event], collects=head)], ignore)
+            outcomes.append(outcome)
+        return outcomes
+
+    with ExitStack() as stack, ThreadPoolExecutor() as threads:
+        logs = [
+            stack.enter_context(closing(postgres_log.PostgresLog(url, Codec())))
+            for _ in range(WRITERS + 1)
+        ]
+        writing = [threads.submit(write, log, n) for n, log in enumerate(logs[1:])]
+        collecting = threads.submit(collect_often, logs[0]).result(300)
+        written = [each for thread in writing for each in thread.result(300)]
+        present = {bytes(key) for (key,) in logs[0].db.execute("SELECT digest FROM contents")}
+        collected = {bytes(key) for (key,) in logs[0].db.execute("SELECT digest FROM collected")}
+
+    assert {type(each) for each in written} == {Appended}, written
+    assert {type(each) for each in collecting} <= {Appended, VersionConflictError}
+    assert present | collected == {*map(key_of, pool)}
 
 
 def test_collection_is_refused_if_another_server_stored_the_content_meanwhile(

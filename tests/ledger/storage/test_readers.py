@@ -6,13 +6,15 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
-from asset_ledger.ledger.storage.brief_reader import LONGEST, REST, BriefReader
+from asset_ledger.ledger.storage.brief_reader import LONGEST, REST, REST_OF_ALL, BriefReader
 from asset_ledger.ledger.storage.readers import DEPTH, AsyncSqliteReaders
 from asset_ledger.ledger.storage.sqlite import open_writer
+from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
 
 NUMBERS = "SELECT n FROM numbers ORDER BY n"
 ENDLESS = "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up) SELECT max(n) FROM up"
@@ -87,6 +89,25 @@ def test_brief_reader_rests_fifty_times_as_long_after_a_slow_statement(
     assert brief.rows(NUMBERS, ()) is None
     clock.now += 2 * LONGEST * 2
     assert brief.rows(NUMBERS, ()) == [(1,), (2,)]
+
+
+def test_brief_reader_rests_five_times_as_long_for_another_user(
+    brief: BriefReader, clock: Clock
+) -> None:
+    def rows_of(user: str) -> list[tuple[int]] | None:
+        read_budget.set(ReadBudget(user, None))
+        return brief.rows(NUMBERS, ())
+
+    bob, alice = copy_context(), copy_context()
+    clock.step = 2 * LONGEST
+    bob.run(rows_of, "bob")
+    clock.step = 0.0
+
+    clock.now += 2 * LONGEST * (REST_OF_ALL - 1)
+    assert alice.run(rows_of, "alice") is None
+    clock.now += 2 * LONGEST * 2
+    assert alice.run(rows_of, "alice") == [(1,), (2,)]
+    assert bob.run(rows_of, "bob") is None
 
 
 def test_brief_reader_interrupts_a_statement_after_its_limit(

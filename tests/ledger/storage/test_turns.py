@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asset_ledger.ledger.errors import BusyError, DeadlineExceededError
-from asset_ledger.ledger.storage.readers import SLOW, AsyncSqliteReaders
+from asset_ledger.ledger.storage.readers import EACH, SLOW, AsyncSqliteReaders
 from asset_ledger.ledger.storage.turns import MAX_WAITING, ReadBudget, Turns, read_budget
 from tests.ledger.storage.test_readers import ENDLESS, NUMBERS, numbers
 
@@ -91,7 +91,7 @@ async def test_endless_reads_of_one_user_do_not_hold_up_another(shared: AsyncSql
 
 @pytest.mark.slow
 async def test_the_reads_of_one_user_that_wait_are_bounded(shared: AsyncSqliteReaders) -> None:
-    endless = [reading(shared, ENDLESS, "bob") for _ in range(MAX_WAITING + SLOW // 2)]
+    endless = [reading(shared, ENDLESS, "bob") for _ in range(MAX_WAITING + EACH)]
     await asyncio.sleep(0)
     late = [reading(shared, ENDLESS, "bob", 2.0) for _ in range(3)]
 

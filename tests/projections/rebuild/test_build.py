@@ -53,8 +53,7 @@ def test_built_generation_has_the_same_digest_and_is_not_in_use(
         *("jobs", "job_attempts", "node_runs", "assets", "edges"),
         *("usage", "usage_assets", "usage_blocks", "usage_changes", "usage_lost"),
         "usage_runs",
-        *("search_assets", "search_text_docsize"),
-        "catalog",
+        *("search_assets", "catalog"),
     ]
     assert (built.comparison.differs, built.comparison.reasons) == (False, [])
     assert in_use(here.tables) == 1

@@ -2,6 +2,8 @@
 import { ApiError, get, signedOut, write } from "./api.js";
 import { computed, signal } from "./html.js";
 
+const ACTS = "asset-ledger.acts";
+
 /** @type {import("./html.js").Signal<Session | null>} */
 export const session = signal(null);
 
@@ -11,7 +13,8 @@ export const needsSignIn = computed(() => signedOut.value);
 /** Load the session. A refusal with 401 leaves it null and sets `signedOut`. */
 export async function loadSession() {
   try {
-    session.value = await get("/api/session");
+    const me = await get("/api/session");
+    session.value = { ...me, self: me.user_id, user_id: me.for_user ?? me.user_id };
     signedOut.value = false;
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 401)) throw error;
@@ -27,6 +30,15 @@ export async function signIn(token) {
   await loadSession();
   signIns.value += 1;
 }
+
+/** Read and write the assets of a user from now on, in every tab. @param {string} user */
+export async function actFor(user) {
+  await write("POST", "/api/session", { for_user: user });
+  localStorage.setItem(ACTS, String(Date.now()));
+  location.assign("/");
+}
+
+addEventListener("storage", ({ key }) => key === ACTS && location.reload());
 
 /** End the session of this browser. */
 export async function signOut() {

@@ -76,7 +76,10 @@ interface UsageRow {
 }
 interface Session {
   auth: "local" | "tokens" | "jwt";
+  /** The owner of what is shown: `for_user`, or else `self`, the caller. */
   user_id: string;
+  self: string;
+  for_user: string | null;
   name: string | null;
   scopes: string[];
   expires_at: string | null;

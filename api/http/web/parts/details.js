@@ -1,7 +1,7 @@
 // Sections about one asset, for the panel and the page: made by, details, tags, history.
 import { bytes, count, group, visible } from "../core/format.js";
 import { h, html } from "../core/html.js";
-import { useFolderName, useGet } from "../core/rows.js";
+import { useGet } from "../core/rows.js";
 import { session } from "../core/session.js";
 import { askTags, untag } from "./actions.js";
 import { Icon, Id, Time } from "./basic.js";
@@ -42,11 +42,13 @@ function typeName(type) {
 
 /** @param {{asset: Asset, measures?: string}} properties measures: "2048 × 1536" once the picture is here */
 export function Details({ asset, measures }) {
+  const { value: known } = useGet(asset.thumb_url && measures === undefined ? `/api/assets/${asset.id}/placeholder` : "", { version: asset.version });
+  const pixels = measures ?? (known && `${known.width} × ${known.height}`);
   const folder = asset.content_type === "folder";
   return html`<section class="sec"><h3>Details</h3><dl class="details">
-    <dt>Type</dt><dd><span title=${asset.content_type}>${typeName(asset.content_type)}</span>${measures && html`<span class="quiet num">${measures}</span>`}</dd>
+    <dt>Type</dt><dd><span title=${asset.content_type}>${typeName(asset.content_type)}</span>${pixels && html`<span class="quiet num">${pixels}</span>`}</dd>
     ${!folder && html`<dt>Size</dt><dd><span class="num">${bytes(asset.size)}</span>${asset.size >= 1000 && html`<span class="quiet num">${count(asset.size)} bytes</span>`}</dd>`}
-    <dt>Folder</dt><dd>${h(Folder, { id: asset.parent_id })}</dd>
+    <dt>Folder</dt><dd>${h(Folders, { asset })}</dd>
     ${asset.digest && html`<dt>Digest</dt><dd>${h(Id, { id: asset.digest })}</dd>`}
     <dt>Id</dt><dd>${h(Id, { id: asset.id })}</dd>
     <dt>Tags</dt><dd>${asset.tags.map(
@@ -57,9 +59,11 @@ export function Details({ asset, measures }) {
     ${asset.duration !== null && html`<dt>Length</dt><dd class="num">${asset.duration} s</dd>`}</dl></section>`;
 }
 
-/** @param {{id: string | null, kind?: string}} properties */
-export function Folder({ id, kind = "link" }) {
-  return html`<a class=${kind} href=${`/?parent_id=${encodeURIComponent(id ?? session.value?.user_id ?? "")}`}><bdi>${visible(useFolderName(id))}</bdi></a>`;
+/** The folders around an asset, from home on. @param {{asset: Asset, kind?: string}} properties */
+export function Folders({ asset, kind = "link" }) {
+  const home = session.value?.user_id ?? "";
+  const { value } = useGet(asset.parent_id && asset.parent_id !== home ? `/api/assets/${asset.id}/folders` : "", {}, asset.version);
+  return [{ id: home, name: "Home" }, ...(value?.folder_path ?? [])].map(({ id, name }, k) => html`${k > 0 && " / "}<a class=${kind} key=${id} href=${`/?parent_id=${encodeURIComponent(id)}`}><bdi>${visible(name)}</bdi></a>`);
 }
 
 /** The events of an asset, or null until they are here. @param {string} id @param {number} version

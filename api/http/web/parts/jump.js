@@ -4,6 +4,7 @@ import { count, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { pinned, switchTheme } from "../core/prefs.js";
 import { go } from "../core/route.js";
+import { actFor, can } from "../core/session.js";
 import { Icon } from "./basic.js";
 import { Dialog } from "./dialog.js";
 import { askUpload } from "./dropping.js";
@@ -45,7 +46,7 @@ async function find(text, signal) {
   const quiet = (/** @type {Promise<any>} */ asked) => asked.catch(() => null);
   const values = (/** @type {string} */ field) => quiet(get("/api/assets/values", { field, prefix: text, limit: 4 }, { signal }));
   const position = /^\d+$/.test(text) ? quiet(get("/api/events", { after: Number(text) - 1, limit: 1 }, { signal })) : null;
-  const [found, jobs, nodes, workflows, event] = await Promise.all([quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
+  const [users, found, jobs, nodes, workflows, event] = await Promise.all([can("admin") && quiet(get("/api/users", { prefix: text, page_size: 4 }, { signal })), quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
   const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) => (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + encodeURIComponent(each.value), end: count(each.count) }));
   return [
     ...(event?.events ?? []).filter((/** @type {any} */ each) => String(each.position) === text).map((/** @type {any} */ each) => ({ group: "Open", name: `Event ${text}: ${each.topic}`, icon: "history", href: each.job_id ? `/jobs/${encodeURIComponent(each.job_id)}?at=${text}` : `/assets/${each.asset_id}` })),
@@ -53,6 +54,7 @@ async function find(text, signal) {
     ...named(jobs, "Jobs", "layers", "/jobs/"),
     ...named(nodes, "Nodes", "workflow", "/nodes/"),
     ...named(workflows, "Workflows", "waypoints", "/workflows/"),
+    ...(users?.users ?? []).map((/** @type {any} */ each) => ({ group: "Act for", name: each.user_id, icon: "user", act: () => actFor(each.user_id), end: count(each.assets) })),
   ];
 }
 

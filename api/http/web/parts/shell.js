@@ -5,7 +5,7 @@ import { h, html, signal, useEffect } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
 import { isDark, pinned, seen, switchTheme } from "../core/prefs.js";
 import { place } from "../core/route.js";
-import { session, signOut } from "../core/session.js";
+import { actFor, session, signOut } from "../core/session.js";
 import { Icon, Mark } from "./basic.js";
 import { show } from "./over.js";
 
@@ -88,8 +88,9 @@ function Foot() {
     <div class="row" title=${bytes(totals.value.bytes)}><span class=${live ? "dot live" : "dot"}></span><span>${state}</span>
       ${head.value > 0 && html`<span class="end num">${count(head.value)} events</span>`}</div>
     ${seen.value && !fork.value && html`<a class="row" href="/ledger" title=${`${count(seen.value.size)} events, signed`}>${h(Icon, { name: "shield-check", small: true })}<span>Log verified</span><span class="end num">${ago(seen.value.seen)}</span></a>`}
-    <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? `${me.auth === "local" ? "Local, user " : ""}${visible(me.name || me.user_id)}` : "Signed out"}</bdi>
+    <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? `${me.auth === "local" ? "Local, user " : ""}${visible(me.for_user ? `${me.self} for ${me.for_user}` : me.name || me.self)}` : "Signed out"}</bdi>
       <span class="end">
+        ${me?.for_user && html`<button class="btn bare small icon" aria-label="Act for yourself again" title="Act for yourself again" onClick=${() => actFor(me.self)}>${h(Icon, { name: "undo-2", small: true })}</button>`}
         ${me && me.auth !== "local" && html`<button class="btn bare small icon" aria-label="Sign out" onClick=${signOut}>${h(Icon, { name: "log-out", small: true })}</button>`}
         <button class="btn bare small icon" aria-label="Change the theme" onClick=${switchTheme}>${h(Icon, { name: isDark() ? "sun" : "moon", small: true })}</button></span></div>
   </div>`;

@@ -1,7 +1,7 @@
 // An asset as a picture: thumbnail, waveform, first lines, or the icon of its kind; and its tile.
 import { bytes, group, ICON, length, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
-import { beginning, peaks, queue, sized } from "../core/thumbs.js";
+import { beginning, meanColor, peaks, queue, sized } from "../core/thumbs.js";
 import { Icon, Name } from "./basic.js";
 
 const SOUND_LIMIT = 4_000_000; // bytes that a tile decodes for a waveform
@@ -19,7 +19,7 @@ function Inside({ asset, width }) {
   const fail = () => setFailed(true);
   if (asset.thumb_url && !failed && !asset.deleted_at) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
   if (asset.get_url && !failed && !asset.deleted_at) {
-    if (kind === "audio" && asset.size <= SOUND_LIMIT) return h(Wave, { asset, fail });
+    if (kind === "audio") return h(Wave, { asset, fail });
     if ((kind === "text" || isText(asset.content_type)) && asset.size) return h(Lines, { asset, fail });
   }
   return h(BigIcon, { asset });
@@ -39,17 +39,21 @@ function Thumb({ url, fail }) {
   const image = useRef(null);
   useEffect(() => {
     const element = /** @type {HTMLImageElement} */ (image.current);
+    const { style } = /** @type {HTMLElement} */ (element.parentElement);
+    const slow = setTimeout(() => meanColor(url.split("/")[3]).then((color) => element.onload && element.classList.contains("waiting") && (style.background = color)), 150);
     let end = () => {};
     const load = () =>
       new Promise((/** @type {(value?: unknown) => void} */ done) => {
         end = done;
-        element.onload = () => (element.classList.remove("waiting"), done());
+        element.onload = () => (element.classList.remove("waiting"), (style.background = ""), done());
         element.onerror = () => (fail(), done());
         element.src = url;
       });
     const cancel = queue(load);
     return () => {
       cancel();
+      clearTimeout(slow);
+      style.background = "";
       element.onload = element.onerror = null;
       element.removeAttribute("src");
       end();
@@ -80,7 +84,7 @@ function useQueued(make, fail) {
 
 /** @param {{asset: Asset, fail: () => void}} properties */
 function Wave({ asset, fail }) {
-  const levels = useQueued(() => peaks(asset), fail);
+  const levels = useQueued(() => peaks(asset, 44, SOUND_LIMIT), fail);
   return levels ? h(Bars, { levels }) : html`<span></span>`;
 }
 

@@ -14,11 +14,10 @@ export function Preview({ asset, url, fail, measure }) {
   const [played, setPlayed] = useState(0);
   useEffect(() => {
     let left = false;
-    if (asset.size <= LIMIT)
-      peaks(asset, BARS).then(
-        (found) => left || setLevels(found),
-        () => {},
-      );
+    peaks(asset, BARS, LIMIT).then(
+      (found) => left || setLevels(found),
+      () => {},
+    );
     return () => void (left = true);
   }, [url]);
   const seek = (/** @type {MouseEvent} */ event) => {

@@ -6,15 +6,15 @@ import { advance, beside } from "../core/pages.js";
 import { back, changed, go, place, setQuery } from "../core/route.js";
 import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
-import { Icon, Name, Skeleton } from "../parts/basic.js";
-import { ContentChanges, FieldChanges } from "../parts/compare.js";
-import { Details, Folder, History, MadeBy, useHistory } from "../parts/details.js";
+import { Icon, lazy, Name, Skeleton } from "../parts/basic.js";
+import { Details, Folders, History, MadeBy, useHistory } from "../parts/details.js";
 import { Flow, Graph, useLineage } from "../parts/lineage.js";
 import { Menu } from "../parts/menu.js";
 import { Gone, Metadata, More, useAsset } from "../parts/panel.js";
 import { Seal } from "../parts/seal.js";
 import { Preview } from "../previews/preview.js";
 
+const Changes = lazy(async () => (await import("../previews/compare.js")).Changes);
 const BYTES = new Set(["created", "content_replaced"]);
 
 /** @param {{id: string}} properties */
@@ -52,7 +52,7 @@ function Loaded({ asset, events }) {
   useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void navigator.clipboard?.writeText(asset.id), d: () => download(all), e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
   return html`<main class="main asset" id="main"><header class="head">
-      <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a>${h(Icon, { name: "chevron-right", small: true })}${h(Folder, { id: asset.parent_id, kind: "cut" })}</nav>
+      <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a> / ${h(Folders, { asset, kind: "cut" })}</nav>
       <div class="title"><button class="btn bare icon only-small" aria-label="Back" onClick=${() => back("/")}>${h(Icon, { name: "chevron-left" })}</button>
         <h1>${h(Name, { name: asset.name, tail: 12 })}</h1>${h(Versions, { asset, events, version })}
         <div class="end">${[
@@ -101,8 +101,7 @@ function Comparison({ asset, other, shown }) {
   const old = useVersion(asset, other);
   if (!old || !shown || old.version !== other) return h(Skeleton, { lines: 6 });
   const side = (/** @type {Asset} */ one) => ({ asset: one, name: `Version ${count(one.version)}`, url: `${asset.get_url}?version=${one.version}` });
-  return html`<div class="comparison"><h2>Version ${count(other)} and version ${count(shown.version)}</h2>${h(FieldChanges, { old, now: shown })}
-    ${asset.get_url && h(ContentChanges, { old: side(old), now: side(shown) })}</div>`;
+  return html`<div class="comparison"><h2>Version ${count(other)} and version ${count(shown.version)}</h2>${h(Changes, { old: side(old), now: side(shown) })}</div>`;
 }
 
 /** @param {{asset: Asset}} properties */

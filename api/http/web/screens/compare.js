@@ -3,13 +3,16 @@ import { count, short, visible } from "../core/format.js";
 import { h, html, useRef, useState } from "../core/html.js";
 import { place, setQuery } from "../core/route.js";
 import { useGet, useRows } from "../core/rows.js";
-import { Failure, Icon, Skeleton } from "../parts/basic.js";
+import { Failure, Icon, lazy, Skeleton } from "../parts/basic.js";
+import { Dialog } from "../parts/dialog.js";
+import { show } from "../parts/over.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
 
 /** @type {Record<string, [string, string]>} */
 const MARKS = { same: ["check", "Same"], different: ["git-compare", "Different"], only_a: ["minus", "Only here"], only_b: ["plus", "Only there"] };
 const STEP = 200;
+const Changes = lazy(async () => (await import("../previews/compare.js")).Changes);
 
 /** @typedef {import("../core/job.js").LiveJob} LiveJob */
 
@@ -60,11 +63,21 @@ function Compared({ live, other, attempts }) {
     ${h(Table, { columns: COLUMNS, rows: list.rows, keyOf, label: "Compared assets", kindOf: (row) => (first && keyOf(row) === keyOf(first) ? "first" : ""), more: list.more })}`;
 }
 
+/** Both assets of a row: what differs. @param {{row: any, close: () => void}} properties */
+function Both({ row, close }) {
+  const of = (/** @type {Asset} */ asset, /** @type {string} */ name) => ({ asset, name, url: String(asset.get_url) });
+  return h(Dialog, { title: visible(row.name), close, wide: true }, html`<div class="comparison">${h(Changes, { old: of(row.a, "This job"), now: of(row.b, "The other") })}</div>`);
+}
+
 /** @param {any} asset */
 const side = (asset) => (asset ? html`<a class="pair" href=${`/assets/${asset.id}`} title=${visible(asset.name)}>${h(Face, { asset, width: 56, plain: true })}<span class="mono quiet">${asset.digest ? short(asset.digest.slice(7)) : "no bytes"}</span></a>` : html`<span class="quiet">not there</span>`);
 
 const COLUMNS = [
-  { name: "Result", cell: (/** @type {any} */ row) => html`<span class=${`mark ${row.status}`}>${h(Icon, { name: MARKS[row.status][0], small: true })}${MARKS[row.status][1]}</span>` },
+  {
+    name: "Result",
+    cell: (/** @type {any} */ row) =>
+      html`<span class=${`mark ${row.status}`}>${h(Icon, { name: MARKS[row.status][0], small: true })}${MARKS[row.status][1]}</span>${row.status === "different" && html` <button class="btn small" aria-label=${`What differs in ${visible(row.name)}`} onClick=${() => show(Both, { row })}>Look</button>`}`,
+  },
   { name: "Node", opt: true, cell: (/** @type {any} */ row) => html`<bdi>${visible(row.node_id ?? "")}</bdi>` },
   { name: "Name", cell: (/** @type {any} */ row) => html`<bdi>${visible(row.name)}</bdi>${row.nth > 1 && ` (${count(row.nth)})`}` },
   { name: "This job", cell: (/** @type {any} */ row) => side(row.a) },

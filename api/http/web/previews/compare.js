@@ -3,7 +3,7 @@ import { send } from "../core/api.js";
 import { fields, folded, lines, words } from "../core/diff.js";
 import { bytes, counted, short, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
-import { Failure, Skeleton } from "./basic.js";
+import { Failure, Skeleton } from "../parts/basic.js";
 
 /** @typedef {import("../core/diff.js").Line} Line */
 /** @typedef {{asset: Asset, url: string, name: string}} Side the bytes, and what to call them */
@@ -14,8 +14,13 @@ const TEXT_LIMIT = 1_000_000; // bytes of a text that is compared
 const isText = (asset) => /^text\/|json|ya?ml|xml$|csv|javascript|sql/.test(asset.content_type) && asset.size <= TEXT_LIMIT;
 const isPicture = (/** @type {Asset} */ asset) => asset.content_type.startsWith("image/") && !/tiff|heic/.test(asset.content_type);
 
-/** Fields that differ. @param {{old: Asset, now: Asset}} properties */
-export function FieldChanges({ old, now }) {
+/** Fields and contents that differ. @param {{old: Side, now: Side}} properties */
+export function Changes({ old, now }) {
+  return html`${h(FieldChanges, { old: old.asset, now: now.asset })}${now.asset.get_url && h(ContentChanges, { old, now })}`;
+}
+
+/** @param {{old: Asset, now: Asset}} properties */
+function FieldChanges({ old, now }) {
   const changes = fields(old, now);
   const text = (/** @type {string} */ field, /** @type {unknown} */ value) => (field === "digest" || field === "parent_id" ? short(String(value)) : value === undefined || value === null ? "none" : visible(typeof value === "string" ? value : JSON.stringify(value)));
   if (!changes.length) return html`<p class="quiet">No field differs.</p>`;
@@ -26,7 +31,7 @@ export function FieldChanges({ old, now }) {
 }
 
 /** @param {{old: Side, now: Side}} properties */
-export function ContentChanges({ old, now }) {
+function ContentChanges({ old, now }) {
   if (old.asset.digest === now.asset.digest) return html`<p class="quiet">The bytes are the same.</p>`;
   if (isPicture(old.asset) && isPicture(now.asset)) return h(Slider, { old, now });
   if (isText(old.asset) && isText(now.asset)) return h(TextChanges, { old, now });

@@ -1,0 +1,1 @@
+"""Copies of a whole ledger between data folders and databases."""

@@ -10,19 +10,21 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.hooks.store import Hooks
+from asset_ledger.api.open_uploads import Uploads
 from asset_ledger.api.s3_keys import S3Keys
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
+from asset_ledger.api.shared_uploads import SharedUploads
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.api.upkeep import deliver, upkeep
-from asset_ledger.api.uploads import Uploads
+from asset_ledger.api.uploads import FolderUploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.commands.collect import Collect
@@ -50,6 +52,9 @@ from asset_ledger.ledger.storage.object_store import ObjectStore
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.serving import Projections
 
+if TYPE_CHECKING:
+    from asset_ledger.ledger.content.parts import SharedParts
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
@@ -61,7 +66,8 @@ class Backend:
     log_file: NamedFile
     committer: Committer
     ledger: Ledger
-    uploads: Uploads
+    uploads: Uploads[Any]
+    parts: "SharedParts | None"
     proofs: Proofs
     feed: LiveFeed
     subscriptions: Subscriptions
@@ -82,6 +88,7 @@ class _Readable:
 
     log: SqlLogReader
     contents: CheckedContents
+    parts: "SharedParts | None"
     feed: LiveFeed
     replay: AsyncReplay
     tables: TableStore
@@ -118,13 +125,18 @@ async def open_backend(
         stack.push_async_callback(committer.drain)  # first: the projections take its last events
         ledger = Ledger.of(committer, reading.replay, reading.contents, reading.projections)
         if opened.failure is None:
-            await ledger.delete.finish_interrupted()
+            async with engine.alone("deletions") as is_mine:
+                if is_mine:
+                    await ledger.delete.finish_interrupted()
         backend = await _open_services(stack, settings, engine, lock, committer, ledger, reading)
         works = [backend.uploads.watch(), backend.sessions.watch(), *_watching(backend, reading)]
         if is_server:
             scrub = backend.scrub if engine.scrubs else None
             works.append(deliver(settings, backend.hooks, reading.feed, reading.replay))
-            works += upkeep(settings, backend.collect, reading.contents, scrub)
+            finish = ledger.delete.finish_interrupted
+            works += upkeep(
+                settings, backend.collect, reading.contents, scrub, finish, engine.alone
+            )
         for work in works:
             stack.push_async_callback(_cancelled, asyncio.create_task(work))
         lock.keep()
@@ -144,7 +156,8 @@ async def _open_reading(
     log = engine.reader()
     stack.callback(log.close)
     log_id = read_identity(log, codec).log_id
-    contents = CheckedContents(await engine.open_contents(store, log_id))
+    stored = await engine.open_contents(store, log_id)
+    contents = CheckedContents(stored)
     stack.push_async_callback(contents.close)
     feed = LiveFeed(log, codec, log_id)
     stack.callback(feed.end)  # else subscribers in this process would wait for ever
@@ -155,7 +168,8 @@ async def _open_reading(
     silence = timedelta(seconds=settings.job_silence)
     projections = await Projections.open(tables, state, feed, progress, silence)
     stack.push_async_callback(projections.close)
-    return _Readable(log, contents, feed, replay, tables, projections)
+    parts = engine.parts(stored)
+    return _Readable(log, contents, parts, feed, replay, tables, projections)
 
 
 async def _open_services(
@@ -171,9 +185,7 @@ async def _open_services(
     files, codec = DataFolder(settings.data_dir), Codec()
     log, feed, replay, projections = reading.log, reading.feed, reading.replay, reading.projections
     shared = settings.auth != "local"
-    uploads = await Uploads.open(
-        files.content.unfinished, ledger, read_duration(settings.upload_lifetime), shared=shared
-    )
+    uploads = await _open_uploads(settings, ledger, reading)
     stack.push_async_callback(uploads.close)
     tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
     sessions = Sessions(engine.sessions(), tokens, auth=settings.auth)
@@ -202,6 +214,7 @@ async def _open_services(
         committer=committer,
         ledger=ledger,
         uploads=uploads,
+        parts=reading.parts,
         proofs=Proofs(log, codec, feed, replay, committer, files.key),
         feed=feed,
         subscriptions=Subscriptions(feed, event_text),
@@ -215,6 +228,14 @@ async def _open_services(
         collect=Collect(committer, replay, reading.contents, engine.stored(), thumbnails.forget),
         scrub=Scrub(files, committer, replay, reading.contents, feed),
     )
+
+
+async def _open_uploads(settings: Settings, ledger: Ledger, reading: _Readable) -> Uploads[Any]:
+    lifetime, shared = read_duration(settings.upload_lifetime), settings.auth != "local"
+    if reading.parts is not None:
+        return SharedUploads(reading.parts, ledger, lifetime, shared=shared)
+    folder = DataFolder(settings.data_dir).content.unfinished
+    return await FolderUploads.open(folder, ledger, lifetime, shared=shared)
 
 
 def _watching(backend: Backend, reading: _Readable) -> Sequence[Coroutine[Any, Any, None]]:

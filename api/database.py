@@ -5,11 +5,12 @@ signs checkpoints, unfinished uploads and thumbnails. Any number of servers may 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from uuid_utils import uuid4
 
 from asset_ledger.api.database_shared import HookTable, S3KeyTable, SessionTable
@@ -22,7 +23,8 @@ from asset_ledger.ledger.commit.database_commit import DatabaseCommit
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.content.database import DatabaseContents
 from asset_ledger.ledger.content.local import open_local_contents
-from asset_ledger.ledger.content.objects import open_contents
+from asset_ledger.ledger.content.objects import ObjectContents, open_contents
+from asset_ledger.ledger.content.parts import KNOWN_PARTS, SharedParts
 from asset_ledger.ledger.content.store import ContentStore
 from asset_ledger.ledger.errors import DataFolderError, GenerationError
 from asset_ledger.ledger.log.codec import Codec
@@ -39,15 +41,21 @@ from asset_ledger.ledger.storage.data_folder import DataFolder, claim_folder
 from asset_ledger.ledger.storage.files import make_folder
 from asset_ledger.ledger.storage.folder_lock import hold_committer_lock
 from asset_ledger.ledger.storage.object_store import ObjectStore
-from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection, PostgresReaders
+from asset_ledger.ledger.storage.postgres import (
+    LOG,
+    PostgresConnection,
+    PostgresReaders,
+    unreachable,
+)
 from asset_ledger.ledger.storage.postgres_check import check_address, check_database, location
-from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
+from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders, open_async
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
 
 BUILD_LOCK = APPEND_LOCK + 3
+_ALONE = b"SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +150,14 @@ class DatabaseEngine:
             )
         small = DatabaseContents(self._url)
         local = await open_local_contents(self._files.content.root, small)
-        return await open_contents(store, log_id, AsyncPostgresReaders(self._url, (LOG,)), local)
+        rows = AsyncPostgresReaders(self._url, (LOG,))
+        return await open_contents(store, log_id, rows, local, (KNOWN_PARTS,))
+
+    def parts(self, contents: ContentStore) -> SharedParts | None:
+        """Return the parts of uploads in the database and the store; None without a store."""
+        if isinstance(contents, ObjectContents) and contents.has_store:
+            return SharedParts(self._url, contents)
+        return None
 
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
@@ -176,6 +191,19 @@ class DatabaseEngine:
     def s3_keys(self) -> S3Keys:
         """Return the table of the secrets."""
         return S3KeyTable(self._url)
+
+    @asynccontextmanager
+    async def alone(self, work: str) -> AsyncIterator[bool]:
+        """Keep other servers from this work until the block ends, or this server dies."""
+        try:
+            db = await open_async(self._url, (LOG,), read_only=False)
+            try:
+                row = await (await db.execute(_ALONE, (f"alone {work}",))).fetchone()
+                yield bool(row and row[0])
+            finally:
+                await db.close()
+        except psycopg.Error as error:
+            raise unreachable(error) from error
 
     def share_key(self, log: LogReader) -> bool:
         """Bring the key in force to the file of this server, or from it to the others."""

@@ -5,10 +5,17 @@ the engine of a data folder; `api.database` has that of PostgreSQL.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from uuid_utils import uuid4
 
@@ -41,6 +48,9 @@ from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_files import TableFiles
+
+if TYPE_CHECKING:
+    from asset_ledger.ledger.content.parts import SharedParts
 
 
 class Engine(Protocol):
@@ -85,6 +95,9 @@ class Engine(Protocol):
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones, which go to the store if given."""
 
+    def parts(self, contents: ContentStore) -> "SharedParts | None":
+        """Return where several servers keep parts of uploads; None if they are in the folder."""
+
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
 
@@ -111,6 +124,12 @@ class Engine(Protocol):
 
     def s3_keys(self) -> S3Keys:
         """Return where the secrets of S3 clients are stored."""
+
+    def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
+        """Keep other servers from this work until the block ends.
+
+        Yield False if one does it now. Raises StorageFailedError.
+        """
 
     def share_key(self, log: LogReader) -> bool:
         """Bring the signing key in force to this server, or from it to the others.
@@ -192,6 +211,10 @@ class FolderEngine:
         rows = AsyncSqliteReaders(self._files.log, of_tables=False)
         return await open_contents(store, log_id, rows, local)
 
+    def parts(self, contents: ContentStore) -> "SharedParts | None":
+        """Return None: they are in the folder."""
+        return None
+
     def stored(self) -> PlanSource:
         """Return what a collection is planned from."""
         return FolderPlanSource(self._files.content)
@@ -220,6 +243,10 @@ class FolderEngine:
     def s3_keys(self) -> S3Keys:
         """Return the file of the secrets."""
         return S3KeyFile(self._files.s3_keys)
+
+    def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
+        """Yield True: one server has the folder."""
+        return nullcontext(True)
 
     def share_key(self, log: LogReader) -> bool:
         """Do nothing: one server has the folder."""

@@ -4,18 +4,21 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from asset_ledger.api.backend import Backend
+from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.http.app import Server
 from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.child import freeze_heap
+from asset_ledger.api.workers.committer_process import ProcessWorker
 from asset_ledger.ledger.errors import AddressError
-from asset_ledger.ledger.storage.folder_lock import refuse_if_held
+from asset_ledger.ledger.progress import Progress
+from asset_ledger.ledger.storage.folder_lock import FolderLock, refuse_if_held
 
 DRAIN: Final = 30.0
 """Seconds that open requests have to finish after a stop signal."""
@@ -28,6 +31,21 @@ class Listening(NamedTuple):
 
     http: Sequence[socket.socket]
     s3: Sequence[socket.socket]
+
+    @property
+    def address(self) -> str:
+        """The URL of the API."""
+        return _url(self.http[0])
+
+    @property
+    def s3_addresses(self) -> list[str]:
+        """The URLs of the S3 door."""
+        return [*map(_url, self.s3)]
+
+    def close(self) -> None:
+        """Close the sockets in this process."""
+        for each in (*self.http, *self.s3):
+            each.close()
 
 
 def reserve(settings: Settings) -> Listening:
@@ -67,10 +85,33 @@ def _bound(family: int, address: Any) -> socket.socket:
     return bound
 
 
-async def serve(backend: Backend, sockets: Listening, ready: Callable[[str], None]) -> None:
+async def run(
+    settings: Settings,
+    sockets: Listening,
+    progress: Progress,
+    ready: Callable[[Backend], None],
+    lock: FolderLock | None = None,
+) -> None:
+    """Open the backend of these settings and serve it until a signal. `ready`: see `serve`.
+
+    `lock`: admits callers with its secret, in place of the lock of the data folder.
+    Raises DataFolderError.
+    """
+    async with AsyncExitStack() as stack:
+        worker = None
+        if settings.committer == "process":
+            worker = ProcessWorker(settings, progress)
+            await worker.spawn()  # starts early: both processes load modules at once
+            stack.push_async_callback(worker.close)
+        opening = open_backend(settings, progress, worker, is_server=True)
+        backend = await stack.enter_async_context(opening)
+        await serve(replace(backend, lock=lock or backend.lock), sockets, ready)
+
+
+async def serve(backend: Backend, sockets: Listening, ready: Callable[[Backend], None]) -> None:
     """Listen at bound sockets until SIGINT or SIGTERM, then finish the open requests.
 
-    `ready` is called with the URL once requests are answered.
+    `ready` is called once requests are answered.
     """
     server = Server(backend)
     with ExitStack() as stack:
@@ -81,10 +122,12 @@ async def serve(backend: Backend, sockets: Listening, ready: Callable[[str], Non
             door = S3Door(backend, server.authenticator, server.admit)
             server.doors = {each.getsockname()[1]: door for each in sockets.s3}
             stack.callback(asyncio.create_task(door.watch()).cancel)
-        await _serve(server, sockets, ready)
+        await _serve(server, sockets, lambda: ready(backend), backend.settings.stop_delay)
 
 
-async def _serve(server: Server, sockets: Listening, ready: Callable[[str], None]) -> None:
+async def _serve(
+    server: Server, sockets: Listening, ready: Callable[[], None], delay: float
+) -> None:
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -93,8 +136,13 @@ async def _serve(server: Server, sockets: Listening, ready: Callable[[str], None
             await site.start()
         freeze_heap()
         with _stop_signal() as stop:
-            ready(_address(runner))
+            ready()
             await stop.wait()
+            stop.clear()
+            server.leave()
+            if delay:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), delay)  # a second signal ends it
         for site in sites:
             await site.stop()
         await server.drain(DRAIN)
@@ -102,8 +150,8 @@ async def _serve(server: Server, sockets: Listening, ready: Callable[[str], None
         await runner.cleanup()
 
 
-def _address(runner: web.ServerRunner) -> str:
-    host, port = runner.addresses[0][:2]
+def _url(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -24,13 +24,13 @@ from asset_ledger.ledger.storage.files import storage_errors
 from asset_ledger.ledger.storage.sqlite import open_writer, refusing_damage, transaction
 
 LONGEST: Final = timedelta(hours=12)
+LONGEST_LOCAL: Final = timedelta(days=3_650)
+"""Without authentication, a session only acts for another user, until it is ended: if it ended by
+itself, the next upload would belong to the local user."""
 POLL: Final = 1.0
 """Seconds after which a session that was ended at one server has ended at the others."""
 REMEMBERED: Final = 60.0
 """Seconds in which the end of a session is in `SessionStore.ended`."""
-LONGEST_LOCAL: Final = timedelta(days=3_650)
-"""Without authentication, a session only acts for another user, until it is ended: if it ended by
-itself, the next upload would belong to the local user."""
 
 _TEXT: Final = re.compile(r"[\w-]{43}", re.ASCII)
 _SCHEMA: Final = """
@@ -119,9 +119,9 @@ class SessionFile:
 
 
 class Sessions:
-    """The sessions of a ledger: those of tokens, or with `jwt` those of JWTs.
+    """The sessions of a ledger that were started with this setting AUTH.
 
-    So a session does not survive a change of the setting AUTH. Any thread may call. `on_ended` is
+    So a session does not survive a change of it. Any thread may call. `on_ended` is
     called after another server has ended sessions.
     """
 

@@ -45,6 +45,12 @@ class Settings(BaseSettings):
         None,
         description="where large contents go: s3://, gs://, az://, or a folder; else `data_dir`",
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="how many processes serve; several need a database",
+    )
     auth: Auth = Field("local", description="authentication: none (`local`), `tokens`, or `jwt`")
     jwt_key: SecretStr | None = Field(
         None, description="the key that verifies JWTs: a secret (HS256), or a public key in PEM"
@@ -76,6 +82,9 @@ class Settings(BaseSettings):
     )
     stall_timeout: int = Field(
         30, ge=1, description="seconds that a client may fall behind `min_rate`"
+    )
+    stop_delay: float = Field(
+        0.0, ge=0, le=3600, description="seconds that a stopping server still takes connections"
     )
     min_rate: int = Field(
         1024, ge=1, description="bytes a second that a client has to send or to read"
@@ -192,6 +201,18 @@ class Settings(BaseSettings):
         """Without authentication, other machines must not reach the server."""
         if self.auth == "local" and not _is_loopback(self.host):
             raise ValueError("--host: without authentication it has to be loopback: set --auth")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_by_processes(self) -> Self:
+        """Several processes have one ledger: none of it may be in a folder of one of them."""
+        if self.processes > 1 and self.database_url is None:
+            raise ValueError("--processes: several need --database-url: a data folder has one")
+        if self.processes > 1 and self.content_url is None:
+            raise ValueError(
+                "--processes: several need --content-url, so that each can read the contents of"
+                " the others: on one machine, the path of a folder"
+            )
         return self
 
     @model_validator(mode="after")

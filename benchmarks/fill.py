@@ -24,7 +24,7 @@ from asset_ledger.ledger.domain.decisions import NewAsset, create
 from asset_ledger.ledger.domain.event import Origin
 from asset_ledger.ledger.ids import digest_of, new_asset_id
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.event_log import Appended, Command
+from asset_ledger.ledger.log.event_log import Appended, Command, EventLog
 from asset_ledger.ledger.log.opening import open_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.storage.data_folder import ContentFolder
@@ -134,7 +134,7 @@ def ledger(folder: Path, assets: int, progress: Progress) -> Path:
     return data_dir
 
 
-def record(log: SqliteLog, commands: Sequence[Command]) -> None:
+def record(log: EventLog, commands: Sequence[Command]) -> None:
     for outcome in log.append(commands, lambda _: None):
         if not isinstance(outcome, Appended):
             raise outcome

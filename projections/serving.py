@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Final, Self
 
 from asset_ledger.ledger.commit.requests import TablesState
-from asset_ledger.ledger.errors import GenerationError, UnknownAssetError
+from asset_ledger.ledger.errors import WITHOUT_MEMORY, GenerationError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
@@ -236,6 +236,8 @@ class Projections:
     async def _adopt_shared(self, state: TablesState) -> None:
         try:
             await self.adopt(state)
+        except GenerationError as error:
+            logger.info("%s", error)  # the next result of the committer tries again
         except Exception:
             logger.exception("generation %d of another server is not served", state.generation)
 
@@ -316,7 +318,12 @@ async def _follow(runner: Runner, feed: LiveFeed) -> None:
             async with asyncio.timeout(RETRY_SECONDS):
                 await feed.wait_beyond(before)
         head, started = feed.head(), time.monotonic()
-        await asyncio.to_thread(runner.turn, TURN)
+        try:
+            await asyncio.to_thread(runner.turn, TURN)
+        except WITHOUT_MEMORY as error:
+            logger.warning("a projection waits: %r", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
         took = time.monotonic() - started
         if runner.state == "stalled":
             await asyncio.sleep(RETRY_SECONDS)

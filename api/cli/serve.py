@@ -10,13 +10,13 @@ import click
 from asset_ledger.api.cli.flags import setting, settings_from
 from asset_ledger.api.cli.output import echo
 from asset_ledger.api.cli.settings_file import CONFIG
+from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.environment import misspelt
 from asset_ledger.api.settings import Settings
 
 if TYPE_CHECKING:
-    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.backend import Backend
     from asset_ledger.api.serving import Listening
-    from asset_ledger.api.workers.committer_process import ProcessWorker
 
 logger: Final = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("data_dir")
 @setting("database_url")
 @setting("content_url")
+@setting("processes")
 @setting("auth")
 @setting("jwt_key")
 @setting("jwt_jwks")
@@ -44,6 +45,7 @@ logger: Final = logging.getLogger(__name__)
 @setting("max_connections")
 @setting("idle_timeout")
 @setting("stall_timeout")
+@setting("stop_delay")
 @setting("min_rate")
 @setting("body_memory")
 @setting("unread_memory")
@@ -73,50 +75,58 @@ def serve(config: Path | None, **flags: Any) -> None:
     configure(settings.log_level, settings.log_format)
     for name, nearest in misspelt(os.environ):
         logger.warning("%s is not a setting and is ignored; did you mean %s?", name, nearest)
-    uvloop.run(_serve(settings))
+    if settings.processes > 1:
+        uvloop.run(_serve_by_many(settings))
+    else:
+        uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.serving import reserve
-    from asset_ledger.api.workers.committer_process import ProcessWorker
+    from asset_ledger.api.serving import reserve, run
     from asset_ledger.ledger.storage.descriptors import raise_limit
 
     raise_limit()
     progress, sockets = ProgressBar(), reserve(settings)
-    if settings.committer == "thread":
-        await _serve_with(settings, sockets, progress, None)
-        return
-    worker = ProcessWorker(settings, progress)
-    await worker.spawn()  # starts early: both processes load modules at once
-    try:
-        await _serve_with(settings, sockets, progress, worker)
-    finally:
-        await worker.close()
 
-
-async def _serve_with(
-    settings: Settings,
-    sockets: "Listening",
-    progress: "ProgressBar",
-    worker: "ProcessWorker | None",
-) -> None:
-    from asset_ledger.api.backend import open_backend
-    from asset_ledger.api.contract.durations import read_duration
-    from asset_ledger.api.serving import serve as serve_http
-
-    async with open_backend(settings, progress, worker, is_server=True) as backend:
+    def ready(backend: "Backend") -> None:
         progress.close()
-        if settings.database is not None:
-            logger.info("the ledger is in the %s", backend.engine.location())
-        if not read_duration(settings.retain_deleted):
-            echo("retain_deleted is 0: a collected asset cannot be restored", err=True)
+        backend.lock.announce(sockets.address)
+        _report(settings, sockets)
 
-        def ready(address: str) -> None:
-            backend.lock.announce(address)
-            echo(f"asset-ledger serves {address}")
-            for each in sockets.s3:
-                host, port = each.getsockname()[:2]
-                echo(f"S3 clients find it at http://{f'[{host}]' if ':' in host else host}:{port}")
+    await run(settings, sockets, progress, ready)
 
-        await serve_http(backend, sockets, ready)
+
+async def _serve_by_many(settings: Settings) -> None:
+    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.processes import Processes
+    from asset_ledger.api.serving import reserve
+    from asset_ledger.ledger.storage.folder_lock import hold_folder
+
+    progress, sockets = ProgressBar(), reserve(settings)
+    with hold_folder(settings.data_dir) as lock:
+
+        def ready(number: int, pid: int) -> None:
+            if number == 1:
+                progress.close()
+                lock.keep()
+                lock.announce(sockets.address)
+                _report(settings, sockets)
+            echo(f"process {number} of {settings.processes} is ready: pid {pid}")
+
+        clean = await Processes(settings, sockets, progress, ready).run()
+    if not clean:
+        raise click.ClickException("not every process ended by itself: see its log")
+
+
+def _report(settings: Settings, sockets: "Listening") -> None:
+    from asset_ledger.api.engine import engine_of
+
+    if settings.database is not None:
+        location = engine_of(settings.data_dir, settings.database).location()
+        logger.info("the ledger is in the %s", location)
+    if not read_duration(settings.retain_deleted):
+        echo("retain_deleted is 0: a collected asset cannot be restored", err=True)
+    echo(f"asset-ledger serves {sockets.address}")
+    for address in sockets.s3_addresses:
+        echo(f"S3 clients find it at {address}")

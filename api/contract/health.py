@@ -14,7 +14,8 @@ class PartOut(AnswerModel):
         str,
         Field(
             description="`committer`, `disk`, `contents`, `log`, `descriptors`, `clock`,"
-            " `keys` (that JWTs are verified with), or `projection` and its name."
+            " `server` (while it stops), `keys` (that JWTs are verified with), or `projection` and"
+            " its name."
         ),
     ]
     ok: bool

@@ -200,15 +200,16 @@ class Server(web.Server):
             raise ConnectionResetError("the response broke off")
         if not door:
             compress(request, response)
-        if self._idle is not None:
+        if self.clients.is_leaving:
             response.force_close()
         return response
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until open requests are finished, and close each connection after its request.
+    def leave(self) -> None:
+        """Report that the server is not ready, and close each connection after its request."""
+        self.clients.is_leaving = True
 
-        Event streams never finish by themselves, so they are ended.
-        """
+    async def drain(self, seconds: float) -> None:
+        """Wait until open requests are finished; end the event streams, which never finish."""
         self._backend.feed.end()
         self._idle = asyncio.Event()
         if self._active:

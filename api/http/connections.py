@@ -90,12 +90,13 @@ class Connection(Protocol):
 
 
 class Connections:
-    """All connections of one server. For the event loop."""
+    """All connections of one server. For the event loop. `is_leaving`: the server is stopping."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.ids = limits, RequestIds()
         self.all: dict[Connection, None] = {}
         self.unread_bytes = 0
+        self.is_leaving = False
         self.closed: Counter[str] = Counter()
         self._strangers: dict[Connection, None] = {}
         self._idle: dict[Connection, None] = {}

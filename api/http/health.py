@@ -69,6 +69,8 @@ async def readyz(request: Request) -> web.Response:
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
+    if request.clients.is_leaving:
+        parts.append({"name": "server", "ok": False, "reason": "the server is stopping"})
     if request.key_address is not None:
         parts.append(_keys(request.key_address))
     ready = all(part["ok"] for part in parts if not part.get("optional"))

@@ -5,7 +5,7 @@ With its last byte an upload becomes an asset, or new bytes of one. `Ledger-Asse
 
 from collections.abc import AsyncIterator, Mapping
 from email.utils import format_datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -47,7 +47,7 @@ from asset_ledger.api.contract.uploads import (
 from asset_ledger.api.http.answers import POSITION, asset_etag, write_headers
 from asset_ledger.api.http.body import begin, media_type_of, next_chunk
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.uploads import Declared, FinishedUpload, OpenUpload
+from asset_ledger.api.open_uploads import Declared, FinishedUpload, OpenUpload
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
@@ -106,7 +106,7 @@ async def create_upload(request: Request) -> web.Response:
         headers = {"Location": f"/api/uploads/{_id_of(created)}"}
         if isinstance(created, OpenUpload) and request.body_exists:
             created = await _append(request, created, 0, checksum)
-        elif isinstance(created, OpenUpload) and created.stored.is_whole:  # empty, or not recorded
+        elif isinstance(created, OpenUpload) and created.is_whole:  # empty, or not recorded
             created = await request.backend.uploads.finish(created)
     return _answer(request, created, headers, status=201)
 
@@ -124,7 +124,7 @@ async def get_upload(request: Request) -> web.Response:
     """Return how many bytes have arrived. A whole upload is recorded before the answer."""
     check_version(request.headers)
     found = await _find(request)
-    if isinstance(found, OpenUpload) and found.stored.is_whole:
+    if isinstance(found, OpenUpload) and found.is_whole:
         found = await request.backend.uploads.finish(found)
     return _described(request, found)
 
@@ -167,7 +167,7 @@ async def delete_upload(request: Request) -> web.Response:
     """Remove an unfinished upload and its bytes."""
     check_version(request.headers)
     uploads = request.backend.uploads
-    await uploads.delete(uploads.find(request.user_id, _upload_id(request)))
+    await uploads.delete(await uploads.find(request.user_id, _upload_id(request)))
     return web.Response(status=204)
 
 
@@ -207,11 +207,11 @@ def _declared(request: Request) -> Declared:
     return Declared(size, fields, metadata)
 
 
-async def _find(request: Request) -> OpenUpload | FinishedUpload:
+async def _find(request: Request) -> OpenUpload[Any] | FinishedUpload:
     """Return an upload, or what it became. Raises UnknownUploadError."""
     uploads, upload_id = request.backend.uploads, _upload_id(request)
     try:
-        return uploads.find(request.user_id, upload_id)
+        return await uploads.find(request.user_id, upload_id)
     except UnknownUploadError:
         return await uploads.outcome(request.call(), upload_id)
 
@@ -224,7 +224,7 @@ def _upload_id(request: Request) -> AssetId:
         raise UnknownUploadError(text) from error
 
 
-def _id_of(found: OpenUpload | FinishedUpload) -> AssetId:
+def _id_of(found: OpenUpload[Any] | FinishedUpload) -> AssetId:
     return found.state.id if isinstance(found, OpenUpload) else found.id
 
 
@@ -235,8 +235,8 @@ def _check_fits(request: Request, offset: int, size: int) -> None:
 
 
 async def _append(
-    request: Request, upload: OpenUpload, offset: int, checksum: Checksum | None
-) -> OpenUpload | FinishedUpload:
+    request: Request, upload: OpenUpload[Any], offset: int, checksum: Checksum | None
+) -> OpenUpload[Any] | FinishedUpload:
     """Add the body to an upload. Return it, or what it became once it is whole."""
     end, chunks = request.connection.end, _chunks(request)
     recorded = await request.backend.uploads.append(upload, offset, chunks, checksum, end)
@@ -250,7 +250,11 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _answer(
-    request: Request, found: OpenUpload | FinishedUpload, headers: Mapping[str, str], *, status: int
+    request: Request,
+    found: OpenUpload[Any] | FinishedUpload,
+    headers: Mapping[str, str],
+    *,
+    status: int,
 ) -> web.Response:
     """Return the offset; with the asset, if it was recorded and the client prefers to get it."""
     headers = {**headers, **_headers(request, found)}
@@ -262,7 +266,7 @@ def _answer(
     return web.Response(body=body, status=status, headers={**headers, **applied})
 
 
-def _headers(request: Request, found: OpenUpload | FinishedUpload) -> dict[str, str]:
+def _headers(request: Request, found: OpenUpload[Any] | FinishedUpload) -> dict[str, str]:
     if isinstance(found, OpenUpload):
         expires = format_datetime(request.backend.uploads.expires(found), usegmt=True)
         return {OFFSET: str(found.state.offset), EXPIRES: expires}
@@ -276,7 +280,7 @@ def _headers(request: Request, found: OpenUpload | FinishedUpload) -> dict[str, 
     }
 
 
-def _described(request: Request, found: OpenUpload | FinishedUpload) -> web.Response:
+def _described(request: Request, found: OpenUpload[Any] | FinishedUpload) -> web.Response:
     headers = {"Cache-Control": "no-store", "Content-Type": JSON, **_headers(request, found)}
     if isinstance(found, OpenUpload):
         size, state = found.state.size, found.state

@@ -22,8 +22,10 @@ from asset_ledger.api.s3.body import Signing
 from asset_ledger.api.s3.call import Call
 from asset_ledger.api.s3.errors import S3Error, s3_refusal
 from asset_ledger.api.s3.locks import Locks
+from asset_ledger.api.s3.shared_uploads import SharedMultipartUploads
 from asset_ledger.api.s3.signature import Signed, SignedRequest, claimed, verify
-from asset_ledger.api.s3.uploads import MultipartUploads
+from asset_ledger.api.s3.uploads import FolderMultipartUploads, MultipartUploads
+from asset_ledger.ledger.errors import UnavailableError
 from asset_ledger.ledger.storage.data_folder import DataFolder
 
 logger = logging.getLogger(__name__)
@@ -93,7 +95,9 @@ class S3Door:
         self._backend, self._authenticator, self._admit = backend, authenticator, admit
         self._keys = backend.s3_keys
         self._locks = Locks()
-        self._uploads = MultipartUploads(files.s3_uploads)
+        self._uploads: MultipartUploads = FolderMultipartUploads(files.s3_uploads)
+        if backend.parts is not None:
+            self._uploads = SharedMultipartUploads(backend.parts)
 
     async def answer(self, request: Request) -> web.StreamResponse:
         """Answer a request. Raises RefusedErrors, UnavailableErrors."""
@@ -112,8 +116,8 @@ class S3Door:
         """Remove old unfinished uploads now and every hour, until cancelled."""
         while True:
             try:
-                await asyncio.to_thread(self._uploads.remove_old)
-            except OSError as error:
+                await self._uploads.remove_old()
+            except (OSError, UnavailableError) as error:
                 logger.warning("old uploads of S3 clients were not removed: %s", error)
             await asyncio.sleep(3_600)
 

@@ -4,8 +4,6 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -19,7 +17,7 @@ from asset_ledger.api.s3.errors import S3Error, s3_refusal
 from asset_ledger.api.s3.metadata import fields_of
 from asset_ledger.api.s3.names import parse_key
 from asset_ledger.api.s3.objects import MAX_DOCUMENT, copy_into, copy_source, lend_stage, store
-from asset_ledger.api.s3.uploads import CHUNK, MAX_PARTS, MultipartUpload, StoredPart
+from asset_ledger.api.s3.uploads import MAX_PARTS, MultipartUpload, StoredPart
 from asset_ledger.api.s3.xml import DECLARATION, document, read, texts
 from asset_ledger.ledger.content.store import Stage
 
@@ -34,7 +32,7 @@ class ChosenPart(NamedTuple):
 
     number: int
     size: int
-    path: Path
+    stored: StoredPart
     checksums: Mapping[str, str]
 
 
@@ -44,15 +42,14 @@ async def create_upload(call: Call) -> web.StreamResponse:
     if not parsed(call).name:
         raise S3Error("InvalidArgument", "a key that ends with a slash is a folder")
     fields = fields_of(call.request.headers)
-    begin = partial(call.uploads.begin, call.user_id, call.bucket, call.key, fields)
-    upload_id = await asyncio.to_thread(begin)
+    upload_id = await call.uploads.begin(call.user_id, call.bucket, call.key, fields)
     members = {"Bucket": call.bucket, "Key": call.key, "UploadId": upload_id}
     return xml_answer("InitiateMultipartUploadResult", members)
 
 
 async def _upload(call: Call) -> MultipartUpload:
-    find = partial(call.uploads.find, call.parameters["uploadId"], call.user_id)
-    return await asyncio.to_thread(find, call.bucket, call.key)
+    named = (call.user_id, call.bucket, call.key)
+    return await call.uploads.find(call.parameters["uploadId"], *named)
 
 
 async def upload_part(call: Call) -> web.StreamResponse:
@@ -63,14 +60,14 @@ async def upload_part(call: Call) -> web.StreamResponse:
     upload, request = await _upload(call), call.request
     checksums: Mapping[str, str] = {}
     with request.slot():
-        async with lend_stage(call, local=True) as stage:
+        async with lend_stage(call, of_part=True) as stage:
             is_copy = "X-Amz-Copy-Source" in request.headers
             if is_copy:
                 staged = await _copied(call, stage)
             else:
                 limit = request.backend.settings.max_upload_bytes
                 staged, checksums = await receive_object(request, call.signing, stage, limit)
-            await asyncio.to_thread(call.uploads.keep, upload, number, staged)
+            await call.uploads.keep(upload, number, staged)
     etag = etag_of(staged.digest)
     if is_copy:
         now = shown_time(datetime.now(UTC).isoformat())
@@ -96,7 +93,7 @@ async def list_parts(call: Call) -> web.StreamResponse:
         whole(call, "part-number-marker", 0, MAX_PARTS),
         whole(call, "max-parts", 1000, 1000),
     )
-    found = await asyncio.to_thread(call.uploads.parts, upload)
+    found = await call.uploads.parts(upload)
     left = [part for part in found if part.number > after]
     listed = left[:limit]
     members = {
@@ -126,7 +123,7 @@ async def list_uploads(call: Call) -> web.StreamResponse:
     """List the unfinished uploads of a bucket."""
     await call.bucket_folder()
     prefix, user_id = call.parameters.get("prefix", ""), call.user_id
-    every = await asyncio.to_thread(lambda: list(call.uploads.all()))
+    every = await call.uploads.all()
     own = [each for each in every if (each.user_id, each.bucket) == (user_id, call.bucket)]
     listed = sorted((each.key, each.began, each) for each in own if each.key.startswith(prefix))
     members = {
@@ -147,7 +144,7 @@ async def list_uploads(call: Call) -> web.StreamResponse:
 
 async def abort_upload(call: Call) -> web.StreamResponse:
     """Remove an upload and its parts."""
-    await asyncio.to_thread(call.uploads.remove, await _upload(call))
+    await call.uploads.remove(await _upload(call))
     return web.Response(status=204)
 
 
@@ -155,7 +152,7 @@ async def complete_upload(call: Call) -> web.StreamResponse:
     """Record the parts of an upload, in their order, as one object."""
     upload = await _upload(call)
     body = await read_document(call.request, call.signing, MAX_DOCUMENT, of_object=True)
-    chosen = _chosen(body, await asyncio.to_thread(call.uploads.parts, upload))
+    chosen = _chosen(body, await call.uploads.parts(upload))
     completing = asyncio.create_task(_complete(call, upload, chosen))
     response: web.StreamResponse | None = None
     while not (await asyncio.wait([completing], timeout=KEEP_ALIVE))[0]:
@@ -195,27 +192,18 @@ async def _complete(
         async with lend_stage(call) as stage:
             for part in chosen:
                 check.begin_part()
-                await _append(part, stage, check)
+                async for chunk in call.uploads.read(upload, part.stored):
+                    check.update(chunk)
+                    await stage.write(chunk)
                 check.end_part()
             check.finish()
             staged = await stage.finish()
             key, once = parse_key(upload.key), f"s3-upload-{upload.id}"
             await store(call, bucket, key, staged, upload.fields, once)
-    await asyncio.to_thread(call.uploads.remove, upload)
+    await call.uploads.remove(upload)
     location = f"/{call.bucket}/{call.key}"
     members = {"Location": location, "Bucket": call.bucket, "Key": call.key}
     return members | {"ETag": etag_of(staged.digest)}
-
-
-async def _append(part: ChosenPart, stage: Stage, check: JoinCheck) -> None:
-    try:
-        file = await asyncio.to_thread(part.path.open, "rb")
-    except FileNotFoundError as error:
-        raise S3Error("InvalidPart", f"part {part.number} was replaced meanwhile") from error
-    with file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            check.update(chunk)
-            await stage.write(chunk)
 
 
 def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[ChosenPart]:
@@ -235,7 +223,7 @@ def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[ChosenPart]:
             raise S3Error("InvalidPart", f"part {number} was not sent, or has another ETag")
         if chosen and part.number <= chosen[-1].number:
             raise S3Error("InvalidPartOrder", "list the parts by their numbers")
-        chosen.append(ChosenPart(part.number, part.size, part.path, _checksums(each)))
+        chosen.append(ChosenPart(part.number, part.size, part, _checksums(each)))
     if not chosen:
         raise S3Error("MalformedXML", "name at least one part")
     return chosen

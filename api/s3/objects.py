@@ -299,10 +299,10 @@ async def _existing(call: Call) -> KeyEntry:
 
 
 @asynccontextmanager
-async def lend_stage(call: Call, *, local: bool = False) -> AsyncIterator[Stage]:
-    """Lend a stage, and discard what was not recorded. `local`: for a part, which is a file."""
+async def lend_stage(call: Call, *, of_part: bool = False) -> AsyncIterator[Stage]:
+    """Lend a stage for a content, or for a part of one; discard what was not recorded."""
     contents = call.request.ledger.contents
-    stage = contents.local_stage() if local else contents.stage()
+    stage = call.uploads.stage(contents) if of_part else contents.stage()
     try:
         yield stage
     finally:

@@ -14,6 +14,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 from threading import Thread
 from typing import Final, Self, TypeVar
 
@@ -103,10 +104,14 @@ class Child:
             await self.kill()
         return True
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
     async def kill(self) -> None:
         """Send SIGKILL, unless it has ended, and wait until it has ended."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self.send_signal(SIGKILL)
         await self.wait()
 
 

@@ -13,7 +13,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +34,11 @@ from asset_ledger.ledger.content.store import (
     Staged,
     StoredObject,
 )
-from asset_ledger.ledger.errors import StorageFailedError, TooLargeError
+from asset_ledger.ledger.errors import (
+    StorageFailedError,
+    StoreUnavailableError,
+    TooLargeError,
+)
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.storage.object_store import PREFIX, ObjectStore, ObjectWriter, split_url
 
@@ -200,25 +204,39 @@ class _Found(NamedTuple):
 
 
 async def open_contents(
-    store: ObjectStore | None, log_id: str, rows: ObjectRows, local: LocalContents
+    store: ObjectStore | None,
+    log_id: str,
+    rows: ObjectRows,
+    local: LocalContents,
+    known: Sequence[str] = (),
 ) -> ContentStore:
-    """Open the contents of a log. New large ones go to the store, if there is one."""
+    """Open the contents of a log. New large ones go to the store, if there is one.
+
+    `known`: see `ObjectContents`.
+    """
     if store is None and not (await rows.rows(_ANY))[0][0]:
         await rows.close()
         return local
-    return ObjectContents(store, log_id, rows, local)
+    return ObjectContents(store, log_id, rows, local, known)
 
 
 class ObjectContents:
     """A ContentStore in an object store, beside a local one. See the protocol for its promises.
 
     A published content can be opened once the log has its `StoredObject`. Without a store, new
-    contents are local, and those that are in stores can be read.
+    contents are local, and those that are in stores can be read. `known`: statements that select
+    the URLs, of a JSON array of them, which rows of other tables name.
     """
 
     def __init__(
-        self, store: ObjectStore | None, log_id: str, rows: ObjectRows, local: LocalContents
+        self,
+        store: ObjectStore | None,
+        log_id: str,
+        rows: ObjectRows,
+        local: LocalContents,
+        known: Sequence[str] = (),
     ) -> None:
+        self._known = (_KNOWN, *known)
         self._store, self._prefix = store, f"{PREFIX}/{log_id}"
         self._rows, self._local = rows, local
         self._stores = {store.url: store} if store is not None else {}
@@ -295,13 +313,34 @@ class ObjectContents:
         removed = 0
         async for names in store.old(self._prefix, age):
             urls = {f"{store.url}/{name}": name for name in names}
-            known = await self._rows.rows(_KNOWN, (orjson.dumps([*urls]).decode(),))
+            named = (orjson.dumps([*urls]).decode(),)
+            known = [row for sql in self._known for row in await self._rows.rows(sql, named)]
             orphans = urls.keys() - {url for (url,) in known}
             if orphans:
                 await store.delete([urls[url] for url in orphans])
             removed += len(orphans)
         await asyncio.to_thread(store.remove_unfinished, self._prefix, age)
         return removed
+
+    @property
+    def has_store(self) -> bool:
+        """Whether new large contents go to a store."""
+        return self._store is not None
+
+    def object_at(self, stored: StoredObject) -> ObjectContent:
+        """Return an object to read, which no other one replaces."""
+        found = self._at(stored.url)
+
+        async def find() -> _Found:
+            return found
+
+        return ObjectContent(found.store, found.name, stored.size, find)
+
+    async def remove_objects(self, urls: Sequence[str]) -> None:
+        """Remove objects. Those that a failing store keeps have no row, and are swept."""
+        for found in map(self._at, urls):
+            with suppress(StoreUnavailableError):
+                await found.store.delete([found.name])
 
     def forget_packs(self) -> None:
         """Close packs that may have been removed."""
@@ -316,9 +355,10 @@ class ObjectContents:
     async def _find(self, digest: Digest) -> _Found | None:
         """Return where a content is now. Raises DataFolderError for the URL of no store."""
         rows = await self._rows.rows(FIND_OBJECT, (key_of(digest),))
-        if not rows:
-            return None
-        url, name = split_url(rows[0][0])
+        return self._at(rows[0][0]) if rows else None
+
+    def _at(self, of: str) -> _Found:
+        url, name = split_url(of)
         if url not in self._stores:  # it was stored before the setting was changed
             self._stores[url] = ObjectStore(url)
         return _Found(self._stores[url], name)

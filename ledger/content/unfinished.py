@@ -17,7 +17,7 @@ from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -52,6 +52,20 @@ class UploadState:
     changed_at: float
     offset: int = 0
     digest: Digest | None = None
+
+
+class UploadPart(NamedTuple):
+    """A durable part of an upload. `number`: the offset of its first byte, or the client's.
+
+    `url`: its object; None for a small one, whose bytes are in the database.
+    """
+
+    upload_id: str
+    number: int
+    digest: Digest
+    size: int
+    stored_at: float
+    url: str | None
 
 
 class RunningHash:

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from asset_ledger.ledger.content.parts import UPLOAD_TABLES
 from asset_ledger.ledger.content.places import COLLECTED_TABLE, OBJECTS_TABLE
 from asset_ledger.ledger.log.side_tables import SIDE_TABLES
 from asset_ledger.ledger.log.tree_rows import TREE_TABLES
-from asset_ledger.ledger.storage.postgres import FUNCTIONS, LOG
+from asset_ledger.ledger.storage.postgres import LOG
+from asset_ledger.ledger.storage.postgres_sql import FUNCTIONS
 
 _EVENTS: Final = """CREATE TABLE IF NOT EXISTS stored_events (
     originator_id uuid NOT NULL, originator_version bigint NOT NULL, topic text, state bytea,
@@ -43,8 +45,8 @@ SCHEMA: Final = (
     f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
     *FUNCTIONS,
     *(_EVENTS, _BY_POSITION, _CONTENTS, OBJECTS_TABLE, COLLECTED_TABLE, _IN_USE, _KEYS_TABLE),
-    *(_HOOKS, _SESSIONS, _ENDED, _S3_KEYS),
-    _COPYING,
+    *UPLOAD_TABLES,
+    *(_COPYING, _HOOKS, _SESSIONS, _ENDED, _S3_KEYS),
     "CREATE SEQUENCE IF NOT EXISTS generations",
     *SIDE_TABLES,
     *TREE_TABLES,

@@ -68,6 +68,26 @@ class FolderLock:
             os.ftruncate(self._descriptor, len(line))  # after the write: no reader finds it empty
 
 
+class SharedLock(FolderLock):
+    """The lock of a folder that another process holds for several servers, this one among them.
+
+    Each admits a caller with the secret in the lock file, and replaces the secret.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def admits(self, secret: str) -> bool:
+        """Return whether this is the secret of the lock file. A correct secret is replaced."""
+        with DataFolder(self._folder).lock.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)  # else two servers would admit one secret
+            found = _read_holder(file.read())
+            if found is None:
+                return False
+            self._descriptor, self._holder = file.fileno(), found
+            return super().admits(secret)
+
+
 def _new_secret() -> str:
     return f"als_{secrets.token_urlsafe(32)}"
 

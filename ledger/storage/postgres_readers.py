@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 from asset_ledger.ledger.storage.database import Damage, Snapshot
-from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, translate, unreachable
+from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, unreachable
+from asset_ledger.ledger.storage.postgres_sql import translate
 from asset_ledger.ledger.storage.turns import Turns, deadline
 
 T = TypeVar("T")
@@ -123,12 +124,7 @@ class _Connections:
             self._returned.set()
 
     async def _open(self) -> "psycopg.AsyncConnection[Any]":
-        db = await psycopg.AsyncConnection.connect(
-            conninfo(self._url), autocommit=True, cursor_factory=psycopg.AsyncRawCursor
-        )
-        adapt(db.adapters)
-        await db.execute(settings(self._schemas, read_only=True).encode())
-        return db
+        return await open_async(self._url, self._schemas, read_only=True)
 
     async def drain(self) -> None:
         while self._lent:
@@ -138,3 +134,19 @@ class _Connections:
     async def close(self) -> None:
         for reading in self._free:
             await reading.db.close()
+
+
+async def open_async(
+    url: str, schemas: Sequence[str], *, read_only: bool
+) -> "psycopg.AsyncConnection[Any]":
+    """Connect. Raises psycopg.OperationalError."""
+    db = await psycopg.AsyncConnection.connect(
+        conninfo(url), autocommit=True, cursor_factory=psycopg.AsyncRawCursor
+    )
+    try:
+        adapt(db.adapters)
+        await db.execute(settings(schemas, read_only=read_only).encode())
+    except BaseException:
+        await db.close()
+        raise
+    return db

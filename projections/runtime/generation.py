@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from asset_ledger.ledger.errors import DataFolderError
+from asset_ledger.ledger.errors import DataFolderError, GenerationError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.indexes import restore_indexes
 from asset_ledger.projections.runtime.migrate import (
     is_current,
+    is_newer,
     migrations_of,
     revision_of,
 )
@@ -70,12 +71,24 @@ def start_followers(
     """Open the followers' files of a generation and catch up; rebuild those that cannot be used."""
     with store.starting(), ExitStack() as stack:
         own = {}
+        _check_complete(store, number)
         for each in FOLLOWING:
             own[each.name] = follow(store, number, each, feed, progress)
             stack.callback(own[each.name].close)
         others = follow_others(store, number, feed, progress)
         stack.pop_all()
         return Generation(number, own, others)
+
+
+def _check_complete(store: TableStore, number: int) -> None:
+    """Raise GenerationError while a later release makes the parts of shared tables: this one would
+    make them without its columns."""
+    if not store.is_shared or all(store.has(number, each.name) for each in FOLLOWING):
+        return
+    with store.reading(number) as db:
+        applied = {name for (name,) in db.execute("SELECT name FROM schema_migrations")}
+    if applied - {each.name for each in migrations_of(PROJECTIONS)}:
+        raise GenerationError(f"a later release has not made all of generation {number} yet")
 
 
 def open_generation(store: TableStore, number: int, feed: Feed) -> Generation:
@@ -119,6 +132,8 @@ def _open_file(
         raise DataFolderError(f"there is no {name}")
     database = store.open(number, projections, part)
     try:
+        if store.is_shared and is_newer(database):
+            return Runner(database, feed, fills=False)
         if not is_current(database):
             raise DataFolderError(
                 f"{name} has the schema {database.revision or '(none)'}, and this release "

@@ -57,6 +57,17 @@ def is_current(database: Database) -> bool:
     return database.applied == {migration.name for migration in migrations_of(database.projections)}
 
 
+def missing_in(applied: Collection[str], projections: Sequence[Projection]) -> set[str]:
+    """Return the migrations of this release that tables with these ones lack."""
+    return {migration.name for migration in migrations_of(projections)} - {*applied}
+
+
+def is_newer(database: Database) -> bool:
+    """Return whether a later release has migrated the tables."""
+    known = {migration.name for migration in migrations_of(database.projections)}
+    return bool((database.applied | database.expanded) - known)
+
+
 def migrations_of(projections: Sequence[Projection]) -> list[Migration]:
     """Return the migrations of all projections, oldest first."""
     return in_order(each for projection in projections for each in projection.migrations)

@@ -14,6 +14,7 @@ from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.projection import Statement
+from asset_ledger.projections.runtime.migrate import is_newer
 from asset_ledger.projections.runtime.status import Status
 from asset_ledger.projections.runtime.store import Database
 
@@ -42,16 +43,18 @@ class Prepared(NamedTuple):
 class Runner(Status):
     """Fills one file of tables from the log. Any thread may call; a lock admits one at a time."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
+    def __init__(self, database: Database, feed: Feed, *, fills: bool = True) -> None:
+        """`fills`: False for tables of a later release, whose servers fill them."""
         super().__init__(database.projections, feed)
-        self.database = database
+        self.database, self._fills = database, fills
         self._turn = threading.Lock()
         self._is_doubtful = False
         self._skips = feed.skips()
         self._settling = [sql for each in database.projections for sql in each.settling]
-        with database.transaction():
-            names = [(projection.name, feed.log_id, b"") for projection in database.projections]
-            database.insert(_KNOWN, names)
+        if fills:
+            with database.transaction():
+                names = [(projection.name, feed.log_id, b"") for projection in database.projections]
+                database.insert(_KNOWN, names)
         self.reload()
 
     def disagreement(self) -> str | None:
@@ -74,7 +77,7 @@ class Runner(Status):
         Raises PoisonEventError for an event that a projection cannot take.
         """
         statements: list[Statement] = []
-        for event in recorded:
+        for event in recorded if self._fills else ():
             try:
                 for projection in self.projections_taking(event.position):
                     statements += projection.statements(event)
@@ -93,7 +96,7 @@ class Runner(Status):
             if self._is_doubtful:
                 self._guarded(lambda: False)
             if self.position < last and not isinstance(self.error, PoisonEventError):
-                if self.error is None and self._continues(batch, last):
+                if self.error is None and self._fills and self._continues(batch, last):
                     self._guarded(lambda: self._write(batch, last, leaf))
                 else:
                     self._guarded(self._take_from_log)
@@ -137,7 +140,7 @@ class Runner(Status):
         return more
 
     def _stall(self, error: Exception) -> None:
-        if self.error is None and self.database.is_away(error):
+        if self.error is None and self.database.is_lost(error):
             logger.warning("the tables wait for their database, from position %d", self.position)
         elif self.error is None:
             logger.error("the tables stalled at position %d", self.position, exc_info=error)
@@ -157,9 +160,13 @@ class Runner(Status):
         with self.database.exclusive() as is_mine:
             if self.database.is_shared:
                 self._load_position()
+                self._fills = not is_newer(self.database)
             return is_mine and self._take_from_log(limit)
 
     def _take_from_log(self, limit: int = BATCH) -> bool:
+        if not self._fills:
+            self._load_position()
+            return False
         while group := self._readable(limit):
             try:
                 return self._write([group], group.last, self.leaf(group.last))

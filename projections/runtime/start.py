@@ -16,12 +16,13 @@ from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.bulk import fill_new
 from asset_ledger.projections.runtime.indexes import restore_indexes
 from asset_ledger.projections.runtime.installed import report_unusable
-from asset_ledger.projections.runtime.migrate import migrate
-from asset_ledger.projections.runtime.registry import PROJECTIONS, usable_projections
+from asset_ledger.projections.runtime.migrate import is_newer, migrate, missing_in
+from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, usable_projections
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.store import (
     Database,
     TableStore,
+    in_use,
     next_number,
     open_current,
 )
@@ -50,7 +51,7 @@ def start(
     A runner that cannot take all events is stalled, with `error` set.
     """
     current = partial(open_current, store, projections, keep_others=keep_others)
-    opened = _open(store, current, feed, progress)
+    opened = _outdated(store) or _open(store, current, feed, progress)
     if isinstance(opened, Runner):
         return opened
     logger.warning("rebuilding the tables: %s", opened)
@@ -94,6 +95,24 @@ def follow_others(
     return OtherRunners(runners, broken)
 
 
+def _outdated(store: TableStore) -> str | None:
+    """Return why shared tables are left alone: servers of an earlier release fill them.
+
+    Else they would fill the columns of this release with nothing.
+    """
+    number = in_use(store) if store.is_shared else None
+    if number is None:
+        return None
+    parts = {"": PROJECTIONS, **{each.name: (each,) for each in FOLLOWING}}
+    for part, projections in parts.items():
+        if store.has(number, part):
+            with store.reading(number, part) as db:
+                applied = {name for (name,) in db.execute("SELECT name FROM schema_migrations")}
+            if missing := missing_in(applied, projections):
+                return f"an earlier release made generation {number}, without {min(missing)}"
+    return None
+
+
 def _open(
     store: TableStore,
     open_database: Callable[[], Database],
@@ -121,6 +140,8 @@ def _check(
     try:
         if database.state == "filling":
             return "it was not filled to its end"
+        if store.is_shared and database.part and is_newer(database):
+            return Runner(database, feed, fills=False)
         migrate(database, feed.head())
         restore_indexes(database)
         runner = Runner(database, feed)
@@ -147,7 +168,7 @@ def _build_next(
     migrate(database)
     runner = Runner(database, feed)
     _catch_up(runner, progress)
-    if runner.error is None:
+    if runner.error is None and not store.is_shared:  # another server may build one
         for number in existing[:-1]:  # a rollback needs the last
             store.remove(number)
     return runner

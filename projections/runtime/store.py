@@ -145,10 +145,6 @@ class Database(ABC):
     def is_statement_error(self, error: Exception) -> bool:
         """Return whether the statement or its parameters are wrong: a retry cannot help."""
 
-    def is_away(self, error: Exception) -> bool:
-        """Return whether the connection was lost: it is opened again until that works."""
-        return False
-
     @abstractmethod
     def failure(self, error: Exception) -> StorageFailedError:
         """Return the error for the caller of a write that raised one of `errors`."""
@@ -164,6 +160,10 @@ class Database(ABC):
     @abstractmethod
     def end_bulk_fill(self) -> None:
         """Make the rows durable; then the state is `building` again."""
+
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return False
 
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""

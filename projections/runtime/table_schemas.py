@@ -163,10 +163,6 @@ class PostgresDatabase(Database):
         """Return whether the statement or its parameters are wrong: a retry cannot help."""
         return is_statement_error(error)
 
-    def is_away(self, error: Exception) -> bool:
-        """Return whether the connection was lost: it is opened again until that works."""
-        return is_lost(error) or isinstance(error, StorageFailedError)
-
     def failure(self, error: Exception) -> StorageFailedError:
         """Return the error for the caller of a write that failed."""
         return storage_error(error)
@@ -202,6 +198,10 @@ class PostgresDatabase(Database):
             if db.execute("SELECT generation FROM in_use").fetchone() == (self.number,):
                 db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
             yield True
+
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the connection was lost: it is opened again until that works."""
+        return is_lost(error) or isinstance(error, StorageFailedError)
 
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""

@@ -32,7 +32,11 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 async def started(backend: Backend) -> tuple["asyncio.Task[None]", str]:
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     sockets = reserve(Settings(data_dir=backend.settings.data_dir.with_name("none"), port=0))
-    task = asyncio.create_task(serve(backend, sockets, address.set_result))
+
+    def ready(_: Backend) -> None:
+        address.set_result(sockets.address)
+
+    task = asyncio.create_task(serve(backend, sockets, ready))
     return task, await address
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from asset_ledger.api import uploads
+from asset_ledger.api import open_uploads
 from asset_ledger.api.contract import bulk, download, editing, fields, parameters, strict_json
 from asset_ledger.api.contract.imports import MAX_LINE
 from asset_ledger.api.contract.proofs import MAX_PROVEN
@@ -67,7 +67,7 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         f"{MOST}",
     ),
     "a line of an import": (size(MAX_LINE),),
-    "resumable uploads that lack bytes": (f"{uploads.MOST:,}",),
+    "resumable uploads that lack bytes": (f"{open_uploads.MOST:,}",),
     "time without a byte of one": (SETTINGS["upload_lifetime"].default.replace("d", " days"),),
     "unfinished S3 uploads of one user; age": (
         f"{s3_uploads.MAX_UPLOADS:,}",

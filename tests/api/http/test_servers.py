@@ -1,16 +1,26 @@
 """Several servers on one database: each sees what the others record, and fills the same tables."""
 
 import asyncio
+import hashlib
+import os
+import random
+import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from asset_ledger.api import upkeep
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.commands.delete import Delete
 from asset_ledger.ledger.content.store import SMALL
 from tests.api import running
 from tests.api.http.test_events import stream
+from tests.api.http.test_uploads import append, content_of, created, head, recorded
+from tests.api.http.test_uploads import create as create_upload
 from tests.api.running import Api, serving
 from tests.postgres import Postgres
 
@@ -201,3 +211,145 @@ async def test_collection_of_one_server_keeps_what_another_one_uploads(
                     path = f"/api/assets/{asset['id']}/content?min_position={first.head()}"
                     answer = await api.get(path)
                     assert answer.body == content, (number, answer.body)
+
+
+async def test_another_server_finishes_an_interrupted_deletion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "FINISH", 0.2)
+    async with (
+        serving(Settings(data_dir=tmp_path / "first")) as first,
+        serving(Settings(data_dir=tmp_path / "second")) as second,
+    ):
+        folder = await first.created(None, name="f", content_type="folder")
+        for _ in range(3):
+            await second.created(parent_id=folder["id"])
+        with monkeypatch.context() as patch:
+            patch.setattr(Delete, "_empty", cut_short)
+            cut = await first.call("DELETE", f"/api/assets/{folder['id']}")
+        assert cut.status == 500
+
+        await until(lambda: has_names(second, []))
+        events = (await first.get("/api/events?after=0&limit=1000&all=true")).json["events"]
+        deleted = [each["asset_id"] for each in events if each["topic"] == "asset.deleted"]
+        assert (len(deleted), len({*deleted})) == (4, 4)
+
+
+async def cut_short(*_: Any) -> None:
+    raise ConnectionError("the server died")
+
+
+async def has_names(api: Api, expected: list[str]) -> bool:
+    return await names(api, api.head()) == expected
+
+
+TUS = {"Tus-Resumable": "1.0.0"}
+LARGE = random.Random("upload").randbytes((9 << 20) + 5)
+"""More than one part of an upload has."""
+
+
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[Two]:
+    """Two servers whose large contents are in one store."""
+    store = str(tmp_path / "store")
+    async with (
+        serving(Settings(data_dir=tmp_path / "first", content_url=store)) as first,
+        serving(Settings(data_dir=tmp_path / "second", content_url=store)) as second,
+    ):
+        yield Two(first, second)
+
+
+def objects(two: Two) -> int:
+    """Return how many objects the store has."""
+    store = Path(two.first.backend.settings.content_url or "")
+    return len([path for path in store.rglob("*") if path.is_file()])
+
+
+@pytest.mark.parametrize("steps", [(0, 1, 70_000, 200_000), (0, 8 << 20, len(LARGE)), (0, 3)])
+async def test_an_upload_continues_on_any_server(shared: Two, steps: tuple[int, ...]) -> None:
+    content = LARGE[: steps[-1]]
+    path = await created(shared.first, len(content), job_id="j")
+    last = await head(shared.second, path)
+    for number, (start, end) in enumerate(pairwise(steps)):
+        server, other = (shared.second, shared.first) if number % 2 == 0 else shared
+        last = await append(server, path, start, content[start:end])
+        assert last.status == 204, last.body
+        assert (await head(other, path)).headers["Upload-Offset"] == str(end)
+
+    assert await content_of(shared.first, last) == content
+    (asset,) = await recorded(shared.second)
+    assert asset["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert objects(shared) == (len(content) > SMALL)
+
+
+async def test_of_two_servers_that_append_at_once_one_is_refused(shared: Two) -> None:
+    path = await created(shared.first, 200_000)
+
+    answers = await asyncio.gather(*(append(s, path, 0, LARGE[:100_000]) for s in shared))
+    ends = await asyncio.gather(*(append(s, path, 100_000, LARGE[100_000:200_000]) for s in shared))
+
+    assert sorted(answer.status for answer in answers) == [204, 409]
+    assert 204 in [answer.status for answer in ends]
+    assert {answer.status for answer in ends} <= {204, 409}
+    (asset,) = await recorded(shared.first)
+    assert (await shared.second.get(f"/api/assets/{asset['id']}/content")).body == LARGE[:200_000]
+    assert objects(shared) == 1
+
+
+async def test_an_upload_with_a_key_is_created_once_by_both_servers(shared: Two) -> None:
+    sent = {"Idempotency-Key": "k"}
+
+    answers = await asyncio.gather(*(create_upload(s, 3, sent) for s in shared for _ in range(3)))
+    (path,) = {answer.headers["Location"] for answer in answers}
+    await append(shared.second, path, 0, b"abc")
+    again = await create_upload(shared.first, 3, sent)
+
+    assert (again.headers["Location"], again.headers["Upload-Offset"]) == (path, "3")
+    assert len(await recorded(shared.first)) == 1
+
+
+async def test_bytes_with_a_wrong_checksum_are_dropped_by_any_server(shared: Two) -> None:
+    path = await created(shared.first, len(LARGE))
+    wrong = "sha1 " + b64encode(hashlib.sha1(b"").digest()).decode()
+
+    refused = await append(shared.second, path, 0, LARGE, Upload_Checksum=wrong)
+
+    assert refused.status == 460
+    assert (await head(shared.first, path)).headers["Upload-Offset"] == "0"
+    await until(lambda: has_objects(shared, 0))
+
+
+async def has_objects(two: Two, count: int) -> bool:
+    return objects(two) == count
+
+
+async def test_an_upload_is_deleted_by_another_server(shared: Two) -> None:
+    path = await created(shared.first, len(LARGE))
+    await append(shared.first, path, 0, LARGE[: 8 << 20])
+
+    assert (await shared.second.call("DELETE", path, headers=TUS)).status == 204
+
+    assert (await head(shared.first, path)).status == 404
+    assert (await append(shared.first, path, 8 << 20, b"x")).status == 404
+    assert objects(shared) == 0
+
+
+async def test_parts_of_an_unfinished_upload_are_not_swept(shared: Two) -> None:
+    path = await created(shared.first, 200_000)
+    await append(shared.first, path, 0, LARGE[:100_000])
+    contents: Any = shared.second.backend.ledger.contents
+
+    assert await contents.sweep() == 0
+    age_objects(shared)
+    assert await contents.sweep() == 0
+    last = await append(shared.second, path, 100_000, LARGE[100_000:200_000])
+
+    assert await content_of(shared.first, last) == LARGE[:200_000]
+
+
+def age_objects(two: Two) -> None:
+    """Make each object two days old."""
+    store = Path(two.first.backend.settings.content_url or "")
+    for path in store.rglob("*"):
+        if path.is_file():
+            os.utime(path, (time.time() - 2 * 86_400,) * 2)

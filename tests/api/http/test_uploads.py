@@ -72,7 +72,7 @@ async def metrics(api: Api) -> str:
 
 
 def unfinished(settings: Settings) -> list[Path]:
-    return sorted((settings.data_dir / "content" / "uploads").iterdir())
+    return sorted((settings.data_dir / "content" / "uploads").glob("*"))
 
 
 @pytest.mark.parametrize("size", [0, 1, 60_000, 65_536, 65_537, 200_000])

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from asset_ledger.api.s3 import multipart
-from asset_ledger.api.s3.uploads import LIFE, MultipartUploads
+from asset_ledger.api.s3.uploads import LIFE, FolderMultipartUploads
 from tests.api.running import stray_files
 from tests.api.s3.conftest import S3
 
@@ -184,6 +184,6 @@ async def test_a_week_old_upload_is_removed_without_a_new_one(s3: S3, data_dir: 
     folder = data_dir / "s3-uploads" / upload["UploadId"]
     os.utime(folder, (time.time() - LIFE - 60,) * 2)
 
-    MultipartUploads(data_dir / "s3-uploads").remove_old()
+    await FolderMultipartUploads(data_dir / "s3-uploads").remove_old()
 
     assert [path.name for path in (data_dir / "s3-uploads").iterdir()] == [recent["UploadId"]]

@@ -1,0 +1,80 @@
+"""A proxy in front of PostgreSQL that cuts a connection between COMMIT and its answer."""
+
+import re
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+SOCKET = ".s.PGSQL.5432"
+CHUNK = 1 << 16
+
+
+class CuttingProxy:
+    """Listens at a socket in a folder, and passes every byte on, until it is told to cut."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        """`url`: the address of the database behind it."""
+        self._target = f"{parse_qs(urlsplit(url).query)['host'][0]}/{SOCKET}"
+        self.url = re.sub(r"host=[^&]+", f"host={folder}", url)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / SOCKET))
+        self._listener.listen()
+        self._cuts: threading.Event | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def cut_after_next_commit(self) -> threading.Event:
+        """Cut the connection of the next COMMIT of events after it took effect.
+
+        Return what is set then.
+        """
+        with self._lock:
+            self._cuts = threading.Event()
+            return self._cuts
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.socket(socket.AF_UNIX)
+        with client, server, suppress(OSError):
+            server.connect(self._target)
+            back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+            back.start()
+            appends = False
+            while data := client.recv(CHUNK):
+                appends |= b"INSERT INTO stored_events" in data
+                if appends and b"COMMIT\0" in data and (cuts := self._take()) is not None:
+                    client.shutdown(socket.SHUT_RDWR)  # it gets no answer any more
+                    server.sendall(data)
+                    back.join()
+                    cuts.set()
+                    return
+                server.sendall(data)
+
+    def _take(self) -> threading.Event | None:
+        with self._lock:
+            cuts, self._cuts = self._cuts, None
+            return cuts
+
+
+def _pass_on(origin: socket.socket, target: socket.socket) -> None:
+    """Pass bytes on until either end is gone: then the COMMIT was answered, to no client."""
+    with suppress(OSError):
+        while data := origin.recv(CHUNK):
+            target.sendall(data)
+    for each in (origin, target):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,201 @@
+"""Failures of the database under load: what was acknowledged is there, and nothing is there twice.
+
+Each client repeats a request with its key until it is acknowledged, as the SDK does.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.client import BROKEN, Client, Reply, talking
+from tests.journeys.cutting import CuttingProxy
+from tests.journeys.server import PATIENCE, Server, run, serving, until
+from tests.postgres import Postgres, installed, replicated
+
+psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+pytestmark = pytest.mark.slow
+
+KNOWN = {"storage-failed", "outcome-unknown", "busy", "disk-full"}
+"""The problems of writes while the database fails."""
+COUNTS = """SELECT count(*), max(notification_id), (SELECT count(*) FROM ledger.stored_events
+    WHERE topic = 'asset.created'), (SELECT min(position) FROM g1.positions)
+    FROM ledger.stored_events"""
+
+
+class Uploading:
+    """Uploads of several clients that run until the block ends."""
+
+    def __init__(self, server: Server, seed: str) -> None:
+        self._server, self._seed = server, seed
+        self._stops = threading.Event()
+        self.ids: dict[str, str] = {}
+        self.refused: set[str] = set()
+        self.longest = 0.0
+
+    @contextmanager
+    def by(self, clients: int) -> Iterator["Uploading"]:
+        with ThreadPoolExecutor(clients) as threads:
+            running = [threads.submit(self._upload, number) for number in range(clients)]
+            try:
+                yield self
+            finally:
+                self._stops.set()
+            for each in running:
+                each.result()
+
+    def wait_for(self, count: int) -> None:
+        """Wait for further acknowledged uploads."""
+        target = len(self.ids) + count
+        until(lambda: len(self.ids) >= target, "uploads are acknowledged")
+
+    def _upload(self, client_number: int) -> None:
+        number = 0
+        while not self._stops.is_set():
+            number += 1
+            name = f"{self._seed} {client_number} {number}"
+            began = time.monotonic()
+            self.ids[name] = self._acknowledged(name)
+            self.longest = max(self.longest, time.monotonic() - began)
+
+    def _acknowledged(self, name: str) -> str:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                with talking(self._server.port) as client:
+                    reply = client.upload(name.encode() * 99, f"key {name}", name=name)
+            except BROKEN:
+                continue
+            if reply.status in (201, 202):
+                return str(reply.json["id"])
+            assert reply.status in (503, 507), reply.body
+            self.refused.add(reply.slug)
+        raise AssertionError(f"{name} was refused for too long")
+
+
+def check(server: Server, uploading: Uploading, url: str) -> None:
+    """Check that each acknowledged upload is recorded once, with its bytes and its row."""
+    assert uploading.refused <= KNOWN
+    with talking(server.port) as client:
+        listed = {asset["id"]: asset["name"] for asset in client.assets()}
+        assert listed == {asset_id: name for name, asset_id in uploading.ids.items()}
+        for name, asset_id in [*uploading.ids.items()][::20]:
+            assert client.get(f"/api/assets/{asset_id}/content").body == name.encode() * 99
+    with psycopg.connect(url) as db:
+        events, head, created, position = db.execute(COUNTS).fetchone()
+    assert (events, created, position) == (head, len(uploading.ids), head)
+
+
+def test_a_promoted_standby_has_what_was_acknowledged(tmp_path: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as place,
+        replicated_at(Path(place)) as (primary, standby, url),
+        serving(tmp_path / "data", "--database-url", url) as server,
+    ):
+        with Uploading(server, "failover").by(8) as uploading:
+            uploading.wait_for(100)
+            primary.kill()
+            standby.promote()
+            promoted = time.monotonic()
+            uploading.wait_for(100)
+            assert time.monotonic() - promoted < PATIENCE
+        check(server, uploading, url)
+        assert server.stop() == 0
+        assert "Traceback" not in server.errors
+
+
+@contextmanager
+def replicated_at(place: Path) -> Iterator[tuple[Postgres, Postgres, str]]:
+    place.chmod(0o755)
+    with replicated(place) as servers:
+        yield servers
+
+
+def test_connections_cut_between_commit_and_its_answer_record_nothing_twice(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="cut-") as place,
+        postgres.database() as url,
+        CuttingProxy(Path(place), url) as proxy,
+        serving(tmp_path / "data", "--database-url", proxy.url) as server,
+    ):
+        with Uploading(server, "cut").by(4) as uploading:
+            for _ in range(5):
+                uploading.wait_for(10)
+                cuts = proxy.cut_after_next_commit()
+                until(cuts.is_set, "a connection was cut")
+            uploading.wait_for(10)
+        check(server, uploading, url)
+        assert server.stop() == 0
+        assert "Traceback" not in server.errors
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_of_the_database_refuses_writes_until_it_has_space(tmp_path: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as place,
+        small_disk(Path(place)) as (postgres, ballast),
+        postgres.database() as url,
+        serving(tmp_path / "data", "--database-url", url) as server,
+    ):
+        with talking(server.port) as client:
+            kept = client.created(b"before", name="before")
+            fill(ballast)
+            refused = full(client)
+            assert (refused.status, refused.slug) == (507, "disk-full")
+            assert client.get(f"/api/assets/{kept['id']}").status == 200
+
+            ballast.unlink()
+            until(lambda: client.upload(b"x", "after", name="after").status == 201, "it writes")
+            assert client.get(kept["get_url"]).body == b"before"
+        verified = run("verify", "--database-url", url, "--data-dir", server.data_dir)
+        assert (verified.returncode, verified.stderr) == (0, "")
+        assert server.stop() == 0
+
+
+def fill(ballast: Path) -> None:
+    """Write a file until its disk is full."""
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 16)):
+            continue
+
+
+def full(client: Client) -> Reply:
+    """Upload until a write is refused; return the refusal."""
+    for number in range(1_000):
+        reply = client.upload(os.urandom(60_000), name=f"{number}")
+        if reply.status != 201:
+            return reply
+    raise AssertionError("the disk was never full")
+
+
+@contextmanager
+def small_disk(place: Path) -> Iterator[tuple[Postgres, Path]]:
+    """Run a server whose tables are on a small disk, and whose log is not; yield a file there."""
+    place.chmod(0o755)
+    disk, binaries = place / "disk", installed()
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", str(disk)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted: {mounted.stderr.decode().strip()}")
+    try:
+        shutil.chown(place, 65_534, 65_534)
+        postgres = Postgres(disk, binaries, "--waldir", str(place / "wal"))
+        postgres.start()
+        yield postgres, disk / "ballast"
+        postgres.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -80,7 +80,6 @@ class DatabaseEngine:
                 " folder with --data-dir, or leave --database-url out"
             )
         check_database(self._url)
-        logger.info("the ledger is in the %s", self.location())
 
     def check_exists(self) -> None:
         """Raise DataFolderError if the database has no ledger."""

@@ -9,6 +9,7 @@ import psycopg
 
 from asset_ledger.api.copying.ends import NO_LEDGER, CopySource, CopyTarget
 from asset_ledger.api.database_copy import copy_to_folder
+from asset_ledger.api.engine import engine_of
 from asset_ledger.ledger.content.database import DatabaseWriter, OfflineDatabaseContents
 from asset_ledger.ledger.errors import DataFolderError, FolderLockedError
 from asset_ledger.ledger.log.codec import Codec
@@ -47,7 +48,8 @@ def database_source(url: str, folder: Path) -> Iterator[CopySource]:
                 raise FolderLockedError("another process holds the log of the database") from error
             yield
 
-        yield CopySource("the database", log, contents, files, keys, frozen)
+        engine = engine_of(folder, url)
+        yield CopySource("the database", log, contents, files, engine, keys, frozen)
 
 
 @contextmanager
@@ -69,6 +71,7 @@ def database_target(url: str, folder: Path) -> Iterator[CopyTarget]:
             log=log,
             small=DatabaseWriter(log.db),
             files=files,
+            engine=engine_of(folder, url),
             share_key=lambda: share_key(log.db, log, codec, files.key),
             audited=audited,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from asset_ledger.api.engine import engine_of
+from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.imports.ledger import check_empty
 from asset_ledger.ledger.content.copying import PackWriter, SmallWriter
 from asset_ledger.ledger.content.offline import OfflineContents
@@ -31,6 +31,8 @@ class CopySource:
     log: SqlLogReader
     contents: OfflineContents
     files: DataFolder
+    engine: Engine
+    """Has webhooks and the secrets of S3 clients."""
     key_texts: Callable[[], Sequence[bytes]]
     """Returns the files of the keys that may sign its checkpoints."""
     frozen: Callable[[], AbstractContextManager[object]]
@@ -41,13 +43,15 @@ class CopySource:
 class CopyTarget:
     """A new ledger. Servers refuse it until `is_verified` is set and the block ends.
 
-    `files`: where large contents go that go to no store, the signing key and the webhooks.
+    `files`: where large contents go that go to no store, and the signing key. `engine`: has
+    webhooks and the secrets of S3 clients.
     """
 
     name: str
     log: LogCopy
     small: SmallWriter
     files: DataFolder
+    engine: Engine
     share_key: Callable[[], object]
     """Brings the key in `files` to every server of the ledger."""
     audited: Callable[[Path], DataFolder]
@@ -80,6 +84,7 @@ def open_source(folder: Path, database: str | None) -> Iterator[CopySource]:
             log=log,
             contents=contents,
             files=files,
+            engine=engine_of(folder, None),
             key_texts=lambda: key_texts(files.key),
             frozen=lambda: _frozen(folder),
         )
@@ -115,6 +120,7 @@ def open_target(folder: Path, database: str | None) -> Iterator[CopyTarget]:
                 log=log,
                 small=PackWriter(files.content, log),
                 files=files,
+                engine=engine_of(folder, None),
                 share_key=lambda: True,
                 audited=lambda _: files,
             )

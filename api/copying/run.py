@@ -6,7 +6,7 @@ goes on when it is run again. The source is only read.
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from asset_ledger.api.backup.create import contents_of
 from asset_ledger.api.backup.restore import parts_of
 from asset_ledger.api.copying.ends import CopySource, CopyTarget
 from asset_ledger.api.copying.objects import CopiedObjects
+from asset_ledger.api.engine import Engine
 from asset_ledger.api.export.ledger import checked_leaf
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.folder import Audit
@@ -175,10 +176,8 @@ class _LedgerCopy:
     def _files(self) -> bool:
         """Copy the webhooks, the secrets of S3 clients, and the key in force. Return whether there
         is a key."""
-        own, files = self._target.files, self._source.files
-        for path, copied in ((files.hooks, own.hooks), (files.s3_keys, own.s3_keys)):
-            with suppress(FileNotFoundError):
-                write_durably(copied, path.read_bytes())
+        own = self._target.files
+        _copy_secrets(self._source.engine, self._target.engine)
         in_force = keys_in_force(self._source.log, self._codec)[-1].key
         for text in self._source.key_texts():
             if is_private_half(text, in_force):
@@ -208,3 +207,14 @@ class _LedgerCopy:
                     yield finding
             if (audit.position, audit.root) != (upto, expected):
                 yield Finding("stored_events", str(upto), "has not the root of the source")
+
+
+def _copy_secrets(source: Engine, target: Engine) -> None:
+    """Copy the webhooks with their positions, and the secrets of S3 clients."""
+    with closing(source.hooks()) as hooks, closing(target.hooks()) as copied:
+        for hook in hooks.load():
+            copied.remove(hook.id)
+            copied.add(hook)
+    with closing(source.s3_keys()) as keys, closing(target.s3_keys()) as kept:
+        for key_id, secret in keys.all().items():
+            kept.keep(key_id, secret)

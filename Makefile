@@ -12,6 +12,8 @@ COMPILE := $(BIN)/pip-compile --quiet --all-build-deps --generate-hashes --allow
 unexport PYTHONDONTWRITEBYTECODE
 
 SLOW := -m "slow or property" --hypothesis-profile full
+ON_POSTGRES := --engine postgres $(addprefix tests/api/http/test_,$(addsuffix .py, \
+	as_of bulk events folders hooks job_lists lineage owned_bytes replacing search session tokens))
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 # The console runs as it is written; npm brings only the programs that check it.
@@ -49,9 +51,11 @@ types: .venv/dev.stamp
 slow: .venv/dev.stamp $(WEB_TOOLS)  ## journeys with real processes, kills and large files; many random histories
 	$(BIN)/pytest -n 2 $(SLOW) $(call report,slow) --ignore tests/web --ignore tests/journeys tests
 	$(BIN)/pytest $(SLOW) $(call report,journeys) tests/web tests/journeys
+	$(BIN)/pytest -n 2 $(call report,postgres) $(ON_POSTGRES)
 
 chaos: .venv/dev.stamp fuzz  ## the kills and power cuts again, many more of them
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --engine postgres tests/api/http tests/api/s3
 
 fuzz: .venv/fuzz.stamp  ## each parser for a minute; ARGS="form --seconds 600" for one
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -30,6 +30,7 @@ from asset_ledger.ledger.content.receiving import Announced
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.content.unfinished import UploadState
 from asset_ledger.ledger.errors import (
+    WITHOUT_MEMORY,
     BusyError,
     DigestMismatchError,
     KeyReusedError,
@@ -248,7 +249,7 @@ class Uploads(ABC, Generic[S]):
         except RefusedError as error:
             logger.warning("the upload %s cannot be recorded: %s", upload.state.id, error)
             upload.is_refused = True
-        except (LedgerError, OSError, sqlite3.Error):
+        except (LedgerError, OSError, sqlite3.Error, *WITHOUT_MEMORY):
             logger.exception("the upload %s was left as it is", upload.state.id)
 
     async def _look_at(self, upload: OpenUpload[S]) -> None:

@@ -18,7 +18,7 @@ from asset_ledger.ledger.commands.collect import Collect
 from asset_ledger.ledger.commands.scrub import Scrub
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.domain.ledger import SYSTEM
-from asset_ledger.ledger.errors import LedgerError
+from asset_ledger.ledger.errors import WITHOUT_MEMORY, LedgerError
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.feed import LiveFeed
 
@@ -102,6 +102,6 @@ async def _again_and_again(
         await asyncio.sleep(pause)
         try:
             pause = await run()
-        except (LedgerError, OSError, sqlite3.Error) as error:
-            logger.warning("could not %s: %s; trying again in %.0f s", work, error, failed)
+        except (LedgerError, OSError, sqlite3.Error, *WITHOUT_MEMORY) as error:
+            logger.warning("could not %s: %r; trying again in %.0f s", work, error, failed)
             pause = failed

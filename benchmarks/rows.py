@@ -59,7 +59,7 @@ class Row:
             self.title,
             f"{sign} {shown(self.bar, self.unit)}",
             aim,
-            f"{shown(self.measured, self.unit)} ({spread}, {len(self.values)} rounds)",
+            f"{shown(self.measured, self.unit)} ({spread}, {count_of(self.values)})",
             f"**{self.missed:.0%}**" if self.missed else "kept",
             "; ".join(beside),
         ]
@@ -83,3 +83,8 @@ def shown(value: float, unit: str) -> str:
     """Return a number with three digits, and its unit."""
     text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return f"{text} {unit}".strip()
+
+
+def count_of(values: Sequence[float]) -> str:
+    """Return how many rounds there were."""
+    return "1 round" if len(values) == 1 else f"{len(values)} rounds"

@@ -271,7 +271,7 @@ async def _during(read: Any, seconds: float) -> Turn:
 def rebuilds(url: str, folder: Path, rounds: int) -> list[Pair]:
     """Compare the table of assets, made by its projection and by one SQL statement."""
     engine = DatabaseEngine(url, folder)
-    feed = Feed(engine.reader(), Codec(), "benchmark")
+    feed = Feed(engine.reader(), Codec(), "0" * 32)
     pairs, numbers = list[Pair](), count(100)
     with closing(TableSchemas(url)) as store:
         for _ in range(rounds):

@@ -44,7 +44,11 @@ LedgerError
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
+
+WITHOUT_MEMORY: Final = (MemoryError, RuntimeError)
+"""What Python raises where there is no memory, also for a thread that cannot start. Work that goes
+on for ever tries again later."""
 
 
 class LedgerError(Exception):

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Final, Self
 
 from asset_ledger.ledger.commit.requests import TablesState
-from asset_ledger.ledger.errors import GenerationError, UnknownAssetError
+from asset_ledger.ledger.errors import WITHOUT_MEMORY, GenerationError, UnknownAssetError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
@@ -318,7 +318,12 @@ async def _follow(runner: Runner, feed: LiveFeed) -> None:
             async with asyncio.timeout(RETRY_SECONDS):
                 await feed.wait_beyond(before)
         head, started = feed.head(), time.monotonic()
-        await asyncio.to_thread(runner.turn, TURN)
+        try:
+            await asyncio.to_thread(runner.turn, TURN)
+        except WITHOUT_MEMORY as error:
+            logger.warning("a projection waits: %r", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
         took = time.monotonic() - started
         if runner.state == "stalled":
             await asyncio.sleep(RETRY_SECONDS)

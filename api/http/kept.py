@@ -66,7 +66,7 @@ class KeptAnswers:
             return None
         self._kept.move_to_end(question)
         self.used += 1
-        return kept._replace(position=position)
+        return Answer(kept.body, position, kept.headers)
 
     def keep(self, question: Question, answer: Answer) -> None:
         """Keep an answer that one statement has read, unless the tables were replaced since."""

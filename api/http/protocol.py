@@ -164,6 +164,12 @@ class Protocol(web.RequestHandler):
             self.close()  # after the answer
         return is_complete
 
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log an error outside of a handler. After a lost connection, aiohttp itself raises one
+        when it reads the rest of a refused body."""
+        if self.transport is not None:
+            super().log_exception(*args, **options)
+
     def handle_error(
         self,
         request: web.BaseRequest,

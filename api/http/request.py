@@ -166,6 +166,8 @@ class Request(web.BaseRequest):
 
     def accepts(self, media_type: str) -> bool:
         """Return whether `Accept` has this media type."""
+        if "Accept" not in self.headers:
+            return False
         entries = self.headers.get("Accept", "").lower().split(",")
         return media_type in (entry.partition(";")[0].strip() for entry in entries)
 

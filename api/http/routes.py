@@ -42,6 +42,8 @@ class Template(NamedTuple):
 
 
 def _decoded(name: str, text: str) -> str:
+    if "%" not in text:  # as in most paths: skip the parsing
+        return text
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError as error:

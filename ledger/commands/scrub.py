@@ -21,7 +21,7 @@ from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.store import Staged
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.ledger import SYSTEM, DamageFound, DamageRepaired
-from asset_ledger.ledger.errors import LedgerError, UnavailableError
+from asset_ledger.ledger.errors import WITHOUT_MEMORY, LedgerError, UnavailableError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
@@ -89,7 +89,7 @@ class Scrub:
             await asyncio.sleep(IDLE)
             try:
                 await self._run(interval.total_seconds())
-            except (LedgerError, OSError, sqlite3.Error) as error:
+            except (LedgerError, OSError, sqlite3.Error, *WITHOUT_MEMORY) as error:
                 logger.error("nothing is scrubbed for a minute: %s", error)
                 await asyncio.sleep(RETRY)
 

@@ -14,7 +14,7 @@ import psycopg
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.postgres import CHANNEL
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.ledger.storage.postgres import LOG, conninfo
+from asset_ledger.ledger.storage.postgres import LOG, conninfo, reason_of
 
 POLL: Final = 1.0
 """Seconds between two looks without a notification, and after an error."""
@@ -50,7 +50,8 @@ class Others:
             try:
                 await self._listen()
             except (psycopg.Error, LedgerError, OSError) as error:
-                logger.warning("other servers' events are not seen for a moment: %s", error)
+                reason = reason_of(error)
+                logger.warning("other servers' events are not seen for a moment: %s", reason)
                 await asyncio.sleep(POLL)
 
     async def _listen(self) -> None:

@@ -97,11 +97,15 @@ def conninfo(url: str) -> str:
 
 def unreachable(error: Exception) -> StorageFailedError:
     """Return the error for a caller of a database that does not answer."""
-    reason = str(error).strip().splitlines()
     return StorageFailedError(
-        f"the database cannot be reached ({reason[0] if reason else type(error).__name__});"
-        " nothing was recorded: retry"
+        f"the database cannot be reached ({reason_of(error)}); nothing was recorded: retry"
     )
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def storage_error(error: Exception) -> StorageFailedError:

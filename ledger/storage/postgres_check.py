@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from asset_ledger.ledger.errors import DataFolderError
-from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
+from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection, reason_of
 
 OLDEST: Final = 15
 """The oldest major version of PostgreSQL that has everything that our SQL uses."""
@@ -108,8 +108,7 @@ def _has_ledger(db: PostgresConnection) -> bool:
 
 def explained(error: psycopg.Error) -> DataFolderError:
     """Return the error for an operator of a database that cannot be used."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[0] if lines else type(error).__name__
+    reason = reason_of(error)
     todo = next((todo for part, todo in _HINTS if part in reason), None)
     default = "start PostgreSQL, or correct --database-url"
     return DataFolderError(f"the database cannot be used ({reason}): {todo or default}")

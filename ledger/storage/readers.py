@@ -153,11 +153,14 @@ class AsyncSqliteReaders:
 CACHE: Final = 512
 """KiB of pages in memory for a connection: ten for each file would keep 2 MiB each, which the
 operating system keeps, too."""
+SORTED: Final = 2_048
+"""KiB of a connection for slow statements, which sort that much in memory: a page of 1 MiB. With
+less it goes to a temporary file, and so many writes delay the fsyncs of commits."""
 
 
-def _open_small(path: Path) -> sqlite3.Connection:
+def _open_small(path: Path, cache: int = CACHE) -> sqlite3.Connection:
     db = open_reader(path)
-    db.execute(f"PRAGMA cache_size=-{CACHE}")
+    db.execute(f"PRAGMA cache_size=-{cache}")
     return db
 
 
@@ -165,7 +168,7 @@ def _open_slow(path: Path) -> sqlite3.Connection:
     """Open a connection, and lower the priority of the calling thread for good."""
     if sys.platform == "linux":  # elsewhere a thread has none of its own
         os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICE)
-    return _open_small(path)
+    return _open_small(path, SORTED)
 
 
 class _Connection(aiosqlite.Connection):

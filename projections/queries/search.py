@@ -12,7 +12,7 @@ import orjson
 from asset_ledger.ledger.domain.checks import lower_media_type
 from asset_ledger.ledger.errors import ParameterError
 from asset_ledger.ledger.storage.database import AsyncReaders
-from asset_ledger.projections.queries.pages import MAX_BYTES, SHORT, open_cursor, seal_cursor
+from asset_ledger.projections.queries.pages import MAX_BYTES, open_cursor, seal_cursor
 from asset_ledger.projections.queries.text_index import FtsIndex, TextIndex, TextMatch
 from asset_ledger.projections.tables.search import fold
 
@@ -29,6 +29,9 @@ FILTERS: Final[Mapping[str, str]] = {
 
 _READ: Final[Mapping[str, Callable[[str], str]]] = {"content_type": lower_media_type}
 """Filters whose values are the same in any case."""
+
+COUNTED: Final = 25
+"""The largest page whose bytes need no count: a document has about 40 KiB at most."""
 
 _LAST: Final = 2**63 - 1
 _PAGE: Final = """
@@ -123,7 +126,7 @@ class SearchQueries:
 
     async def _fitting(self, seqs: Sequence[int]) -> Sequence[int]:
         """Return the first of these assets, as many as fit on a page."""
-        if len(seqs) <= SHORT:
+        if len(seqs) <= COUNTED:
             return seqs
         ((last,),) = await self._assets.rows(_FITTING, (orjson.dumps(seqs).decode(),))
         return seqs if last is None else seqs[: last + 1]

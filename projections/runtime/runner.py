@@ -140,12 +140,13 @@ class Runner(Status):
         return more
 
     def _stall(self, error: Exception) -> None:
-        if self.error is None:
-            trace = None if self.database.is_lost(error) else error
-            logger.error(
-                "the tables stalled at position %d: %s", self.position, error, exc_info=trace
-            )
-        self.error = error
+        if self.error is None and self.database.is_lost(error):
+            logger.warning("the tables wait for their database, from position %d", self.position)
+        elif self.error is None:
+            logger.error("the tables stalled at position %d", self.position, exc_info=error)
+        is_driver_error = self.database.is_shared and isinstance(error, self.database.errors)
+        # An error of the driver cannot be sent from the committer to its server.
+        self.error = self.database.failure(error) if is_driver_error else error
 
     def _continues(self, batch: Sequence[Prepared], last: int) -> bool:
         position = self.position

@@ -162,7 +162,7 @@ class Database(ABC):
         """Make the rows durable; then the state is `building` again."""
 
     def is_lost(self, error: Exception) -> bool:
-        """Return whether the connection, and not a statement, has failed."""
+        """Return whether the connection was lost: it is opened again until that works."""
         return False
 
     def reconnect(self) -> None:

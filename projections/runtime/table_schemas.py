@@ -200,7 +200,7 @@ class PostgresDatabase(Database):
             yield True
 
     def is_lost(self, error: Exception) -> bool:
-        """Return whether the connection, and not a statement, has failed."""
+        """Return whether the connection was lost: it is opened again until that works."""
         return is_lost(error) or isinstance(error, StorageFailedError)
 
     def reconnect(self) -> None:

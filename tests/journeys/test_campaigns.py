@@ -1,7 +1,8 @@
 """Campaigns: a mixed load, and the same fault again and again. After each, every acknowledged step
 has happened, every other one has happened or not, and a retry of it happens once.
 
-`python -m tests.journeys.test_campaigns kills|cuts|errors CYCLES` runs one and prints what it did.
+`python -m tests.journeys.test_campaigns kills|cuts|errors CYCLES [FIRST]` runs one and prints what
+it did, for each 25 cycles; FIRST is the number of the first 25, by default 0.
 """
 
 import random
@@ -209,12 +210,12 @@ def test_power_cuts_are_noticed_where_syncs_do_nothing(tmp_path: Path, ignored: 
 
 def main() -> None:
     """Run a campaign in new folders, 25 cycles each, and print what it did."""
-    kind, cycles = sys.argv[1], int(sys.argv[2])
+    kind, cycles, *start = sys.argv[1], *map(int, sys.argv[2:])
     campaign = {"kills": kills, "cuts": cuts, "errors": errors}[kind]
-    for number, first in enumerate(range(0, cycles, AT_ONCE)):
+    for number, first in enumerate(range(0, cycles, AT_ONCE), *start):
         with tempfile.TemporaryDirectory() as folder:
             done = campaign(Path(folder), min(AT_ONCE, cycles - first), f"chaos {number}")
-        print(done, flush=True)
+        print(f"{number}: {done}", flush=True)
 
 
 if __name__ == "__main__":

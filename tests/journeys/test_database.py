@@ -7,8 +7,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,48 @@ def freeze_with_the_lock(url: str, pid: int) -> None:
             os.kill(pid, signal.SIGCONT)
             assert time.monotonic() < deadline, "it was never stopped with the lock"
             time.sleep(random.uniform(0, 0.1))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_contents")
+def test_uploads_continue_by_themselves_after_the_database_was_restarted(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    load, ended = Load(), threading.Event()
+    with postgres.database() as url, two_servers(url, tmp_path) as servers:
+        with ThreadPoolExecutor(8) as threads:
+            senders = [
+                threads.submit(upload_through_refusals, servers[n % 2].port, load, str(n), ended)
+                for n in range(8)
+            ]
+            try:
+                for mode in ("immediate", "fast"):  # a crash, and an orderly restart
+                    load.wait_for_answers(20)
+                    postgres.stop(mode)
+                    postgres.start()
+                    load.wait_for_answers(20)
+            finally:
+                ended.set()
+            for sender in senders:
+                sender.result()
+        with psycopg.connect(url) as db:
+            events, last = db.execute(POSITIONS).fetchone()
+            assets, _, created = db.execute(ROWS).fetchone()
+        assert (events, assets, created) == (last, len(load.acknowledged), len(load.acknowledged))
+        for server in servers:
+            check_acknowledged(server, load)
+            assert server.stop() == 0
+            assert "Traceback" not in server.errors
+
+
+def upload_through_refusals(port: int, load: Load, name: str, ended: threading.Event) -> None:
+    """Upload until the event is set; send each upload again while the database is away."""
+    dice = random.Random(name)
+    with talking(port) as client:
+        for number in count():
+            if ended.is_set():
+                return
+            upload = replace(some_upload(dice, f"{name}.{number}"), key=f"{name}.{number}")
+            while (reply := upload.send(client)).status == 503:
+                assert reply.slug in ("storage-failed", "outcome-unknown", "busy"), reply.body
+            load.acknowledge(upload, reply)

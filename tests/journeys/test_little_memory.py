@@ -9,8 +9,8 @@ from threading import Lock
 import pytest
 
 from tests.journeys.audit import audit
-from tests.journeys.client import BROKEN, talking
-from tests.journeys.server import Server, serving
+from tests.journeys.client import BROKEN, Client, talking
+from tests.journeys.server import Server, serving, until
 
 pytestmark = pytest.mark.slow
 
@@ -57,12 +57,20 @@ def test_a_server_without_memory_refuses_uploads_and_loses_none(data_dir: Path) 
         resource.prlimit(server.pid, resource.RLIMIT_AS, UNLIMITED)
         refused = {**load.statuses}
         load.run()
+        with talking(server.port) as connection:  # the projections go on, too
+            until(lambda: counted(connection) == CLIENTS * UPLOADS, "all are counted")
         assert server.stop() == 0, server.errors[-4_000:]
     assert {*refused} <= {"201", "503", "broken"}
     assert {*refused} - {"201"}, "the limit was not met"
     assert len(load.acknowledged) == CLIENTS * UPLOADS
     created = {event.fields["private"]["name"] for event in audit(data_dir)[1:]}
     assert created == load.acknowledged
+
+
+def counted(connection: Client) -> int:
+    """Return the assets in the usage totals, which a follower of the log makes."""
+    usage = connection.get("/api/assets/usage?group_by=content_type").json["usage"]
+    return sum(int(group["count"]) for group in usage)
 
 
 def virtual_memory(server: Server) -> int:

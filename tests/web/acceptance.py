@@ -26,7 +26,11 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_files::test_the_fonts_and_the_page_keep_to_their_budgets",
     ),
     7: ("tests.web.test_files::test_one_changed_byte_is_found",),
-    8: ("`make lint` runs tsc and Biome where npm is there",),
+    8: (
+        "tests.web.test_types::test_the_modules_have_the_types_that_they_say",
+        "tests.web.test_types::test_a_misspelt_property_is_found",
+        "`make lint` runs tsc and Biome where npm is there",
+    ),
     9: ("tests.web.test_layout::test_a_link_gives_the_same_view_in_a_new_tab",),
     10: (
         "tests.web.test_gallery::test_back_and_forward_restore_filters_and_panel",
@@ -49,6 +53,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_gallery::test_a_refused_download_is_shown_on_the_page",
     ),
     17: (
+        "tests.web.test_use::test_a_waveform_is_measured_by_the_server_or_else_by_the_browser",
         "tests.web.test_previews::test_each_kind_of_content_has_its_preview",
         "tests.web.test_previews::test_a_broken_file_offers_its_download",
     ),
@@ -78,7 +83,10 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_replay::test_play_goes_on_to_the_end_and_pause_stops_it",
     ),
     27: ("tests.web.test_units::test_a_running_job_grows_while_it_is_watched",),
-    28: ("tests.web.test_screens::test_a_comparison_counts_as_the_api_does",),
+    28: (
+        "tests.web.test_screens::test_a_comparison_counts_as_the_api_does",
+        "tests.web.test_use::test_a_row_of_a_comparison_opens_what_differs",
+    ),
     29: ("tests.web.test_trouble::test_the_audit_bundle_is_downloaded_and_its_verifier_holds",),
     30: (
         "tests.web.test_screens::test_usage_has_the_numbers_of_the_api",
@@ -88,6 +96,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     32: ("tests.web.test_live::test_a_lost_stream_is_resumed_with_each_event_once",),
     33: ("tests.web.test_live::test_ten_tabs_load_and_all_of_them_see_a_new_event",),
     34: (
+        "tests.web.test_use::test_a_dropped_folder_becomes_folders_with_its_files",
         (
             "tests.web.test_trouble"
             "::test_200_files_are_recorded_once_each_though_the_server_is_killed_meanwhile"

@@ -63,14 +63,14 @@ async def closed(api: Api, reason: str, times: int = 1) -> None:
 
 
 async def long_answers(api: Api) -> dict[str, bytes]:
-    """Return requests with answers of many megabytes, by name."""
+    """Return requests by name, whose answers of three megabytes or more no socket takes whole."""
     for number in range(MANY):
         await api.call(
             "POST", "/api/assets", json={"name": str(number), "metadata": LONG, "job_id": "j"}
         )
     big = await api.created(b"x" * 30_000_000)
     return {
-        "a list": get("/api/assets?page_size=1000"),
+        "a list": get("/api/assets?page_size=100"),
         "a history": get("/api/jobs/j/history", None, "Accept: application/x-ndjson"),
         "a content": get(f"/api/assets/{big['id']}/content"),
     }
@@ -114,14 +114,14 @@ async def test_unread_answers_are_bounded_together(opened_data_dir: Path, client
     ],
 )
 @pytest.mark.slow
-async def test_pages_end_after_four_mebibytes_and_continue(api: Api, path: str) -> None:
+async def test_pages_end_after_a_mebibyte_and_continue(api: Api, path: str) -> None:
     await long_answers(api)
     await api.settled()
     seen, following = [], ""
 
     while True:
         answer = await api.get(path + following)
-        assert len(answer.body) < 5 * 2**20
+        assert len(answer.body) < 1.1 * 2**20
         found = answer.json.get("assets") or answer.json["events"]
         if not found:
             break

@@ -16,7 +16,6 @@ from asset_ledger.api.backup.create import contents_of
 from asset_ledger.api.backup.restore import parts_of
 from asset_ledger.api.copying.ends import CopySource, CopyTarget
 from asset_ledger.api.copying.objects import CopiedObjects
-from asset_ledger.api.engine import Engine
 from asset_ledger.api.export.ledger import checked_leaf
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.folder import Audit
@@ -113,7 +112,8 @@ class _LedgerCopy:
         """Copy everything, and verify it."""
         upto = self.events()
         self._keys_and_checkpoints(upto)
-        has_key = self._files()
+        self._webhooks_and_secrets()
+        has_key = self._key()
         findings = [*self._lost_contents(), *self._audit(scratch, upto, has_key=has_key)]
         self._target.is_verified = not findings
         root = b64encode(self._target.log.root(upto)).decode()
@@ -173,15 +173,24 @@ class _LedgerCopy:
                 if size <= upto and size not in kept:
                     log.keep_checkpoint(size, note)
 
-    def _files(self) -> bool:
-        """Copy the webhooks, the secrets of S3 clients, and the key in force. Return whether there
-        is a key."""
-        own = self._target.files
-        _copy_secrets(self._source.engine, self._target.engine)
+    def _webhooks_and_secrets(self) -> None:
+        source, target = self._source.engine, self._target.engine
+        with closing(source.hooks()) as hooks, closing(target.hooks()) as kept:
+            known = {hook.id for hook in kept.load()}
+            for hook in hooks.load():
+                if hook.id in known:  # an interrupted copy brought it, with an earlier position
+                    kept.remove(hook.id)
+                kept.add(hook)
+        with closing(source.s3_keys()) as secrets, closing(target.s3_keys()) as here:
+            for key_id, secret in secrets.all().items() - here.all().items():
+                here.keep(key_id, secret)
+
+    def _key(self) -> bool:
+        """Copy the key in force. Return whether there is one."""
         in_force = keys_in_force(self._source.log, self._codec)[-1].key
         for text in self._source.key_texts():
             if is_private_half(text, in_force):
-                write_durably(own.key, text)
+                write_durably(self._target.files.key, text)
                 self._target.share_key()
                 return True
         return False
@@ -207,14 +216,3 @@ class _LedgerCopy:
                     yield finding
             if (audit.position, audit.root) != (upto, expected):
                 yield Finding("stored_events", str(upto), "has not the root of the source")
-
-
-def _copy_secrets(source: Engine, target: Engine) -> None:
-    """Copy the webhooks with their positions, and the secrets of S3 clients."""
-    with closing(source.hooks()) as hooks, closing(target.hooks()) as copied:
-        for hook in hooks.load():
-            copied.remove(hook.id)
-            copied.add(hook)
-    with closing(source.s3_keys()) as keys, closing(target.s3_keys()) as kept:
-        for key_id, secret in keys.all().items():
-            kept.keep(key_id, secret)

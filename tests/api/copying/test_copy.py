@@ -50,6 +50,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await api.get("/api/log/checkpoint")
 
     asyncio.run(make())
+    assert command("s3-key", "create", "--data-dir", data_dir).exit_code == 0
     return data_dir
 
 
@@ -151,6 +152,7 @@ async def test_ledger_in_a_database_and_back_in_a_folder_is_the_same(
     assert await asyncio.to_thread(digests, "--database-url", url, "--data-dir", first) == made
     for path in (first / "checkpoint.key", back / "checkpoint.key", back / "hooks.json"):
         assert path.stat().st_mode & 0o77 == 0
+    assert (back / "s3-keys.json").read_bytes() == (original / "s3-keys.json").read_bytes()
     assert not (first / "ledger.db").exists()
 
 
@@ -266,7 +268,7 @@ def test_wrong_places_are_refused_in_one_line(original: Path, url: str, tmp_path
     same = ("--database-url", url, "--to-database", url, *new)
     assert "the source is this database" in refusal(*same)
     assert "there is no ledger in the database" in refusal("--database-url", url, *new)
-    assert "cannot be reached" in refusal("--database-url", away, *new)
+    assert "cannot be used" in refusal("--database-url", away, *new)
     assert "cannot be reached" in refusal(*source, "--to-database", away, *new)
     assert "there is no ledger in" in refusal("--data-dir", tmp_path / "absent", *new)
     assert not (tmp_path / "new").exists()

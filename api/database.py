@@ -79,8 +79,9 @@ class DatabaseEngine:
                 f"{self._folder} has a ledger of its own, {self._files.log.name}: name another"
                 " folder with --data-dir, or leave --database-url out"
             )
-        check_database(self._url)
-        logger.info("the ledger is in the %s", self.location())
+        if check_database(self._url):
+            with closing(PostgresConnection(self._url, (LOG,), read_only=True)) as db:
+                refuse_copying(db)
 
     def check_exists(self) -> None:
         """Raise DataFolderError if the database has no ledger."""

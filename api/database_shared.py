@@ -3,7 +3,7 @@
 Each class stores in the database what a class of the same protocol stores in a data folder.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from threading import Lock
@@ -45,7 +45,9 @@ _ENDED: Final = f"""SELECT hash FROM sessions
     WHERE ended_at > now() - interval '{REMEMBERED:.0f} seconds'"""
 
 _KEY: Final = "SELECT secret FROM s3_keys WHERE id = ?"
-_KEEP_KEY: Final = "INSERT INTO s3_keys VALUES (?, ?)"
+_KEYS: Final = "SELECT id, secret FROM s3_keys"
+_KEEP_KEY: Final = """INSERT INTO s3_keys VALUES (?, ?)
+    ON CONFLICT (id) DO UPDATE SET secret = excluded.secret"""
 
 
 class HookTable:
@@ -183,6 +185,10 @@ class S3KeyTable:
         found: list[Any] = self._readers.rows(_KEY, (key_id,))
         self._secrets.update((key_id, secret) for (secret,) in found)
         return self._secrets.get(key_id)
+
+    def all(self) -> Mapping[str, str]:
+        """Return all secrets of the database. Raises StorageFailedError."""
+        return dict(self._readers.rows(_KEYS))
 
     def keep(self, key_id: str, secret: str) -> None:
         """Add a secret. Raises StorageFailedError."""

@@ -6,6 +6,7 @@ database. Revoking the token, or its expiry, ends the key.
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,9 @@ class S3Keys(Protocol):
 
     def find(self, key_id: str) -> str | None:
         """Return a secret that `secret` does not know. Blocks. Raises StorageFailedError."""
+
+    def all(self) -> Mapping[str, str]:
+        """Return all secrets by key. Blocks. Raises DataFolderError, StorageFailedError."""
 
     def keep(self, key_id: str, secret: str) -> None:
         """Add a secret. Blocks. Raises StorageFailedError."""
@@ -51,6 +55,10 @@ class S3KeyFile:
     def find(self, key_id: str) -> str | None:
         """Return None: `secret` knows all keys of the file."""
         return None
+
+    def all(self) -> Mapping[str, str]:
+        """Return all secrets of the file. Raises DataFolderError."""
+        return read_secrets(self._path)
 
     def keep(self, key_id: str, secret: str) -> None:
         """Add a secret to the file. Raises StorageFailedError."""

@@ -46,8 +46,8 @@ _DELETE: Final = "DELETE FROM browser_sessions WHERE hash = ? OR expires_at <= ?
 
 
 Row = Sequence[Any]
-"""Hash, AUTH, id of the token (None: of a JWT), user, scopes, name, expiry of a session, and the
-user for which it acts."""
+"""Of a session: hash, setting AUTH, id of the token (None: of a JWT), user, scopes, name, expiry,
+and the user that it acts as."""
 
 logger = logging.getLogger(__name__)
 
@@ -145,18 +145,12 @@ class Sessions:
         """Whether other servers start and end sessions, too."""
         return self._store.is_shared
 
-    async def look_up(self, text: str) -> bool:
-        """Return whether another server has started a session, which is known from now on.
-
-        Raises StorageFailedError.
-        """
-        if not self._store.is_shared or not _TEXT.fullmatch(text):
-            return False
-        now = iso(self._clock())
-        row = await asyncio.to_thread(self._store.find, _hash(text), now, self._auth)
-        if row is not None:
-            self._live.update([_live(row)])
-        return row is not None
+    async def look_up(self, text: str) -> None:
+        """Find a session that another server has started. Raises StorageFailedError."""
+        hashed, now = _hash(text), iso(self._clock())
+        if _TEXT.fullmatch(text) and hashed not in self._live:
+            row = await asyncio.to_thread(self._store.find, hashed, now, self._auth)
+            self._live.update([_live(row)] if row else ())
 
     async def watch(self) -> None:
         """Forget what other servers end, until cancelled. After an outage, look all up again."""
@@ -185,7 +179,8 @@ class Sessions:
         expires_at = min(credential.expires_at or latest, latest)
         (user_id, scopes), name = credential.principal, credential.name
         columns = (credential.token_id, user_id, " ".join(scopes), name, iso(expires_at))
-        self._store.insert((_hash(text), self._auth, *columns, credential.for_user))
+        values = (_hash(text), self._auth, *columns, credential.for_user)
+        self._store.insert(values)
         self._live[_hash(text)] = credential._replace(expires_at=expires_at)
         return text
 

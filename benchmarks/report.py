@@ -20,6 +20,7 @@ from benchmarks import large, pages, rebuild, standing, uploads
 from benchmarks.bench import Bench, Sizes
 from benchmarks.machine import disk, machine
 from benchmarks.plots import draw_bars, draw_rounds
+from benchmarks.profiles import LOADS, profile
 from benchmarks.rows import Row, table
 
 MEASURES: Final[Mapping[str, Callable[[Bench], list[Row]]]] = {
@@ -47,18 +48,24 @@ def benching(folder: Path | None, sizes: Sizes) -> Iterator[tuple[Bench, dict[st
         yield Bench(Path(temporary), sizes, progress), about
 
 
-def measured(bench: Bench, only: Sequence[str]) -> list[Row]:
-    """Measure, and print each row as it comes."""
-    rows = []
+def measured(bench: Bench, only: Sequence[str]) -> dict[str, list[Row]]:
+    """Measure, print each row as it comes, and return the rows of each measure."""
+    rows: dict[str, list[Row]] = {}
     for name, measure in MEASURES.items():
         if only and name not in only:
             continue
         start = time.monotonic()
-        for row in measure(bench):
-            rows.append(row)
+        rows[name] = measure(bench)
+        for row in rows[name]:
             bench.say(" | ".join(row.cells()))
         bench.say(f"{name}: {time.monotonic() - start:.0f} s")
     return rows
+
+
+def profiles(bench: Bench, rows: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+    """Return a profile for each measure that misses a bar and has a load."""
+    missed = [name for name, found in rows.items() if any(row.missed for row in found)]
+    return {name: profile(bench, name) for name in missed if name in LOADS}
 
 
 def write(into: Path, name: str, document: Mapping[str, object], text: str) -> None:
@@ -87,14 +94,25 @@ def main(only: Sequence[str], folder: Path | None, into: Path, **sizes: int) -> 
     into.mkdir(exist_ok=True)
     start = time.monotonic()
     with benching(folder, Sizes(**sizes)) as (bench, about):
-        rows = measured(bench, only)
+        by_measure = measured(bench, only)
+        bounds = profiles(bench, by_measure)
     about |= {"took": f"{(time.monotonic() - start) / 60:.0f} min"}
+    rows = [row for found in by_measure.values() for row in found]
     draw_bars(rows, into / "bars.svg")
     draw_rounds(rows, into / "rounds.svg")
     document = {"machine": about, "sizes": sizes, "rows": [row.document() for row in rows]}
+    write(into, "report", document | {"profiles": bounds}, text_of(about, rows, bounds))
+
+
+def text_of(about: Mapping[str, str], rows: Sequence[Row], bounds: Mapping[str, str]) -> str:
+    """Return the page of a report."""
     pictures = "![Multiples of the bars](bars.svg)\n\n![Round by round](rounds.svg)"
-    text = f"# Benchmarks\n\n{listed(about)}\n\n{table(rows)}\n\n{pictures}\n"
-    write(into, "report", document, text)
+    parts = ["# Benchmarks", listed(about), table(rows), pictures]
+    for name, found in bounds.items():
+        parts.append(
+            f"## What bounds {name}\n\nThe event loop under a profiler:\n\n```\n{found}\n```"
+        )
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ _DATABASE: Final = "asset-ledger database"
 def check_database(
     context: click.Context, parameter: click.Parameter, address: str | None
 ) -> str | None:
-    """Return the address of a database. Raises BadParameter for an invalid one."""
+    """Return the address of a database. Raises BadParameter for an address of another kind."""
     if address is not None and not address.startswith(DATABASES):
         raise click.BadParameter("write it as postgresql://user@host/database", context, parameter)
     return address

@@ -120,6 +120,11 @@ async def _serve_by_many(settings: Settings) -> None:
 
 
 def _report(settings: Settings, sockets: "Listening") -> None:
+    from asset_ledger.api.engine import engine_of
+
+    if settings.database is not None:
+        location = engine_of(settings.data_dir, settings.database).location()
+        logger.info("the ledger is in the %s", location)
     if not read_duration(settings.retain_deleted):
         echo("retain_deleted is 0: a collected asset cannot be restored", err=True)
     echo(f"asset-ledger serves {sockets.address}")

@@ -13,11 +13,11 @@ class SessionIn(StrictModel):
     """A token to exchange for a session, or a user that an admin's session acts for, or both."""
 
     token: Annotated[
-        str | None, Field(description="A token; if absent, what authenticates this request.")
-    ] = None
+        str, Field(description="A token; if absent, what authenticates this request.")
+    ] = ""
     for_user: Annotated[
-        str | None, Field(description="Whose assets and jobs the session reads and writes.")
-    ] = None
+        str, Field(description="Whose assets and jobs the session reads and writes.")
+    ] = ""
 
 
 class LimitsOut(AnswerModel):

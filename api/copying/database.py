@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
 
 import psycopg
 
-from asset_ledger.api.copying.ends import NO_LEDGER, CopySource, CopyTarget
+from asset_ledger.api.copying.ends import CopySource, CopyTarget
 from asset_ledger.api.database_copy import copy_to_folder
+from asset_ledger.api.engine import Engine
 from asset_ledger.ledger.content.database import DatabaseWriter, OfflineDatabaseContents
 from asset_ledger.ledger.errors import DataFolderError, FolderLockedError
 from asset_ledger.ledger.log.codec import Codec
@@ -18,22 +18,19 @@ from asset_ledger.ledger.log.postgres_copying import CopiedDatabase, refuse_copy
 from asset_ledger.ledger.log.shared_key import share_key, shared_keys
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_folder
-from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection, unreachable
-
-_IS_LOG: Final = f"SELECT to_regclass('{LOG}.stored_events') IS NOT NULL"
+from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
 
 
 @contextmanager
-def database_source(url: str, folder: Path) -> Iterator[CopySource]:
+def database_source(engine: Engine, url: str, folder: Path) -> Iterator[CopySource]:
     """Open the ledger of a database. `folder`: with the large contents that are in no store."""
+    engine.check_exists()
     files = DataFolder(folder)
     with (
-        _connected(url) as db,
+        closing(PostgresConnection(url, (LOG,))) as db,
         closing(PostgresLogReader(url)) as log,
         closing(OfflineDatabaseContents(url, files.content)) as contents,
     ):
-        if not db.execute(_IS_LOG).fetchone()[0]:
-            raise DataFolderError(NO_LEDGER.format("the database"))
         refuse_copying(db)
 
         def keys() -> Sequence[bytes]:
@@ -47,11 +44,11 @@ def database_source(url: str, folder: Path) -> Iterator[CopySource]:
                 raise FolderLockedError("another process holds the log of the database") from error
             yield
 
-        yield CopySource("the database", log, contents, files, keys, frozen)
+        yield CopySource("the database", engine, log, contents, keys, frozen)
 
 
 @contextmanager
-def database_target(url: str, folder: Path) -> Iterator[CopyTarget]:
+def database_target(engine: Engine, url: str, folder: Path) -> Iterator[CopyTarget]:
     """Begin or continue a copy into a database. `folder`: of its first server."""
     files, codec = DataFolder(folder), Codec()
     with hold_folder(folder) as lock, closing(CopiedDatabase(url, codec)) as log:
@@ -66,6 +63,7 @@ def database_target(url: str, folder: Path) -> Iterator[CopyTarget]:
 
         target = CopyTarget(
             name="the database",
+            engine=engine,
             log=log,
             small=DatabaseWriter(log.db),
             files=files,
@@ -75,13 +73,3 @@ def database_target(url: str, folder: Path) -> Iterator[CopyTarget]:
         yield target
         if target.is_verified:
             log.finish()
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[PostgresConnection]:
-    try:
-        db = PostgresConnection(url, (LOG,))
-    except psycopg.OperationalError as error:
-        raise unreachable(error) from error
-    with closing(db):
-        yield db

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from asset_ledger.api.engine import engine_of
+from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.imports.ledger import check_empty
 from asset_ledger.ledger.content.copying import PackWriter, SmallWriter
 from asset_ledger.ledger.content.offline import OfflineContents
@@ -20,17 +19,15 @@ from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.storage.data_folder import UNFINISHED, DataFolder, check_log
 from asset_ledger.ledger.storage.folder_lock import hold_folder
 
-NO_LEDGER: Final = "there is no ledger in {}"
-
 
 @dataclass(frozen=True)
 class CopySource:
-    """A ledger to copy. `files`: of its data folder, which may be absent beside a database."""
+    """A ledger to copy."""
 
     name: str
+    engine: Engine
     log: SqlLogReader
     contents: OfflineContents
-    files: DataFolder
     key_texts: Callable[[], Sequence[bytes]]
     """Returns the files of the keys that may sign its checkpoints."""
     frozen: Callable[[], AbstractContextManager[object]]
@@ -41,10 +38,11 @@ class CopySource:
 class CopyTarget:
     """A new ledger. Servers refuse it until `is_verified` is set and the block ends.
 
-    `files`: where large contents go that go to no store, the signing key and the webhooks.
+    `files`: where large contents go that go to no store, and the signing key.
     """
 
     name: str
+    engine: Engine
     log: LogCopy
     small: SmallWriter
     files: DataFolder
@@ -59,16 +57,16 @@ class CopyTarget:
 def open_source(folder: Path, database: str | None) -> Iterator[CopySource]:
     """Open the ledger of a database, or of a folder without one. Raises DataFolderError."""
     if database is not None:
-        engine_of(folder, database)  # names the package that is not installed
+        engine = engine_of(folder, database)  # names the package that is not installed
         from asset_ledger.api.copying.database import database_source  # noqa: PLC0415
 
-        with database_source(database, folder) as source:
+        with database_source(engine, database, folder) as source:
             yield source
         return
     files = DataFolder(folder)
     check_log(folder)
     if not files.log.is_file():
-        raise DataFolderError(NO_LEDGER.format(folder))
+        raise DataFolderError(f"there is no ledger in {folder}: name its folder with --data-dir")
     if refusal := refusal_of_writes(files):  # a copy would be writable
         raise refusal
     with (
@@ -77,9 +75,9 @@ def open_source(folder: Path, database: str | None) -> Iterator[CopySource]:
     ):
         yield CopySource(
             name=str(folder),
+            engine=engine_of(folder, None),
             log=log,
             contents=contents,
-            files=files,
             key_texts=lambda: key_texts(files.key),
             frozen=lambda: _frozen(folder),
         )
@@ -99,10 +97,10 @@ def open_target(folder: Path, database: str | None) -> Iterator[CopyTarget]:
     Raises DataFolderError for a target that cannot be used.
     """
     if database is not None:
-        engine_of(folder, database)
+        engine = engine_of(folder, database)
         from asset_ledger.api.copying.database import database_target  # noqa: PLC0415
 
-        with database_target(database, folder) as target:
+        with database_target(engine, database, folder) as target:
             yield target
         return
     files = DataFolder(folder, log=UNFINISHED)
@@ -112,6 +110,7 @@ def open_target(folder: Path, database: str | None) -> Iterator[CopyTarget]:
             lock.keep()
             target = CopyTarget(
                 name=str(folder),
+                engine=engine_of(folder, None),
                 log=log,
                 small=PackWriter(files.content, log),
                 files=files,

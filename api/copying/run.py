@@ -6,7 +6,7 @@ goes on when it is run again. The source is only read.
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,7 +112,8 @@ class _LedgerCopy:
         """Copy everything, and verify it."""
         upto = self.events()
         self._keys_and_checkpoints(upto)
-        has_key = self._files()
+        self._webhooks_and_secrets()
+        has_key = self._key()
         findings = [*self._lost_contents(), *self._audit(scratch, upto, has_key=has_key)]
         self._target.is_verified = not findings
         root = b64encode(self._target.log.root(upto)).decode()
@@ -172,17 +173,24 @@ class _LedgerCopy:
                 if size <= upto and size not in kept:
                     log.keep_checkpoint(size, note)
 
-    def _files(self) -> bool:
-        """Copy the webhooks, the secrets of S3 clients, and the key in force. Return whether there
-        is a key."""
-        own, files = self._target.files, self._source.files
-        for path, copied in ((files.hooks, own.hooks), (files.s3_keys, own.s3_keys)):
-            with suppress(FileNotFoundError):
-                write_durably(copied, path.read_bytes())
+    def _webhooks_and_secrets(self) -> None:
+        source, target = self._source.engine, self._target.engine
+        with closing(source.hooks()) as hooks, closing(target.hooks()) as kept:
+            known = {hook.id for hook in kept.load()}
+            for hook in hooks.load():
+                if hook.id in known:  # an interrupted copy brought it, with an earlier position
+                    kept.remove(hook.id)
+                kept.add(hook)
+        with closing(source.s3_keys()) as secrets, closing(target.s3_keys()) as here:
+            for key_id, secret in secrets.all().items() - here.all().items():
+                here.keep(key_id, secret)
+
+    def _key(self) -> bool:
+        """Copy the key in force. Return whether there is one."""
         in_force = keys_in_force(self._source.log, self._codec)[-1].key
         for text in self._source.key_texts():
             if is_private_half(text, in_force):
-                write_durably(own.key, text)
+                write_durably(self._target.files.key, text)
                 self._target.share_key()
                 return True
         return False

@@ -246,20 +246,18 @@ class Server(web.Server):
         return self._kept.find(request.question) if request.question else None
 
     async def _credential(self, request: Request) -> Credential:
-        """Return what authenticates a request; first fetch the keys of JWTs that its token needs,
-        or the session that another server has started."""
+        """Return what authenticates a request; find the session of another server, and fetch the
+        keys of JWTs, that it needs."""
+        sessions = self._backend.sessions
+        if sessions.is_shared and (text := request.session_text) is not None:
+            await sessions.look_up(text)
         try:
             return self.authenticator.credential(request)
         except UnauthenticatedError as refused:
-            if not await self._recover(request, refused):
+            sent = refused.sent and "Authorization" in request.headers
+            if not sent or not await self.authenticator.recover(bearer(request.headers)):
                 raise
         return self.authenticator.credential(request)
-
-    async def _recover(self, request: Request, refused: UnauthenticatedError) -> bool:
-        if "Authorization" in request.headers:
-            return refused.sent and await self.authenticator.recover(bearer(request.headers))
-        text = request.session_text
-        return text is not None and await self._backend.sessions.look_up(text)
 
     def admit(self, request: Request, credential: Credential, scope: NeededScope) -> None:
         """Check what an authenticated caller may do now, and note it in the request.

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from asset_ledger.api.contract.errors import MissingScopeError, UnauthenticatedError
-from asset_ledger.api.contract.fields import parse_field, read_as
+from asset_ledger.api.contract.fields import parse_field, read_patch
 from asset_ledger.api.contract.operations import ANY, JSON, operation
 from asset_ledger.api.contract.principal import SCOPES, Credential, check_user_id
 from asset_ledger.api.contract.session import SessionIn, SessionOut
@@ -60,7 +60,7 @@ async def sign_in(request: Request) -> web.Response:
     Without authentication, there is a session only to act for another user.
     """
     check_not_foreign(request.headers)  # else another site could sign its own user in
-    sent: Mapping[str, Any] = read_as(SessionIn, await read_json_as(request, JSON))
+    sent: Mapping[str, Any] = read_patch(SessionIn, await read_json_as(request, JSON))
     credential = await _credential(request, sent)
     response = web.Response(status=204, headers=_NO_STORE)
     if credential is not None:

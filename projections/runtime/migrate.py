@@ -33,7 +33,7 @@ def migrate(database: Database, log: int = 0) -> bool:
     """
     applied, expanded = database.applied, database.expanded
     known = migrations_of(database.projections)
-    _refuse_newer(applied | expanded, known)
+    _refuse_newer(applied | expanded, known, is_shared=database.is_shared)
     missing = [migration for migration in known if migration.name not in applied]
     apply = _expand if log > LONG and _can_expand(database, missing) else _apply
     for migration in missing:
@@ -78,12 +78,13 @@ def revision_of(migrations: Sequence[Migration]) -> str:
     return max((migration.name for migration in migrations), default="")
 
 
-def _refuse_newer(applied: Collection[str], known: Sequence[Migration]) -> None:
+def _refuse_newer(applied: Collection[str], known: Sequence[Migration], *, is_shared: bool) -> None:
     unknown = set(applied) - {migration.name for migration in known}
     if unknown:
+        other = "" if is_shared else ", or delete the file of tables, which the next start rebuilds"
         raise NewerSchemaError(
             f"the tables have the schema {max(unknown)}, and this release {revision_of(known)}: use"
-            " the later release, or delete the file of tables, which the next start rebuilds"
+            f" the later release{other}"
         )
 
 

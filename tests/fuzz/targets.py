@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 import zipfile
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from datetime import UTC, datetime
@@ -308,14 +309,17 @@ def sample(name: str) -> bytes:
     return (CORPUS / name).read_bytes()
 
 
+def _leaves(events: Sequence[Mapping[str, Any]]) -> set[tuple[int, bytes]]:
+    """Return what is proven. Decoded: the last letter of base64 has bits that mean nothing."""
+    return {(each["position"], b64decode(each["leaf"])) for each in events}
+
+
 def proof(data: bytes) -> None:
     """Check a proof: a changed one proves the same events, or nothing."""
     sent = read_object(data, "the proof")
     original = json.loads(sample("proof/whole"))
-    known = {(each["position"], each["leaf"]) for each in original["events"]}
     _, events = check_proof(sent, original["key"])
-    proven = {(each["position"], each["leaf"]) for each in sent["events"]}
-    assert proven <= known, "a proof was forged"
+    assert _leaves(sent["events"]) <= _leaves(original["events"]), "a proof was forged"
     assert len(events) == len(sent["events"])
 
 
@@ -350,8 +354,7 @@ def bundle(data: bytes) -> None:
         if verify.main([str(path), "--key", original["key"]]):
             return
     proven = json.loads((zipfile.Path(path) / "proof.json").read_bytes())["events"]
-    known = {(each["position"], each["leaf"]) for each in original["events"]}
-    assert {(each["position"], each["leaf"]) for each in proven} <= known, "a bundle was forged"
+    assert _leaves(proven) <= _leaves(original["events"]), "a bundle was forged"
 
 
 def manifest(data: bytes) -> None:

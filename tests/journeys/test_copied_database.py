@@ -42,8 +42,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
+def url(postgres: Postgres) -> Iterator[str]:
     with postgres.database() as address:
         yield address
 

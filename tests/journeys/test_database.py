@@ -214,6 +214,7 @@ def test_uploads_continue_by_themselves_after_the_database_was_restarted(
             check_acknowledged(server, load)
             assert server.stop() == 0
             assert "Traceback" not in server.errors
+            assert "the ledger is in the database" in server.errors
 
 
 def upload_through_refusals(port: int, load: Load, name: str, ended: threading.Event) -> None:

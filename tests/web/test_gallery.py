@@ -70,6 +70,9 @@ async def test_a_suggestion_becomes_a_chip_by_enter(
     total = filled.get("/api/assets", node_id="node-3", count="exact")["count"]
     await shown(page, ".sub b", f"{total} asset")
     assert await page.run("location.search") == "?node_id=node-3"
+    await until_true(page, "document.querySelector('.suggestions').hidden")  # what was found shows
+    await page.press("ArrowDown")
+    await shown(page, ".suggestions [role=option]", "workflow:")
 
 
 async def test_the_beginning_of_a_value_becomes_the_suggested_one_by_enter(
@@ -260,6 +263,7 @@ async def test_three_assets_are_downloaded_deleted_and_restored(
     assert statuses(filled, newest) == {410}
     await click(page, ".toast button, [role=status] button", "Undo")
     await shown(page, ".toast, [role=status]", "3 restored.")
+    assert "Undo" not in await shown(page, ".toasts", "3 restored.")
     assert statuses(filled, newest) == {200}
 
 

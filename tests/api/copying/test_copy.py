@@ -29,11 +29,6 @@ pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
 HOOK = {"url": "https://example.com/hook"}
 
 
-@pytest.fixture(autouse=True)
-def released(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNRELEASED_POSTGRESQL", "1")
-
-
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with contents of either size, one of them collected, a token and a webhook."""
@@ -55,6 +50,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await api.get("/api/log/checkpoint")
 
     asyncio.run(make())
+    assert command("s3-key", "create", "--data-dir", data_dir).exit_code == 0
     return data_dir
 
 
@@ -154,9 +150,9 @@ async def test_ledger_in_a_database_and_back_in_a_folder_is_the_same(
     assert await everything(back, monkeypatch, None) == expected
     made = await asyncio.to_thread(digests, "--data-dir", back)
     assert await asyncio.to_thread(digests, "--database-url", url, "--data-dir", first) == made
-    for name in ("checkpoint.key", "hooks.json"):
-        for folder in (first, back):
-            assert (folder / name).stat().st_mode & 0o77 == 0
+    for path in (first / "checkpoint.key", back / "checkpoint.key", back / "hooks.json"):
+        assert path.stat().st_mode & 0o77 == 0
+    assert (back / "s3-keys.json").read_bytes() == (original / "s3-keys.json").read_bytes()
     assert not (first / "ledger.db").exists()
 
 
@@ -180,7 +176,6 @@ async def test_large_contents_go_to_a_bucket_stay_there_and_come_back(
         assert objects(url) == objects(other)
         assert len(objects(url)) == 2
     origin = shutil.copytree(original, tmp_path / "o")
-    (origin / "hooks.json").unlink()  # no folder was named for it
     expected = await everything(origin, monkeypatch, None)
     assert await everything(tmp_path / "served", monkeypatch, url) == expected
     assert await everything(tmp_path / "back", monkeypatch, None) == expected
@@ -273,7 +268,7 @@ def test_wrong_places_are_refused_in_one_line(original: Path, url: str, tmp_path
     same = ("--database-url", url, "--to-database", url, *new)
     assert "the source is this database" in refusal(*same)
     assert "there is no ledger in the database" in refusal("--database-url", url, *new)
-    assert "cannot be reached" in refusal("--database-url", away, *new)
+    assert "cannot be used" in refusal("--database-url", away, *new)
     assert "cannot be reached" in refusal(*source, "--to-database", away, *new)
     assert "there is no ledger in" in refusal("--data-dir", tmp_path / "absent", *new)
     assert not (tmp_path / "new").exists()

@@ -23,6 +23,8 @@ from tests.api.damage import (
 from tests.api.running import Answer, Api, serving
 from tests.journeys.server import run
 
+pytestmark = pytest.mark.in_a_folder("it damages files")
+
 LARGE: Final = os.urandom(300_000)
 SMALL: Final = b"small content"
 LARGE_DAMAGE: Final = [

@@ -10,6 +10,8 @@ import pytest
 from asset_ledger.ledger.storage.files import GOOD_FOR
 from tests.api.running import Api
 
+pytestmark = pytest.mark.in_a_folder("it moves the folder of the log")
+
 REASON = "the data folder was moved or removed, or its disk is gone: nothing is recorded"
 
 

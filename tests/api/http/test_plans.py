@@ -13,6 +13,8 @@ from asset_ledger.ledger.storage.sqlite import open_reader, read_only
 from asset_ledger.projections.queries import assets
 from tests.api.running import Api
 
+pytestmark = pytest.mark.in_a_folder("it reads the plans of SQLite")
+
 Statements = set[tuple[Path, str]]
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.rebuilds import FinishedRebuild
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
-from asset_ledger.projections.runtime.table_files import TableFiles
+from asset_ledger.projections.runtime.registry import PROJECTIONS
 from tests.api.running import Answer, Api, serving
 from tests.journeys.unreadable import append_unreadable_event
 
@@ -71,11 +71,24 @@ async def write(api: Api, sql: str) -> None:
     number = api.backend.projections.generation.number
 
     def execute() -> None:
+        if api.backend.engine.database is not None:
+            tables = stack.enter_context(closing(api.backend.engine.tables()))
+            database = stack.enter_context(closing(tables.open(number, PROJECTIONS)))
+            with database.transaction() as db:
+                db.execute(sql)
+            return
         path = api.backend.settings.data_dir / f"projections.g{number}.db"
         with closing(sqlite3.connect(path)) as db, db:
             db.execute(sql)
 
-    await asyncio.to_thread(execute)
+    with ExitStack() as stack:
+        await asyncio.to_thread(execute)
+
+
+def generations(api: Api) -> list[int]:
+    """Return the generations that are stored."""
+    with closing(api.backend.engine.tables()) as tables:
+        return list(tables.numbers())
 
 
 async def corrupt(api: Api) -> None:
@@ -149,7 +162,7 @@ async def test_a_dry_run_reports_differences_and_changes_nothing(api: Api, data_
     assert (compared["differences"], table["changed"]) == (1, 1)
     assert table["columns"] == {"json": 1, "size": 1}
     assert table["rows"][0]["columns"]["size"] == {"before": 1, "after": asset["size"]}
-    assert TableFiles(data_dir).numbers() == [1]
+    assert generations(api) == [1]
     assert (await projections(api))["last"]["differences"] == 1
     kept = {name: asset[name] for name in ("id", "created_at", "updated_at", "digest")}
     assert (await api.get(f"/api/assets/{asset['id']}")).json == kept
@@ -187,9 +200,9 @@ async def test_a_rollback_switches_back_and_keeps_later_events(api: Api, data_di
     assert (document["serving"]["generation"], document["previous"]) == (1, None)
     names = [asset["name"] for asset in (await api.get("/api/assets")).json["assets"]]
     assert names == ["before", "since"]
-    assert TableFiles(data_dir).numbers() == [1, 2]
+    assert generations(api) == [1, 2]
     assert (await rebuilt(api)).building.generation == 3
-    assert TableFiles(data_dir).numbers() == [1, 3]
+    assert generations(api) == [1, 3]
 
 
 async def test_a_rollback_survives_a_restart(data_dir: Path) -> None:
@@ -230,7 +243,7 @@ async def test_a_cancelled_rebuild_leaves_nothing(waiting: Api, data_dir: Path) 
     assert (answer.json["building"], answer.json["last"]["result"]) == (None, "cancelled")
     assert refused.slug == "no-generation"
     assert builders() == []
-    assert [*data_dir.glob("projections.g2*")] == []
+    assert generations(waiting) == [1]
     assert (await waiting.call("POST", "/api/projections/cancel")).status == 200
 
 
@@ -253,6 +266,7 @@ async def test_a_killed_rebuild_worker_leaves_the_tables_in_use(waiting: Api) ->
     assert (await projections(waiting))["serving"]["generation"] == 1
 
 
+@pytest.mark.in_a_folder("it writes to ledger.db")
 async def test_a_rebuild_reports_the_position_of_an_unreadable_event(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created()
@@ -265,7 +279,7 @@ async def test_a_rebuild_reports_the_position_of_an_unreadable_event(data_dir: P
         document = await projections(api)
         assert (document["serving"]["generation"], document["serving"]["state"]) == (1, "stalled")
         assert (document["last"]["result"], document["last"]["digest"]) == ("failed", None)
-        assert TableFiles(data_dir).numbers() == [1]
+        assert generations(api) == [1]
 
 
 async def test_an_invalid_rebuild_request_starts_no_rebuild(api: Api) -> None:

@@ -15,7 +15,7 @@ from tests.api.damage import content_file, damage_table, flip
 from tests.api.running import Api, serving
 from tests.journeys.server import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.in_a_folder("PostgreSQL checks its pages itself")]
 
 LARGE: Final = os.urandom(3_000_000)
 SMALL: Final = b"small content"

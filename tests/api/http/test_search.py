@@ -137,6 +137,7 @@ async def test_a_search_right_after_a_change_finds_it(api: Api) -> None:
     assert checked
 
 
+@pytest.mark.in_a_folder("it locks a file of SQLite")
 async def test_a_search_behind_the_log_says_so_and_is_counted(
     api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,12 @@ def cookie_of(answer: Answer) -> str:
     return f"{morsel.key}={morsel.value}"
 
 
+def cookie_name(api: Api) -> str:
+    """Return the name of the cookie: for the port, or for all servers of a database."""
+    shared = api.backend.sessions.is_shared
+    return f"asset-ledger-{api.backend.feed.log_id if shared else api.url.rpartition(':')[2]}"
+
+
 async def signed_in(api: Api, user_id: str = "alice", *scopes: str) -> str:
     answer = await sign_in(api, caller(api, user_id, *scopes).token)
     assert (answer.status, answer.body) == (204, b"")
@@ -68,19 +74,20 @@ async def test_session_authenticates_the_user_of_its_token_within_its_scopes(
 
 
 async def test_cookie_cannot_be_read_by_scripts_or_sent_by_other_sites(tokens_api: Api) -> None:
-    token, port = caller(tokens_api).token, tokens_api.url.rpartition(":")[2]
+    token = caller(tokens_api).token
     forwarded = await sign_in(tokens_api, token, X_Forwarded_Proto="https")
     page = {"Origin": "https://ledger.example", "Host": "ledger.example"}
     secure = await sign_in(tokens_api, token, **page)
     plain = (await sign_in(tokens_api, token)).headers["Set-Cookie"]
 
     name, _, attributes = plain.partition("=")
-    assert name == f"asset-ledger-{port}"
+    assert name == cookie_name(tokens_api)
     assert set(attributes.split("; ")[1:]) == {"HttpOnly", "Path=/", "SameSite=Strict"}
     for answer in (forwarded, secure):
         assert "Secure" in answer.headers["Set-Cookie"].split("; ")
 
 
+@pytest.mark.in_a_folder("it reads sessions.db")
 async def test_session_and_its_token_are_stored_as_hashes_and_never_logged(
     tokens_api: Api, data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -132,7 +139,7 @@ async def test_session_ends_when_its_token_is_revoked_also_after_a_restart(data_
 
     async with serving_with_tokens(data_dir) as api:
         texts = [cookie.partition("=")[2] for cookie in cookies]  # a new port, another name
-        name = f"asset-ledger-{api.url.rpartition(':')[2]}"
+        name = cookie_name(api)
         statuses = [
             (await api.get("/api/session", Cookie=f"{name}={text}")).status for text in texts
         ]
@@ -144,7 +151,7 @@ async def test_session_does_not_survive_a_change_of_auth(data_dir: Path) -> None
         of_token = (await signed_in(api)).partition("=")[2]
 
     async with serving(keyed("HS256", data_dir=data_dir)) as api:
-        name = f"asset-ledger-{api.url.rpartition(':')[2]}"
+        name = cookie_name(api)
         assert (await api.get("/api/session", Cookie=f"{name}={of_token}")).status == 401
 
 

@@ -210,6 +210,7 @@ async def test_an_unknown_token_cannot_be_revoked(api: Api) -> None:
     assert (answer.status, answer.slug) == (404, "unknown-token")
 
 
+@pytest.mark.in_a_folder("it reads ledger.db")
 async def test_a_new_token_is_shown_once_and_stored_as_its_hash(api: Api, data_dir: Path) -> None:
     admin = caller(api, "root", "admin")
     made = await admin.call("POST", "/api/tokens", json={"user_id": "alice", "name": "ci"})

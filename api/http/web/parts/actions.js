@@ -88,11 +88,13 @@ export const remove = (assets) =>
     undoable = assets;
     touched(ids, ids);
     reloads.value += 1;
-    toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
+    offered = toast(`${assets.length === 1 ? quoted(assets) : count(assets.length)} deleted.`, { action: "Undo", act: () => restore(assets) });
   });
 
 /** @type {Asset[]} */
 let undoable = [];
+/** Take the offer to undo away. */
+let offered = () => {};
 /** Restore what was deleted last. */
 export function undo() {
   if (undoable.length) restore(undoable);
@@ -102,6 +104,7 @@ export function undo() {
 export const restore = (assets) =>
   attempt(async () => {
     undoable = [];
+    offered();
     const all = assets.map((asset) => asset.id);
     for (const ids of chunks(all, 256)) await write("POST", "/api/assets/bulk-restore", { ids });
     touched(all);

@@ -101,6 +101,7 @@ export function FilterBar({ fixed }) {
   const choose = (/** @type {Suggestion} */ row) => {
     if (row.value === undefined) return setText(/[<>]$/.test(row.field.key) ? row.field.key : `${row.field.key}:`);
     setText("");
+    setOpen(false); // so that the menu does not cover what was found
     add(row.field, row.field.param === "content_type" && !row.value.includes("/") ? `${row.value}/` : row.value);
     if (words) setQuery({ q: null }, { replace: true });
   };
@@ -118,7 +119,7 @@ export function FilterBar({ fixed }) {
   };
   const press = (/** @type {KeyboardEvent} */ event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) setAt((at + step + rows.length + 1) % (rows.length + 1) === rows.length ? -1 : (Math.max(at, -1) + step + rows.length + 1) % (rows.length + 1));
+    if (step) setOpen(true), setAt((at + step + rows.length + 1) % (rows.length + 1) === rows.length ? -1 : (Math.max(at, -1) + step + rows.length + 1) % (rows.length + 1));
     else if (event.key === "Enter") enter();
     else if (event.key === "Tab" && rows[0] && text && !event.shiftKey) choose(rows[Math.max(0, at)]);
     else if (event.key === "Escape") open ? setOpen(false) : input.current?.blur();

@@ -23,12 +23,13 @@ export function Shown() {
 const messages = signal([]);
 let last = 0;
 
-/** Show a message for ten seconds.
+/** Show a message for ten seconds, or until the function that is returned takes it away.
  * @param {string} text @param {{action?: string, act?: () => void, bad?: boolean}} [options] */
 export function toast(text, options = {}) {
   const id = ++last;
   messages.value = [...messages.value, { id, text, ...options }];
   setTimeout(() => dismiss(id), 10_000);
+  return () => dismiss(id);
 }
 
 /** @param {number} id */

@@ -2,6 +2,7 @@
 import { bytes, count, duration, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { place } from "../core/route.js";
+import { useFolderName } from "../core/rows.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
 import { Icon } from "./basic.js";
 import { Dialog } from "./dialog.js";
@@ -31,8 +32,9 @@ function Upload({ close }) {
   const [fields, setFields] = useState({ node_id: "", job_id: "", tags: "" });
   const input = useRef(null);
   useEffect(() => () => void (progress().active || clearDone()), []);
+  const folder = place.value.query.get("parent_id");
   const all = {
-    parent_id: place.value.query.get("parent_id") ?? undefined,
+    parent_id: folder ?? undefined,
     node_id: fields.node_id.trim(),
     job_id: fields.job_id.trim(),
     tags: fields.tags
@@ -49,7 +51,7 @@ function Upload({ close }) {
   const rows = [...items].sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.id - b.id);
   return h(
     Dialog,
-    { title: "Upload", close, wide: true },
+    { title: `Upload to ${visible(useFolderName(folder))}`, close, wide: true },
     html`<div class="upload">
     <div class="fields">${field("node_id", "Node")}${field("job_id", "Job")}${field("tags", "Tags, with commas")}</div>
     <input ref=${input} type="file" multiple class="vh" tabindex="-1" aria-label="Files" onChange=${choose} />

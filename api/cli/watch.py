@@ -16,6 +16,7 @@ from asset_ledger.api.cli.output import Notes, echo
 if TYPE_CHECKING:
     from asset_ledger.api.imports.comfyui.recording import PromptRecorder
     from asset_ledger.api.imports.comfyui_watch import ComfyServer, ComfyWatch
+    from asset_ledger.api.sdk.gateway import Gateway
 
 INCOMPLETE = 1
 NOT_RECORDED = "not recorded"
@@ -106,8 +107,13 @@ def _recorder(
     from asset_ledger.api.imports.comfyui_ledger import GatewayLedger
     from asset_ledger.api.sdk.portal import run
 
-    opening = open_ledger(where, creates=True)
-    gateway = run(opening.__aenter__())
+    opening, context = open_ledger(where, creates=True), click.get_current_context()
+
+    async def opened() -> "Gateway":
+        with context.scope(cleanup=False):  # the thread of `run` has no context of its own
+            return await opening.__aenter__()
+
+    gateway = run(opened())
     try:
         yield PromptRecorder(GatewayLedger(gateway), server.file, outcomes.report)
     finally:

@@ -16,15 +16,15 @@ from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.hooks.store import Hooks
-from asset_ledger.api.open_uploads import Uploads
 from asset_ledger.api.s3_keys import S3Keys
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
-from asset_ledger.api.shared_uploads import SharedUploads
 from asset_ledger.api.thumbnails.cache import Thumbnails
 from asset_ledger.api.tokens import Tokens
 from asset_ledger.api.upkeep import deliver, upkeep
-from asset_ledger.api.uploads import FolderUploads
+from asset_ledger.api.uploads.folder import FolderUploads
+from asset_ledger.api.uploads.resumable import Uploads
+from asset_ledger.api.uploads.shared import SharedUploads
 from asset_ledger.api.workers.rebuilds import Rebuilds
 from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.commands.collect import Collect

@@ -1,7 +1,7 @@
 """The storage engine: contents, log and tables, opened for writing by one worker, and for reading.
 
 The worker is a thread (embedded, tests), or the committer process of a server. `FolderEngine` is
-the engine of a data folder; `api.database` has that of PostgreSQL.
+the engine of a data folder; `api.database.engine` has that of PostgreSQL.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -149,7 +149,7 @@ def engine_of(folder: Path, database: str | None) -> Engine:
         raise DataFolderError(
             "a database needs the package psycopg: install asset-ledger[postgresql]"
         )
-    from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+    from asset_ledger.api.database.engine import DatabaseEngine  # noqa: PLC0415 - an optional extra
 
     return DatabaseEngine(database, folder)
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from asset_ledger.api.backend import open_backend
-from asset_ledger.api.database import DatabaseEngine
+from asset_ledger.api.database.engine import DatabaseEngine
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.commit.requests import CommandRequest

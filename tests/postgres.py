@@ -193,7 +193,7 @@ class Databases:
 
     def engine_for(self, folder: Path) -> Engine:
         """Return the engine of a folder, with a database of its own."""
-        from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+        from asset_ledger.api.database.engine import DatabaseEngine  # noqa: PLC0415 - an optional extra
 
         if folder not in self._names:
             self._names[folder] = self._server.create()

@@ -98,7 +98,7 @@ def _exported(data_dir: Path | None) -> Iterator[Path]:
     from asset_ledger.api.cli.opening import existing_engine
 
     existing_engine(data_dir)  # raises for a database without a ledger, or without the driver
-    from asset_ledger.api.database_copy import copy_to_folder
+    from asset_ledger.api.database.log_copy import copy_to_folder
 
     with TemporaryDirectory(prefix="asset-ledger-") as place:
         copy_to_folder(database, folder_of(data_dir), Path(place, "copy"))

@@ -72,7 +72,7 @@ def reports(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[st
 def _database_reports(url: str, folder: Path, given: list[str]) -> Iterator[dict[str, Any]]:
     """Yield the same of a ledger in a database: its log is copied, and the copy is read."""
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.database_copy import verify_database
+    from asset_ledger.api.database.log_copy import verify_database
 
     with TemporaryDirectory(prefix="asset-ledger-") as place:
         with closing(ProgressBar()) as progress:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from asset_ledger.api.copying.ends import CopySource, CopyTarget
-from asset_ledger.api.database_copy import copy_to_folder
+from asset_ledger.api.database.log_copy import copy_to_folder
 from asset_ledger.api.engine import Engine
 from asset_ledger.ledger.content.database import DatabaseWriter, OfflineDatabaseContents
 from asset_ledger.ledger.errors import DataFolderError, FolderLockedError

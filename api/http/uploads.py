@@ -47,7 +47,7 @@ from asset_ledger.api.contract.uploads import (
 from asset_ledger.api.http.answers import POSITION, asset_etag, write_headers
 from asset_ledger.api.http.body import begin, media_type_of, next_chunk
 from asset_ledger.api.http.request import Request
-from asset_ledger.api.open_uploads import Declared, FinishedUpload, OpenUpload
+from asset_ledger.api.uploads.resumable import Declared, FinishedUpload, OpenUpload
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import (
     AssetDeletedError,

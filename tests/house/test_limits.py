@@ -6,7 +6,6 @@ from typing import Final
 
 import pytest
 
-from asset_ledger.api import open_uploads
 from asset_ledger.api.contract import bulk, download, editing, fields, parameters, strict_json
 from asset_ledger.api.contract.imports import MAX_LINE
 from asset_ledger.api.contract.proofs import MAX_PROVEN
@@ -14,6 +13,7 @@ from asset_ledger.api.http import connections, health, kept, metrics, protocol
 from asset_ledger.api.s3 import uploads as s3_uploads
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache, drawer, worker
+from asset_ledger.api.uploads import resumable
 from asset_ledger.ledger.commands.imports import MOST
 from asset_ledger.ledger.content import batches
 from asset_ledger.ledger.domain import checks
@@ -67,7 +67,7 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         f"{MOST}",
     ),
     "a line of an import": (size(MAX_LINE),),
-    "resumable uploads that lack bytes": (f"{open_uploads.MOST:,}",),
+    "resumable uploads that lack bytes": (f"{resumable.MOST:,}",),
     "time without a byte of one": (SETTINGS["upload_lifetime"].default.replace("d", " days"),),
     "unfinished S3 uploads of one user; age": (
         f"{s3_uploads.MAX_UPLOADS:,}",

@@ -49,7 +49,7 @@ def earlier(shared_url: str, tmp_path: Path) -> Iterator[Server]:
 @asynccontextmanager
 async def later(shared_url: str, tmp_path: Path) -> AsyncIterator[Api]:
     """Run a server of a later release on the same database."""
-    engine = importlib.import_module("asset_ledger.api.database").DatabaseEngine
+    engine = importlib.import_module("asset_ledger.api.database.engine").DatabaseEngine
     with pytest.MonkeyPatch.context() as patch:
         plant(patch, SMELL)
         patch.setattr("tests.api.running.engine_for", lambda folder: engine(shared_url, folder))
@@ -128,7 +128,7 @@ async def test_an_earlier_release_does_not_fill_a_projection_that_a_later_one_ch
     await uploaded(earlier, "asset 0")
     weight = Migration("20300101_000000_add_weight", add_weight, needs_events=True)
     monkeypatch.setattr(Usage, "migrations", (*Usage.migrations, weight))
-    engine = importlib.import_module("asset_ledger.api.database").DatabaseEngine
+    engine = importlib.import_module("asset_ledger.api.database.engine").DatabaseEngine
     monkeypatch.setattr("tests.api.running.engine_for", lambda folder: engine(shared_url, folder))
     settings = Settings(data_dir=tmp_path / "later", content_url=str(tmp_path / "store"))
 

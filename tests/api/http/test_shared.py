@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def in_one_database(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yield the name of the database."""
-    from asset_ledger.api.database import DatabaseEngine  # noqa: PLC0415 - an optional extra
+    from asset_ledger.api.database.engine import DatabaseEngine  # noqa: PLC0415 - an optional extra
 
     with postgres.database() as url:
         monkeypatch.setattr(running, "engine_for", lambda folder: DatabaseEngine(url, folder))

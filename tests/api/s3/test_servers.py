@@ -35,7 +35,7 @@ def shared_url(postgres: Postgres) -> Iterator[str]:
 @asynccontextmanager
 async def door(shared_url: str, folder: Path) -> AsyncIterator[Any]:
     """Run a server, and yield a client of its S3 door."""
-    engine = importlib.import_module("asset_ledger.api.database").DatabaseEngine
+    engine = importlib.import_module("asset_ledger.api.database.engine").DatabaseEngine
     settings = Settings(data_dir=folder, content_url=str(folder.with_name("store")), s3_port=0)
     async with open_backend(settings, engine=engine(shared_url, folder)) as backend:
         server = Server(backend)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from asset_ledger.api.contract.errors import UnknownUploadError
-from asset_ledger.api.open_uploads import MOST, OpenUpload, Uploads
+from asset_ledger.api.uploads.resumable import MOST, OpenUpload, Uploads
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.batches import Batches
 from asset_ledger.ledger.content.receiving import Announced, ReceivingStage

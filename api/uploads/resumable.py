@@ -23,7 +23,7 @@ from asset_ledger.api.contract.errors import (
 )
 from asset_ledger.api.contract.fields import Fields
 from asset_ledger.api.contract.uploads import ASSET_ID
-from asset_ledger.api.upload_target import own_key, receipt_of, target_of
+from asset_ledger.api.uploads.target import own_key, receipt_of, target_of
 from asset_ledger.ledger.clock import Clock
 from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.content.receiving import Announced

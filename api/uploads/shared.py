@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from asset_ledger.api.contract.errors import UnknownUploadError, UploadOffsetError
-from asset_ledger.api.open_uploads import MOST, SWEEP, OpenUpload, Uploads
+from asset_ledger.api.uploads.resumable import MOST, SWEEP, OpenUpload, Uploads
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.objects import ObjectStaged
 from asset_ledger.ledger.content.receiving import Announced

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from uuid_utils import uuid4
 
-from asset_ledger.api.database_shared import HookTable, S3KeyTable, SessionTable
+from asset_ledger.api.database.shared import HookTable, S3KeyTable, SessionTable
 from asset_ledger.api.hooks.store import HookStore
 from asset_ledger.api.s3_keys import S3Keys
 from asset_ledger.api.sessions import SessionStore

@@ -27,7 +27,6 @@ from tests.journeys.server import serving
 
 DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 WITH_SESSIONS = [name for name in DOCUMENTS if steps(document(name))]
-LONG_SESSIONS = ["docs/audit.md", "docs/operations.md"]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCUMENTS]
 
 INDEX = document("docs/README.md")
@@ -43,16 +42,11 @@ by_operation = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("name", sorted({*WITH_SESSIONS} - {*LONG_SESSIONS}))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_SESSIONS)
 def test_session_prints_what_its_document_shows(name: str, tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
         assert mismatches(document(name), server) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LONG_SESSIONS)
-def test_long_session_prints_what_its_document_shows(name: str, tmp_path: Path) -> None:
-    test_session_prints_what_its_document_shows(name, tmp_path)
 
 
 @pytest.mark.parametrize("name", PAGES)

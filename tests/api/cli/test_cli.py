@@ -575,6 +575,7 @@ def test_tail_reconnects_to_a_restarted_server(tmp_path: Path) -> None:
     assert [first["position"], second["position"]] == [2, 3]
 
 
+@pytest.mark.slow
 async def test_a_job_is_exported_as_prov_and_openlineage(folder: Path) -> None:
     prov = run("export", "prov", "job_456", "--data-dir", folder)
     file = folder.with_name("events.json")

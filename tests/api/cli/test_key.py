@@ -32,6 +32,7 @@ def keys(folder: Path) -> list[tuple[int, str]]:
     return [(each["since"], each["key"]) for each in map(orjson.loads, done.stdout.splitlines())]
 
 
+@pytest.mark.slow
 async def test_a_rotated_key_signs_and_old_signatures_still_hold(folder: Path) -> None:
     before = await checkpoint(folder)
     ((_, first),) = keys(folder)

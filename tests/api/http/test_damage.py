@@ -156,6 +156,7 @@ async def test_a_damaged_page_of_tables_is_a_named_problem_until_a_rebuild(
         assert await unready(api) == []
 
 
+@pytest.mark.slow
 def test_a_start_with_damaged_tables_says_what_to_do(recorded: Path) -> None:
     damage_table(recorded / "projections.g1.db", "assets")
 

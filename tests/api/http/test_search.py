@@ -120,6 +120,7 @@ async def test_a_search_takes_media_types_in_any_case(api: Api, wanted: str) -> 
     assert names(await search(api, "cat", f"&content_type={quote(wanted)}")) == ["cat.png"]
 
 
+@pytest.mark.slow
 async def test_a_search_right_after_a_change_finds_it(api: Api) -> None:
     checked = 0
     for number in range(20):

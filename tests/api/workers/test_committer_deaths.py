@@ -53,6 +53,7 @@ def is_restarted(api: Api, before: list[int]) -> bool:
     return api.backend.committer.is_alive and bool(children()) and children() != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", [20, 100, 300])
 async def test_a_kill_under_load_is_survived_by_retries(
     api: Api, data_dir: Path, answers: int

@@ -49,7 +49,10 @@ class Case(NamedTuple):
 
 USAGE_KEY = "user_id=1 dimension=job_id key="
 CASES = {
-    "assets": Case("g2", "seq = 2", "seq=2", "size = 7", "seq = 9, id = 'x'", "seq=9"),
+    "assets": Case(
+        *("g2", "seq = 2", "seq=2", "size = 7"),
+        *(f"seq = 9, json = replace(json, substr(json, 8, 32), '{'x' * 32}')", "seq=9"),
+    ),
     "jobs": Case(
         *("g2", "true", "user_id=1 job_id=j", "status = 'running'"),
         *("job_id = 'x'", "user_id=1 job_id=x"),

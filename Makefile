@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SLOW := -m "slow or property" --hypothesis-profile full
 ON_POSTGRES := --engine postgres $(addprefix tests/api/http/test_,$(addsuffix .py, \
-	as_of bulk events folders hooks job_lists lineage owned_bytes replacing search session tokens))
+	events folders lineage replacing session tokens))
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 # The console runs as it is written; npm brings only the programs that check it.

@@ -182,6 +182,7 @@ async def test_words_up_to_the_limit_are_found(api: Api) -> None:
     assert names(await search(api, "a" * 127 + "b")) == []
 
 
+@pytest.mark.in_a_folder("PostgreSQL answers this search in time")
 async def test_a_search_that_takes_too_long_is_refused_and_others_are_answered(
     data_dir: Path,
 ) -> None:

@@ -1,5 +1,7 @@
 """Settings of all tests: none depends on the speed of the machine."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -9,6 +11,9 @@ from tests.properties import FULL
 settings.register_profile("house", deadline=None, print_blob=True)
 settings.register_profile(FULL, settings.get_profile("house"))
 settings.load_profile("house")
+
+# A shell starts background jobs with SIGINT ignored; so would every process of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

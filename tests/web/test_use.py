@@ -117,7 +117,7 @@ async def test_a_row_of_a_comparison_opens_what_differs(
 ) -> None:
     await page.open(f"{server.url}/jobs/first?tab=compare&with=second")
 
-    await click(page, "button[aria-label='What differs in face-05.png']", "Look")
+    await click(page, "button[aria-label='Look at what differs in face-05.png']", "Look")
 
     await shown(page, "dialog .comparison dt", "digest")
     await page.once("document.querySelector('dialog .slider img')?.naturalWidth === 48", "true")

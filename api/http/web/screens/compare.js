@@ -76,7 +76,7 @@ const COLUMNS = [
   {
     name: "Result",
     cell: (/** @type {any} */ row) =>
-      html`<span class=${`mark ${row.status}`}>${h(Icon, { name: MARKS[row.status][0], small: true })}${MARKS[row.status][1]}</span>${row.status === "different" && html` <button class="btn small" aria-label=${`What differs in ${visible(row.name)}`} onClick=${() => show(Both, { row })}>Look</button>`}`,
+      html`<span class=${`mark ${row.status}`}>${h(Icon, { name: MARKS[row.status][0], small: true })}${MARKS[row.status][1]}</span>${row.status === "different" && html` <button class="btn small" aria-label=${`Look at what differs in ${visible(row.name)}`} onClick=${() => show(Both, { row })}>Look</button>`}`,
   },
   { name: "Node", opt: true, cell: (/** @type {any} */ row) => html`<bdi>${visible(row.node_id ?? "")}</bdi>` },
   { name: "Name", cell: (/** @type {any} */ row) => html`<bdi>${visible(row.name)}</bdi>${row.nth > 1 && ` (${count(row.nth)})`}` },

@@ -14,6 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 SLOW := -m "slow or property" --hypothesis-profile full
 ON_POSTGRES := --engine postgres $(addprefix tests/api/http/test_,$(addsuffix .py, \
 	events folders lineage replacing session tokens))
+# It measures how long the event loop stands still, so nothing may run beside it.
+TIMED := tests/journeys/test_bounded_work.py
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 # The console runs as it is written; npm brings only the programs that check it.
@@ -50,7 +52,8 @@ types: .venv/dev.stamp
 
 slow: .venv/dev.stamp $(WEB_TOOLS)  ## journeys with real processes, kills and large files; many random histories
 	$(BIN)/pytest -n 2 $(SLOW) $(call report,slow) --ignore tests/web --ignore tests/journeys tests
-	$(BIN)/pytest $(SLOW) $(call report,journeys) tests/web tests/journeys
+	$(BIN)/pytest $(SLOW) $(call report,web) tests/web $(TIMED)
+	$(BIN)/pytest -n 2 --dist loadfile $(SLOW) $(call report,journeys) --ignore $(TIMED) tests/journeys
 	$(BIN)/pytest -n 2 $(call report,postgres) $(ON_POSTGRES)
 
 chaos: .venv/dev.stamp fuzz  ## the kills and power cuts again, many more of them

@@ -1,7 +1,7 @@
 """Reads of PostgreSQL for the event loop, with connections of their own.
 
-Promise: one user's slow statements never take the last connections. PostgreSQL is told to cancel a
-statement when the time of its task is over (`storage.turns`), or when its caller has gone.
+Promise: one user's slow statements never take the last connections. PostgreSQL cancels a statement
+when the time of its task is over (`storage.turns`), or when its caller has gone.
 """
 
 import asyncio

@@ -14,6 +14,7 @@ from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.indexes import restore_indexes
 from asset_ledger.projections.runtime.migrate import (
+    applied_to,
     is_current,
     is_newer,
     migrations_of,
@@ -85,9 +86,7 @@ def _check_complete(store: TableStore, number: int) -> None:
     make them without its columns."""
     if not store.is_shared or all(store.has(number, each.name) for each in FOLLOWING):
         return
-    with store.reading(number) as db:
-        applied = {name for (name,) in db.execute("SELECT name FROM schema_migrations")}
-    if applied - {each.name for each in migrations_of(PROJECTIONS)}:
+    if applied_to(store, number) - {each.name for each in migrations_of(PROJECTIONS)}:
         raise GenerationError(f"a later release has not made all of generation {number} yet")
 
 

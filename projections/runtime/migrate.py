@@ -16,7 +16,7 @@ from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import NewerSchemaError
 from asset_ledger.projections.migrations import Migration, in_order
 from asset_ledger.projections.projection import Projection
-from asset_ledger.projections.runtime.store import Database
+from asset_ledger.projections.runtime.store import Database, TableStore
 
 LONG: Final = 100_000
 """How many events a start reads at most before the server listens: about two seconds of work."""
@@ -60,6 +60,12 @@ def is_current(database: Database) -> bool:
 def missing_in(applied: Collection[str], projections: Sequence[Projection]) -> set[str]:
     """Return the migrations of this release that tables with these ones lack."""
     return {migration.name for migration in migrations_of(projections)} - {*applied}
+
+
+def applied_to(store: TableStore, number: int, part: str = "") -> set[str]:
+    """Return the names of the migrations applied to a file, without opening it for writing."""
+    with store.reading(number, part) as db:
+        return {name for (name,) in db.execute("SELECT name FROM schema_migrations")}
 
 
 def is_newer(database: Database) -> bool:

@@ -16,7 +16,7 @@ from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.bulk import fill_new
 from asset_ledger.projections.runtime.indexes import restore_indexes
 from asset_ledger.projections.runtime.installed import report_unusable
-from asset_ledger.projections.runtime.migrate import is_newer, migrate, missing_in
+from asset_ledger.projections.runtime.migrate import applied_to, is_newer, migrate, missing_in
 from asset_ledger.projections.runtime.registry import FOLLOWING, PROJECTIONS, usable_projections
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.store import (
@@ -105,11 +105,10 @@ def _outdated(store: TableStore) -> str | None:
         return None
     parts = {"": PROJECTIONS, **{each.name: (each,) for each in FOLLOWING}}
     for part, projections in parts.items():
-        if store.has(number, part):
-            with store.reading(number, part) as db:
-                applied = {name for (name,) in db.execute("SELECT name FROM schema_migrations")}
-            if missing := missing_in(applied, projections):
-                return f"an earlier release made generation {number}, without {min(missing)}"
+        if not store.has(number, part):
+            continue
+        if missing := missing_in(applied_to(store, number, part), projections):
+            return f"an earlier release made generation {number}, without {min(missing)}"
     return None
 
 

@@ -13,7 +13,7 @@ CHUNK = 1 << 16
 
 
 class CuttingProxy:
-    """Listens at a socket in a folder, and passes every byte on, until it is told to cut."""
+    """Listens at a socket in a folder, and passes every byte on but those after a cut."""
 
     def __init__(self, folder: Path, url: str) -> None:
         """`url`: the address of the database behind it."""

@@ -64,16 +64,16 @@ ODD = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("locale", "sql", "told"), ODD)
+@pytest.mark.parametrize(("locale", "sql", "expected"), ODD)
 def test_a_database_that_can_have_no_ledger_is_refused_in_one_line(
-    postgres: Postgres, tmp_path: Path, locale: str, sql: str, told: str
+    postgres: Postgres, tmp_path: Path, locale: str, sql: str, expected: str
 ) -> None:
     with database(postgres, locale) as url:
         if sql:
             postgres.execute(sql, "odd")
         done = run("serve", "--port", "0", "--database-url", url, "--data-dir", tmp_path / "data")
 
-        assert told in refusal(done)
+        assert expected in refusal(done)
     assert not (tmp_path / "data").exists()
 
 
@@ -140,8 +140,8 @@ def test_every_command_works_with_a_database_or_says_what_to_do(
             ("audit-bundle", "j", "-o", tmp_path / "zip"): "--url",
             ("import", "ledger", tmp_path / "exported"): "leave the database out",
         }
-        for arguments, told in pointers.items():
-            assert told in refusal(ran(*arguments))
+        for arguments, expected in pointers.items():
+            assert expected in refusal(ran(*arguments))
         run("token", "create", "--data-dir", tmp_path / "own", before=before[:1])
         kept = run("verify", "--data-dir", tmp_path / "own", "--no-tables", before=before)
         assert "read 2 events" in kept.stdout  # the folder on the command line has its own ledger

@@ -183,19 +183,25 @@ def test_tuspy_continues_an_upload_after_a_restart(data_dir: Path, tmp_path: Pat
     assert event.fields["private"]["tags"] == ["t"]
 
 
+def put_through_a_kill(server: Server, data_dir: Path, file: Path, *options: str) -> str:
+    """Run `put`, kill the server once it has a part of the file, and start it again."""
+    port = server.port
+    with program("put", file, *options, "--url", server.url, "--json") as put:
+        until(lambda: put.poll() is not None or bytes_left(data_dir) > 64 * MIB, "it began")
+        server.kill()
+        server.launch(port)
+        out, errors = put.communicate(timeout=120)
+    assert put.returncode == 0, errors
+    return out
+
+
 @pytest.mark.slow
 def test_put_of_a_large_file_continues_after_a_restart(data_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.bin"
     content = random.Random(3).randbytes(200 * MIB)
     file.write_bytes(content)
     with serving(data_dir) as server:
-        port = server.port
-        with program("put", file, "--url", server.url, "--json") as put:
-            until(lambda: put.poll() is not None or bytes_left(data_dir) > 64 * MIB, "it began")
-            server.kill()
-            server.launch(port)
-            out, errors = put.communicate(timeout=120)
-        assert put.returncode == 0, errors
+        out = put_through_a_kill(server, data_dir, file)
         assert server.stop() == 0
     (event,) = audit(data_dir)[1:]
     assert event.fields["digest"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -207,16 +213,10 @@ def test_put_sync_of_a_large_file_continues_its_new_version(data_dir: Path, tmp_
     file = tmp_path / "a.bin"
     file.write_bytes(b"old")
     with serving(data_dir) as server:
-        port = server.port
         assert run("put", file, "--url", server.url).returncode == 0
         content = random.Random(4).randbytes(200 * MIB)
         file.write_bytes(content)
-        with program("put", file, "--sync", "--url", server.url, "--json") as put:
-            until(lambda: put.poll() is not None or bytes_left(data_dir) > 64 * MIB, "it began")
-            server.kill()
-            server.launch(port)
-            out, errors = put.communicate(timeout=120)
-        assert put.returncode == 0, errors
+        out = put_through_a_kill(server, data_dir, file, "--sync")
         assert server.stop() == 0
     created, replaced = audit(data_dir)[1:]
     assert (created.topic, replaced.topic) == ("asset.created", "asset.content_replaced")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,27 +47,37 @@ class S3:
         return [each["Key"] for each in found.get("Contents", [])]
 
 
+@asynccontextmanager
+async def serving_door(backend: Backend) -> AsyncIterator[str]:
+    """Run a server, and yield the address of its S3 door."""
+    server = Server(backend)
+    runner = web.ServerRunner(server, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        server.doors = {port: S3Door(backend, server.authenticator, server.admit)}
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
 @pytest.fixture
 async def s3(opened_data_dir: Path) -> AsyncIterator[S3]:
     settings = Settings(data_dir=opened_data_dir, auth="tokens", s3_port=0, s3_host="s3.test")
     engine = running.engine_for(opened_data_dir)
-    async with open_backend(settings, engine=engine) as backend:
-        server = Server(backend)
-        runner = web.ServerRunner(server, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        server.doors = {port: S3Door(backend, server.authenticator, server.admit)}
+    async with (
+        open_backend(settings, engine=engine) as backend,
+        serving_door(backend) as url,
+    ):
         made = await backend.tokens.create("1", {"user_id": "alice"})
         backend.s3_keys.keep(made["id"], made["token"])
-        url = f"http://127.0.0.1:{port}"
         client = client_of(url, made["id"], made["token"])
         try:
             await asyncio.to_thread(client.create_bucket, Bucket="bucket")
             yield S3(url, backend, made["id"], made["token"], client)
         finally:
             client.close()
-            await runner.cleanup()
 
 
 def client_of(url: str, key_id: str, secret: str) -> Any:

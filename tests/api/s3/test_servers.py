@@ -9,14 +9,12 @@ from typing import Any
 
 import boto3
 import pytest
-from aiohttp import web
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from asset_ledger.api.backend import open_backend
-from asset_ledger.api.http.app import Server
-from asset_ledger.api.s3.door import S3Door
 from asset_ledger.api.settings import Settings
+from tests.api.s3.conftest import serving_door
 from tests.postgres import Postgres
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
@@ -37,16 +35,13 @@ async def door(shared_url: str, folder: Path) -> AsyncIterator[Any]:
     """Run a server, and yield a client of its S3 door."""
     engine = importlib.import_module("asset_ledger.api.database.engine").DatabaseEngine
     settings = Settings(data_dir=folder, content_url=str(folder.with_name("store")), s3_port=0)
-    async with open_backend(settings, engine=engine(shared_url, folder)) as backend:
-        server = Server(backend)
-        runner = web.ServerRunner(server, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        server.doors = {port: S3Door(backend, server.authenticator, server.admit)}
+    async with (
+        open_backend(settings, engine=engine(shared_url, folder)) as backend,
+        serving_door(backend) as url,
+    ):
         client = boto3.client(
             "s3",
-            endpoint_url=f"http://127.0.0.1:{port}",
+            endpoint_url=url,
             aws_access_key_id="any",
             aws_secret_access_key="any",
             region_name="us-east-1",
@@ -56,7 +51,6 @@ async def door(shared_url: str, folder: Path) -> AsyncIterator[Any]:
             yield client
         finally:
             client.close()
-            await runner.cleanup()
 
 
 async def test_parts_that_reach_several_servers_become_one_object(

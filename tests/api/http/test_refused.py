@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from asset_ledger.api import uploads
 from asset_ledger.api.http import metrics
+from asset_ledger.api.uploads import resumable
 from tests.api.calling import caller, serving_with_tokens
 from tests.api.http.test_connections import get, sending, unfinished_upload
 from tests.api.http.test_health import numbers
@@ -60,7 +60,7 @@ async def test_what_is_too_large_is_counted(
 async def test_what_is_too_much_is_counted_by_its_limit(
     opened_data_dir: Path, monkeypatch: pytest.MonkeyPatch, limit: str, settings: Any
 ) -> None:
-    monkeypatch.setattr(uploads, "MOST", 1)
+    monkeypatch.setattr(resumable, "MOST", 1)
     async with serving_with_tokens(opened_data_dir, **settings) as api, AsyncExitStack() as held:
         bob = caller(api, "bob")
         stream = get("/api/events/stream", bob.token)

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Opens the parts of one ledger."""
 
+    folder: Path
+    """The data folder: of a ledger in a database, what else this server stores."""
     scrubs: bool
     """Whether a server reads its ledger again and again, to find damage on the disk."""
     anchor: Path
@@ -161,33 +163,33 @@ class FolderEngine:
     database: str | None = None
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._files = folder, DataFolder(folder)
+        self.folder, self._files = folder, DataFolder(folder)
         self.anchor, self.key = self._files.log, self._files.key
 
     def check(self) -> None:
         """Raise DataFolderError if the log cannot be the one of this folder."""
-        check_log(self._folder)
+        check_log(self.folder)
 
     def check_exists(self) -> None:
         """Raise DataFolderError if there is no ledger that can be read."""
-        check_log(self._folder)
+        check_log(self.folder)
 
     def location(self) -> str:
         """Return the folder."""
-        return str(self._folder)
+        return str(self.folder)
 
     def open(
         self, progress: Progress | None, *, reopen: bool = False
     ) -> AbstractContextManager[GroupCommit]:
         """Open everything to write, for one worker."""
-        return open_group_commit(self._folder, progress, reopen=reopen)
+        return open_group_commit(self.folder, progress, reopen=reopen)
 
     @contextmanager
     def writing(self) -> Iterator[EventLog]:
         """Open the log alone to append to it, begun if it is empty."""
         codec = Codec()
         with (
-            hold_committer_lock(self._folder),
+            hold_committer_lock(self.folder),
             closing(SqliteLog(self._files.log, codec)) as log,
         ):
             open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
@@ -203,7 +205,7 @@ class FolderEngine:
 
     def tables(self) -> TableStore:
         """Return the generations of tables."""
-        return TableFiles(self._folder)
+        return TableFiles(self.folder)
 
     async def open_contents(self, store: ObjectStore | None, log_id: str) -> ContentStore:
         """Open the contents to read, and to receive large ones."""

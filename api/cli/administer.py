@@ -47,24 +47,19 @@ def ask_or_administer(call: ServerCall, where: dict[str, Any], run: Run) -> dict
 
     if where["url"]:
         return ask(where["url"], where["token"], call)
-    folder, database = folder_of(where["data_dir"]), database_of(where["data_dir"])
-    if database is not None:
-        return run(engine_of(folder, database))
-    return administer(folder, None, call, run)
+    engine = engine_of(folder_of(where["data_dir"]), database_of(where["data_dir"]))
+    return administer(engine, call, run) if engine.database is None else run(engine)
 
 
-def administer(folder: Path, database: str | None, call: ServerCall, run: Run) -> dict[str, Any]:
+def administer(engine: "Engine", call: ServerCall, run: Run) -> dict[str, Any]:
     """Run `run` under the lock of a data folder, or `call` the server that has the lock."""
-    from asset_ledger.api.engine import engine_of
-
-    engine = engine_of(folder, database)
 
     def locked() -> dict[str, Any]:
-        with hold_folder(folder):
+        with hold_folder(engine.folder):
             engine.check()
             return run(engine)
 
-    return run_or_ask_server(folder, call, locked)
+    return run_or_ask_server(engine.folder, call, locked)
 
 
 def run_or_ask_server(

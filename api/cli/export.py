@@ -15,9 +15,6 @@ from asset_ledger.api.cli.options import (
     JSON,
     LOCAL,
     USER,
-    database_of,
-    existing_log,
-    folder_of,
     hinting_at_user,
 )
 from asset_ledger.api.cli.output import echo
@@ -91,17 +88,16 @@ def ledger(folder: Path, data_dir: Path | None, as_json: bool) -> None:
 @contextmanager
 def _exported(data_dir: Path | None) -> Iterator[Path]:
     """Yield a folder that has the whole ledger: of a database, a copy in the temporary folder."""
-    database = database_of(data_dir)
-    if database is None:
-        yield existing_log(data_dir).parent
-        return
     from asset_ledger.api.cli.opening import existing_engine
 
-    existing_engine(data_dir)  # raises for a database without a ledger, or without the driver
-    from asset_ledger.api.database.log_copy import copy_to_folder
+    engine = existing_engine(data_dir)
+    if engine.database is None:
+        yield engine.folder
+        return
+    from asset_ledger.api.database.log_copy import copy_to_folder  # needs the extra postgresql
 
     with TemporaryDirectory(prefix="asset-ledger-") as place:
-        copy_to_folder(database, folder_of(data_dir), Path(place, "copy"))
+        copy_to_folder(engine.database, engine.folder, Path(place, "copy"))
         yield Path(place, "copy")
 
 

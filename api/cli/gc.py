@@ -9,7 +9,7 @@ import click
 import orjson
 
 from asset_ledger.api.cli.administer import ServerCall, ask, run_or_ask_server
-from asset_ledger.api.cli.options import JSON, WHERE, folder_of
+from asset_ledger.api.cli.options import JSON, WHERE
 from asset_ledger.api.cli.output import echo
 
 
@@ -32,19 +32,18 @@ def gc(
 
     Works in the data folder, or through the server that has it, with the server's settings.
     """
+    from asset_ledger.api.cli.opening import existing_engine
+
     sent = {
         "apply": not plan,
         "retain_versions": retain_versions,
         "retain_deleted": retain_deleted,
     }
     call = ServerCall("POST", "/api/collection", sent)
-    from asset_ledger.api.cli.opening import existing_engine
-
     if url is not None:
         document = ask(url, token, call)
     else:
-        existing_engine(data_dir)
-        folder = folder_of(data_dir)
+        folder = existing_engine(data_dir).folder
         document = run_or_ask_server(folder, call, partial(_in_folder, folder, sent))
     for line in [orjson.dumps(document)] if as_json else _lines(document):
         echo(line)

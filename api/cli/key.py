@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import JSON, LOCAL, folder_of
+from asset_ledger.api.cli.options import JSON, LOCAL
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
@@ -47,11 +47,10 @@ def rotate(data_dir: Path | None, as_json: bool) -> None:
     from asset_ledger.api.cli.administer import ServerCall, administer
     from asset_ledger.api.cli.opening import existing_engine
 
-    database = existing_engine(data_dir).database
-    call = ServerCall("POST", "/api/log/key/rotate")
-    rotated = administer(folder_of(data_dir), database, call, _rotate_here)
+    engine = existing_engine(data_dir)
+    rotated = administer(engine, ServerCall("POST", "/api/log/key/rotate"), _rotate_here)
     text = f"from event {rotated['since']:,} on, checkpoints are signed by {rotated['key']}"
-    hint = "" if database else "\nback up the new checkpoint.key"
+    hint = "" if engine.database else "\nback up the new checkpoint.key"
     _print(as_json, rotated, f"{text}{hint}")
 
 

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 from asset_ledger.api.cli.administer import ServerCall, administer, ask, ask_holder
 from asset_ledger.api.cli.opening import existing_engine
-from asset_ledger.api.cli.options import folder_of
 from asset_ledger.api.cli.progress import ProgressBar
 from asset_ledger.api.engine import Engine
 from asset_ledger.ledger.errors import FolderLockedError, GenerationError, RebuildError
@@ -50,14 +49,14 @@ def make(
     Return the result. Raises RebuildError, GenerationError, and the errors of a build."""
     if url is not None:
         return _follow(partial(ask, url, token), request)
-    database, folder = existing_engine(data_dir).database, folder_of(data_dir)
+    engine = existing_engine(data_dir)
     try:
-        if database is not None:
-            return asyncio.run(_in_database(data_dir, request))
-        with hold_folder(folder), hold_build_lock(folder):
-            return _in_folder(folder, request)
+        if engine.database is not None:
+            return asyncio.run(_in_database(engine.folder, request))
+        with hold_folder(engine.folder), hold_build_lock(engine.folder):
+            return _in_folder(engine.folder, request)
     except FolderLockedError as locked:
-        return _follow(partial(ask_holder, folder, locked=locked), request)
+        return _follow(partial(ask_holder, engine.folder, locked=locked), request)
 
 
 def cancel(data_dir: Path | None, url: str | None, token: str | None) -> dict[str, Any]:
@@ -65,8 +64,7 @@ def cancel(data_dir: Path | None, url: str | None, token: str | None) -> dict[st
     call = ServerCall("POST", f"{_PATH}/cancel")
     if url is not None:
         return ask(url, token, call)
-    database = existing_engine(data_dir).database
-    return administer(folder_of(data_dir), database, call, _nothing_to_cancel)
+    return administer(existing_engine(data_dir), call, _nothing_to_cancel)
 
 
 def _nothing_to_cancel(_: Engine) -> dict[str, Any]:
@@ -83,12 +81,12 @@ def _in_folder(folder: Path, request: RebuildRequest) -> dict[str, Any]:
         return _made(TableFiles(folder), feed, request, progress)
 
 
-async def _in_database(data_dir: Path | None, request: RebuildRequest) -> dict[str, Any]:
+async def _in_database(folder: Path, request: RebuildRequest) -> dict[str, Any]:
     """Rebuild beside the servers of the database, as one of them would."""
     from asset_ledger.api.backend import open_backend
     from asset_ledger.api.cli.flags import settings_of
 
-    async with open_backend(settings_of(folder_of(data_dir))) as backend:
+    async with open_backend(settings_of(folder)) as backend:
         rebuilds = backend.rebuilds
         if request.rollback:
             building = await rebuilds.roll_back()

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from asset_ledger.api.cli.administer import ServerCall, ask, run_or_ask_server
-from asset_ledger.api.cli.options import folder_of
 from asset_ledger.api.cli.output import echo
 
 Command = Callable[..., None]
@@ -32,14 +31,13 @@ def skipping(command: Command) -> Command:
 
 
 def _skipped(position: int, because: str, options: dict[str, Any]) -> dict[str, Any]:
+    from asset_ledger.api.cli.opening import existing_engine
+
     sent = {"position": position, "because": because}
     call = ServerCall("POST", "/api/projections/skip", sent)
     if options.get("url"):
         return ask(options["url"], options["token"], call)
-    from asset_ledger.api.cli.opening import existing_engine
-
-    existing_engine(options["data_dir"])
-    folder = folder_of(options["data_dir"])
+    folder = existing_engine(options["data_dir"]).folder
     return run_or_ask_server(folder, call, lambda: asyncio.run(_skip(folder, sent)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from asset_ledger.api.cli.options import JSON, LOCAL, existing_log, folder_of
+from asset_ledger.api.cli.options import JSON, LOCAL
 from asset_ledger.api.cli.output import echo
 
 FOUND = 1
@@ -44,13 +44,12 @@ def verify(
     from asset_ledger.api.cli.opening import existing_engine
 
     given = [_checkpoint(path) for path in checkpoints]
-    database = existing_engine(data_dir).database
-    if database is None:
-        folder = existing_log(data_dir).parent
-        _check_format(folder)
-        found_in = reports(folder, given, tables=not no_tables)
+    engine = existing_engine(data_dir)
+    if engine.database is None:
+        _check_format(engine.folder)
+        found_in = reports(engine.folder, given, tables=not no_tables)
     else:
-        found_in = _database_reports(database, folder_of(data_dir), given)
+        found_in = _database_reports(engine.database, engine.folder, given)
     found = 0
     for report in found_in:
         found += "what" in report

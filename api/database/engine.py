@@ -68,7 +68,7 @@ class DatabaseEngine:
     def __init__(self, url: str, folder: Path) -> None:
         """Raises DataFolderError for an address that cannot be read."""
         check_address(url)
-        self._url, self._folder, self._files = url, folder, DataFolder(folder)
+        self._url, self.folder, self._files = url, folder, DataFolder(folder)
         self.database: str | None = url
         self.anchor, self.key = self._files.lock, self._files.key
 
@@ -76,7 +76,7 @@ class DatabaseEngine:
         """Raise DataFolderError if the database cannot be used, or the folder has another log."""
         if self._files.log.exists():
             raise DataFolderError(
-                f"{self._folder} has a ledger of its own, {self._files.log.name}: name another"
+                f"{self.folder} has a ledger of its own, {self._files.log.name}: name another"
                 " folder with --data-dir, or leave --database-url out"
             )
         if check_database(self._url):
@@ -100,7 +100,7 @@ class DatabaseEngine:
         """Open log and tables to write, for one worker. Raises DataFolderError."""
         codec = Codec()
         with ExitStack() as stack:
-            stack.enter_context(hold_committer_lock(self._folder))
+            stack.enter_context(hold_committer_lock(self.folder))
             log = stack.enter_context(self.writing())
             self._join(log, codec)
             log_id = read_identity(log, codec).log_id
@@ -118,7 +118,7 @@ class DatabaseEngine:
         codec = Codec()
         with closing(PostgresLog(self._url, codec)) as log:
             if not log.head().position:
-                make_folder(self._folder)
+                make_folder(self.folder)
                 open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
                 self._join(log, codec)
             refuse_copying(log.db)
@@ -148,7 +148,7 @@ class DatabaseEngine:
             logger.warning(
                 "large contents go to %s, where no other server of the database can read them:"
                 " set --content-url",
-                self._folder,
+                self.folder,
             )
         small = DatabaseContents(self._url)
         local = await open_local_contents(self._files.content.root, small)

@@ -43,10 +43,10 @@ class Campaign:
 
     def cycle(self) -> None:
         """Let the fault happen, start again, and check everything."""
-        with self.team.working(self.server.data_dir, self.server.port):
-            self.team.wait_for_answers(self.dice.randrange(5, 80))
-            self._strike()
         try:
+            with self.team.working(self.server.data_dir, self.server.port):
+                self.team.wait_for_answers(self.dice.randrange(5, 80))
+                self._strike()
             self._start()
             self.team.settle(self.server.port)
             self.team.check(self.server.port)

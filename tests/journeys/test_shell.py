@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -549,17 +550,49 @@ def test_tables_fit_a_terminal_of_80_columns(local: Shell, tree: Path) -> None:
     assert listed.search("\n".join(lines)), "an id and a time are not folded"
 
 
-@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
-def test_completion_prints_a_script(shell_name: str) -> None:
-    done = run("completion", shell_name)
+COMPLETIONS = {
+    "bash": """
+        eval "$(asset-ledger completion bash)"
+        COMP_WORDS=(asset-ledger "$@"); COMP_CWORD=$#
+        _asset_ledger_completion asset-ledger; echo "asset-ledger ${@:1:$#-1} ${COMPREPLY[*]}"
+    """,
+    # It completes at a terminal only, which shows what is typed: `re""ady` is not yet `ready`.
+    "zsh": r"""
+        zmodload zsh/zpty
+        zpty terminal zsh -f -i
+        zpty -w terminal 'autoload -Uz compinit && compinit -D'
+        zpty -w terminal 'eval "$(asset-ledger completion zsh)"; PS1=; echo re""ady'
+        zpty -r terminal shown $'*ready*'
+        zpty -w -n terminal "asset-ledger $*"$'\t'"; echo en\"\"ded"$'\n'
+        zpty -r terminal shown $'*ended*'; print -r -- "$shown"
+    """,
+    "fish": """
+        asset-ledger completion fish | source
+        echo asset-ledger $argv[1..-2] (complete -C "asset-ledger $argv" | string split -f 1 \\t)
+    """,
+}
 
-    assert done.returncode == 0
-    assert "_ASSET_LEDGER_COMPLETE" in done.stdout
 
+@pytest.mark.parametrize("shell_name", COMPLETIONS)
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("usag", "asset-ledger usage"), ("put --jo", "asset-ledger put --job")]
+)
+def test_a_shell_completes_commands_and_options(
+    tmp_path: Path, shell_name: str, typed: str, completed: str
+) -> None:
+    if shutil.which(shell_name) is None:
+        pytest.skip(f"{shell_name} is not installed")
+    script = tmp_path / "script"
+    script.write_text(COMPLETIONS[shell_name])
+    environment = os.environ | {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
 
-def test_bash_completes_commands_and_options() -> None:
-    before = ["env", "_ASSET_LEDGER_COMPLETE=bash_complete"]
-    words = [["COMP_WORDS=asset-ledger us", "COMP_CWORD=1"], ["COMP_WORDS=x find --wo"]]
+    done = subprocess.run(
+        [shell_name, script, *typed.split()],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
-    assert run(before=[*before, *words[0]]).stdout == "plain,usage\n"
-    assert run(before=[*before, *words[1], "COMP_CWORD=2"]).stdout == "plain,--workflow\n"
+    assert completed in " ".join(done.stdout.split()), done.stdout + done.stderr

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tests.house.source import PRODUCT, ROOT
 
+LINKED: Final = ("integrations",)
+"""Folders that links in the product lead to."""
 FILES: Final = ("pyproject.toml", "README.md", "LICENSE")
 SMOKE: Final = Path(__file__).with_name("smoke.py")
 LOCK: Final = ROOT / "requirements.lock"
@@ -33,14 +35,21 @@ class Distributions:
 def build(folder: Path, scratch: Path) -> Distributions:
     """Build both from a copy of the sources into a folder."""
     source = scratch / "source"
-    for name in PRODUCT:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
-    for name in FILES:
-        shutil.copy(ROOT / name, source)
+    copy_sources((*PRODUCT, *LINKED, *FILES), source)
     printed = run_build(source, folder, "--sdist", "--wheel")
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return Distributions(sdist, wheel, printed)
+
+
+def copy_sources(names: Iterable[str], into: Path) -> None:
+    """Copy these folders and files of the checkout to a new folder."""
+    into.mkdir()
+    for name in names:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, into / name, symlinks=True, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, into)
 
 
 def run_build(source: Path, folder: Path, *kinds: str) -> str:

@@ -103,6 +103,8 @@ def main() -> None:
             record_and_read("over-http")
         use_the_server(url)
     subprocess.run([PROGRAM, "verify", "--data-dir", DATA], check=True)
+    node = subprocess.check_output([PROGRAM, "watch", "comfyui", "--print-node"], text=True)
+    assert "NODE_CLASS_MAPPINGS" in node, node
 
 
 if __name__ == "__main__":

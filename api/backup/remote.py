@@ -51,6 +51,11 @@ class RemoteContents(ContentFolder):
                 self._fetched.pop(0).unlink(missing_ok=True)  # open ones can still be read
         return path
 
+    def fetch_to_write(self, number: int) -> None:
+        """Fetch a pack that is appended to: it stays until it is stored."""
+        path = self.file(number)
+        self._objects.fetch(self.name(path), path)
+
     def file(self, number: int) -> Path:
         """Return the file of a pack, which may not be here."""
         return super().pack(number)
@@ -99,7 +104,7 @@ class RemoteBackups(BackupFolder):
             self._objects.fetch(self.places.name, self.places)
         if last_pack and (stored := self.pack_sizes()):
             self._first = max(stored)
-            self.content.pack(self._first)
+            self.content.fetch_to_write(self._first)
 
     def pack_sizes(self) -> dict[int, int]:
         """Return the bytes of each pack."""

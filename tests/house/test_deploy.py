@@ -115,6 +115,13 @@ def test_the_image_copies_files_that_are_tracked_and_not_ignored() -> None:
     assert {"ledger", "projections", "api", "asset_ledger", "requirements.lock"} <= {*copied()}
 
 
+def test_the_image_copies_what_links_of_the_product_lead_to() -> None:
+    links = [ROOT / path for path in tracked() if (ROOT / path).is_symlink()]
+    targets = {path.resolve().relative_to(ROOT).parts[0] for path in links}
+
+    assert {"api", "integrations"} <= targets <= {*copied()}
+
+
 def test_the_image_runs_without_root_and_has_a_health_check() -> None:
     final = DOCKERFILE.rsplit("\nFROM ", 1)[1]
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import obstore
 import pytest
+from click.testing import CliRunner
 from obstore.store import S3Store
 
+from asset_ledger.api.cli import cli
+from asset_ledger.ledger.content import packs
 from tests.journeys.audit import events_in
 from tests.journeys.server import Server, program, run, serving, until
 from tests.s3 import S3, serving_s3
@@ -161,6 +164,28 @@ def test_pruned_backups_lack_only_what_older_ones_need(tmp_path: Path, data_dir:
         assert events_in(copy) == events_in(data_dir)
     assert pruned(dests[0], 1)["contents"] == 0
     assert create(data_dir, dests[0])["contents"] == 0
+
+
+def test_a_prune_of_many_packs_keeps_what_it_moves(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, gone = "s3://backups/many-packs", list[str]()
+    monkeypatch.setattr(packs, "PACK_SIZE", 1)  # each backup begins a pack
+    with serving(data_dir) as server:
+        for _ in range(10):
+            gone += upload(server, *([60_000] * 10))[1:]
+            made = CliRunner().invoke(cli, ["backup", "create", url, "--data-dir", str(data_dir)])
+            assert made.exit_code == 0, made.output
+        assert run("rm", *gone, "--url", server.url).returncode == 0
+        assert server.stop() == 0
+    assert run("gc", "--apply", "--retain-deleted", "0", "--data-dir", data_dir).returncode == 0
+    create(data_dir, url)
+    assert sum("packs/" in name for name in names_in("many-packs")) == 10
+
+    assert pruned(url, 1)["contents"] == 90
+
+    assert sum("packs/" in name for name in names_in("many-packs")) == 1
+    restored(url, tmp_path / "copy")
 
 
 def pruned(dest: str | Path, keep: int) -> Any:

@@ -1,5 +1,6 @@
 """The wheel and the sdist: one package, the same files, and a working ledger once installed."""
 
+import re
 import sysconfig
 import tarfile
 from pathlib import Path
@@ -9,14 +10,17 @@ from zipfile import ZipFile
 import pytest
 
 from tests.distribution import (
+    LINKED,
     Distributions,
     build,
+    copy_sources,
     install,
     make_environment,
     run_build,
     try_out,
 )
 from tests.house.source import PRODUCT, ROOT
+from tests.house.test_deploy import copied
 
 pytestmark = pytest.mark.slow
 
@@ -49,9 +53,11 @@ def test_the_wheel_installs_one_package(made: Distributions) -> None:
 
 
 def test_the_wheel_holds_every_file_of_the_product(made: Distributions) -> None:
-    files = (path for folder in PRODUCT for path in (ROOT / folder).rglob("*") if path.is_file())
+    folders = (*PRODUCT, *LINKED)
+    files = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
     paths = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"}
-    expected = {f"asset_ledger/{path.removeprefix('asset_ledger/')}" for path in paths}
+    places = (re.sub("^integrations/", "api/imports/", path) for path in paths)
+    expected = {f"asset_ledger/{place.removeprefix('asset_ledger/')}" for place in places}
 
     assert {name for name in files_of(made.wheel) if INFO not in name} == expected
 
@@ -68,6 +74,15 @@ def test_the_sdist_builds_the_same_wheel(made: Distributions, tmp_path: Path) ->
         sdist.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
     run_build(source, tmp_path / "rebuilt", "--wheel")
+
+    assert files_of(tmp_path / "rebuilt" / made.wheel.name) == files_of(made.wheel)
+
+
+def test_the_files_that_the_image_copies_build_the_same_wheel(
+    made: Distributions, tmp_path: Path
+) -> None:
+    copy_sources(copied(), tmp_path / "source")
+    run_build(tmp_path / "source", tmp_path / "rebuilt", "--wheel")
 
     assert files_of(tmp_path / "rebuilt" / made.wheel.name) == files_of(made.wheel)
 

@@ -163,22 +163,16 @@ class Tokens:
         finally:  # after an error, the log has the outcome
             await self.refresh()
 
-    def _unread(self) -> list[tuple[int, Event | None]]:
-        """Return the versions after the last one that was learnt, with their events of tokens."""
-        return [
-            (
-                stored.originator_version,
-                self._codec.decode(stored).event if stored.topic in _TOPICS else None,
-            )
-            for stored in self._log.stream(self._stream)[self._version :]
-        ]
+    def _unread(self) -> list[tuple[int, Event]]:
+        """Return the events of tokens after the last one that was learnt, with their versions."""
+        stream = self._log.stream(self._stream, after=self._version, topics=_TOPICS)
+        return [(each.originator_version, self._codec.decode(each).event) for each in stream]
 
-    def _learn_all(self, unread: list[tuple[int, Event | None]]) -> None:
+    def _learn_all(self, unread: list[tuple[int, Event]]) -> None:
         for version, event in unread:
             if version > self._version:  # two writes may have read the same events
                 self._version = version
-                if event is not None:
-                    self.learn(event)
+                self.learn(event)
 
     def _token(self, token_id: str) -> Token:
         if token_id not in self._tokens:
@@ -191,7 +185,7 @@ def tokens_in(log: EventLog, codec: Codec, clock: Clock = utc_now) -> Tokens:
 
     async def record(make: Make) -> None:
         stream = read_identity(log, codec).log_id
-        event = make(stream, len(log.stream(stream)) + 1)
+        event = make(stream, log.version_at(stream) + 1)
         (outcome,) = log.append([Command([event])], lambda _: None)
         if not isinstance(outcome, Appended):
             raise outcome

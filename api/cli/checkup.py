@@ -151,8 +151,8 @@ def _in_database(settings: Settings, database: str) -> Iterator[Checkup]:
 
 
 def _tokens(settings: Settings, log: SqlLogReader, log_id: str) -> Iterator[Checkup]:
-    created = (stored.topic == TokenCreated.TOPIC for stored in log.stream(log_id))
-    if settings.auth == "tokens" and not any(created):
+    created = log.stream(log_id, topics=[TokenCreated.TOPIC])
+    if settings.auth == "tokens" and not created:
         yield Checkup("tokens", "warning", "no token exists", "asset-ledger token create")
 
 

@@ -84,7 +84,8 @@ class Deliveries:
             while True:
                 self._hooks.changed.clear()
                 await self._follow_hooks(lambda hook: public if hook.secret else chosen)
-                await self._hooks.changed.wait()
+                if not self._moved:  # else a write failed, or a hook moved during it
+                    await self._hooks.changed.wait()
                 if self._moved:
                     await asyncio.sleep(SAVE)
                     await self._save()

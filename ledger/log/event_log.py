@@ -119,12 +119,14 @@ class LogReader(Protocol):
         after: int = 0,
         upto: int | None = None,
         max_bytes: int | None = None,
+        topics: Sequence[str] = (),
     ) -> list[Notification]:
         """Return the stored events of a stream, in order: those after version `after`, up to
-        position `upto` and `max_bytes` if given."""
+        position `upto` and `max_bytes`, and with one of these topics, if given."""
 
-    def version_at(self, originator_id: str, position: int) -> int:
-        """Return the version that a stream had at a position; 0 before its first event."""
+    def version_at(self, originator_id: str, position: int | None = None) -> int:
+        """Return the version that a stream had at a position, by default the version that it has; 0
+        before its first event."""
 
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
         """Return the use of an Idempotency-Key, and its first and last position."""

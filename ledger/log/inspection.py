@@ -64,7 +64,7 @@ def _record(log: SqliteLog, codec: Codec, original: int) -> None:
     log_id = read_identity(log, codec).log_id
     forked = LedgerForked(
         originator_id=log_id,
-        originator_version=len(log.stream(log_id)) + 1,
+        originator_version=log.version_at(log_id) + 1,
         by=SYSTEM,
         original_events=original,
     )

@@ -64,8 +64,7 @@ def keys_in_force(log: LogReader, codec: Codec) -> list[KeyInForce]:
 
 def rotations(log: LogReader, log_id: str, *, upto: int | None = None) -> list[Notification]:
     """Return the stored `key.rotated` events, in order, up to a position."""
-    stream = log.stream(log_id, upto=upto)
-    return [stored for stored in stream if stored.topic == KeyRotated.TOPIC]
+    return log.stream(log_id, upto=upto, topics=[KeyRotated.TOPIC])
 
 
 def signer_in_force(log: LogReader, codec: Codec, key_file: Path) -> Signer:
@@ -128,7 +127,7 @@ def rotation(log: LogReader, codec: Codec, signer: Signer, *, by: str) -> KeyRot
     text = rotation_text(log_id, signer.key, new_key)
     return KeyRotated(
         originator_id=log_id,
-        originator_version=len(log.stream(log_id)) + 1,
+        originator_version=log.version_at(log_id) + 1,
         by=by,
         old_key=signer.key,
         new_key=new_key,

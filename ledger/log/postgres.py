@@ -329,7 +329,7 @@ class PostgresLog(PostgresLogReader):
         self, error: psycopg.Error, group: Group, outcomes: list[Outcome]
     ) -> list[Outcome]:
         """Connect again, and find out whether the group is durable: with the lock, so that a COMMIT
-        under way has ended."""
+        under way has ended. If it is not, refuse retries too: one may have brought a content."""
         leaf = next((each.leaf for each in reversed(outcomes) if _is_new(each)), b"")  # type: ignore[union-attr]
         try:
             self.db.reopen()
@@ -339,11 +339,11 @@ class PostgresLog(PostgresLogReader):
                 self._head = self._load_head()
         except (psycopg.Error, LedgerError):
             unknown = OutcomeUnknownError("the database was lost: repeat it with the same key")
-            return [unknown if _is_new(each) else each for each in outcomes]
+            return [unknown if isinstance(each, Appended) else each for each in outcomes]
         if stored is not None and bytes(stored[0]) == leaf:
             return outcomes
         refusal = storage_error(error)
-        return [refusal if _is_new(each) else each for each in outcomes]
+        return [refusal if isinstance(each, Appended) else each for each in outcomes]
 
     def keep_checkpoint(self, size: int, note: str) -> str:
         """Store a signed checkpoint unless one of its size is stored. Return the stored one."""

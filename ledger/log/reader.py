@@ -28,6 +28,9 @@ _AFTER_BY_TAG: Final = f"""SELECT {_EVENT} FROM event_tags t
 _STREAM: Final = f"""SELECT {_EVENT} FROM stored_events e
     WHERE originator_id = ? AND originator_version > ? AND rowid <= ?
     ORDER BY originator_version"""
+_STREAM_BY_TOPIC: Final = _STREAM.replace(
+    "ORDER", "AND topic IN (SELECT value FROM json_each(?)) ORDER"
+)
 _VERSION: Final = """SELECT max(originator_version) FROM stored_events
     WHERE originator_id = ? AND rowid <= ?"""
 _KEY: Final = "SELECT * FROM command_keys WHERE user_id = ? AND key = ?"
@@ -76,15 +79,21 @@ class SqlLogReader(TreeRows):
         after: int = 0,
         upto: int | None = None,
         max_bytes: int | None = None,
+        topics: Sequence[str] = (),
     ) -> list[Notification]:
         """Return the stored events of a stream, in order: those after version `after`, up to
-        position `upto` and `max_bytes` if given."""
-        last = _NO_LIMIT if upto is None else upto
-        return self._notifications(_STREAM, (originator_id, after, last), max_bytes)
+        position `upto` and `max_bytes`, and with one of these topics, if given."""
+        window = originator_id, after, _NO_LIMIT if upto is None else upto
+        if topics:
+            named = orjson.dumps(topics).decode()
+            return self._notifications(_STREAM_BY_TOPIC, (*window, named), max_bytes)
+        return self._notifications(_STREAM, window, max_bytes)
 
-    def version_at(self, originator_id: str, position: int) -> int:
-        """Return the version that a stream had at a position; 0 before its first event."""
-        ((version,),) = self._readers.rows(_VERSION, (originator_id, position))
+    def version_at(self, originator_id: str, position: int | None = None) -> int:
+        """Return the version that a stream had at a position, by default the version that it has; 0
+        before its first event."""
+        upto = _NO_LIMIT if position is None else position
+        ((version,),) = self._readers.rows(_VERSION, (originator_id, upto))
         return version or 0
 
     def _notifications(

@@ -48,11 +48,8 @@ class Feed:
 
     def skips(self) -> frozenset[SkippedEvent]:
         """Return every skipped event, by projection, from the ledger's own stream."""
-        events = (
-            self._codec.decode(stored).event
-            for stored in self._log.stream(self.log_id)
-            if stored.topic == ProjectionSkipped.TOPIC
-        )
+        stream = self._log.stream(self.log_id, topics=[ProjectionSkipped.TOPIC])
+        events = (self._codec.decode(stored).event for stored in stream)
         return frozenset(
             SkippedEvent(event.projection, event.position)
             for event in events

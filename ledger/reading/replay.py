@@ -310,20 +310,19 @@ class Replay:
         """Return the log's id, which names the ledger's own stream, and that stream's version."""
         (opened,) = self._log.read(0, 1)
         log_id = str(opened.originator_id)
-        return log_id, len(self._log.stream(log_id))
+        return log_id, self._log.version_at(log_id)
 
     def damage(self) -> set[str]:
         """Return the parts that the events of the scrub name as damaged, and not as repaired."""
         damaged = set[str]()
         log_id, _ = self.ledger_stream()
         topics = (DamageFound.TOPIC, DamageRepaired.TOPIC)
-        for stored in self._log.stream(log_id):
-            if stored.topic in topics:
-                event = self._codec.decode(stored).event
-                if isinstance(event, DamageFound):
-                    damaged.update(event.parts)
-                elif isinstance(event, DamageRepaired):
-                    damaged.difference_update(event.parts)
+        for stored in self._log.stream(log_id, topics=topics):
+            event = self._codec.decode(stored).event
+            if isinstance(event, DamageFound):
+                damaged.update(event.parts)
+            elif isinstance(event, DamageRepaired):
+                damaged.difference_update(event.parts)
         return damaged
 
     def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:

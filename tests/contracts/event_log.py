@@ -297,13 +297,18 @@ class EventLogContract:
         assert newest.id == log.head().position
         assert log.read(9, 10) == []
 
-    def test_stream_returns_all_events_or_events_up_to_a_position(self, log: EventLog) -> None:
+    def test_stream_returns_events_up_to_a_position_or_of_a_topic(self, log: EventLog) -> None:
         appended(log, creation(1), creation(2))
         appended(log, command(deleted(originator_id=asset_id(1))))
 
         assert [stored.id for stored in log.stream(asset_id(1))] == [1, 3]
         assert [stored.id for stored in log.stream(asset_id(1), upto=2)] == [1]
+        assert [stored.id for stored in log.stream(asset_id(1), topics=["asset.deleted"])] == [3]
+        assert log.stream(asset_id(1), upto=2, topics=["asset.deleted"]) == []
         assert log.stream(asset_id(9)) == []
+        versions = [log.version_at(asset_id(1), position) for position in (0, 1, 2, 3)]
+        assert versions == [0, 1, 1, 2]
+        assert (log.version_at(asset_id(1)), log.version_at(asset_id(9))) == (2, 0)
 
     def test_leaf_hash_is_the_hash_of_the_stored_bytes(self, log: EventLog) -> None:
         (outcome,) = appended(log, command(*folder_of_two()))

@@ -1,6 +1,7 @@
 """Webhooks through HTTP: made, listed, removed; what they get, in which order, and how often."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -251,6 +252,29 @@ async def test_delivery_continues_after_a_restart_without_a_gap(data_dir: Path) 
             await until(lambda: len(receiver.accepted) >= 4)
 
         assert receiver.positions == [2, 3, 4, 5]
+
+
+async def test_positions_that_were_not_written_are_written_later(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "SAVE", 0.05)
+    file = data_dir / "hooks.json"
+    settings = Settings(data_dir=data_dir, hook_addresses="any")
+    async with receiving() as receiver, serving(settings) as api:
+        if api.backend.engine.database is not None:
+            pytest.skip("a database has no such file")
+        hook = await added(api, receiver.url)
+        file.unlink()
+        file.mkdir()  # nothing can be written over it
+        await api.created()
+        await until(
+            lambda: len(receiver.accepted) == 1 and file.with_name("hooks.json.draft").exists()
+        )
+        file.rmdir()
+
+        await until(file.exists)
+        (written,) = json.loads(file.read_text())
+        assert (written["id"], written["position"]) == (hook["id"], api.head())
 
 
 def lineage(receiver: Receiver, data_dir: Path, **settings: Any) -> Settings:

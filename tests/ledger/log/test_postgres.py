@@ -121,6 +121,27 @@ def test_a_lost_connection_loses_no_event_and_records_none_twice(
     assert positions(log) == [1, 2]
 
 
+@pytest.mark.parametrize("with_event", [False, True])
+def test_a_repair_whose_commit_was_lost_is_not_acknowledged(
+    postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch, with_event: bool
+) -> None:
+    name = url.removeprefix("postgresql:///").partition("?")[0]
+    with closing(postgres_log.PostgresLog(url, Codec())) as log:
+        appended(log, creation(1))
+        commit = log.db.commit
+
+        def commit_too_late(begun: int) -> None:
+            postgres.execute(END.format(name))
+            commit(begun)
+
+        monkeypatch.setattr(log.db, "commit", commit_too_late)
+        commands = [creation(2), Command(())] if with_event else [Command(())]
+        outcomes = log.append(commands, ignore, {digest_of(b"repaired"): b"repaired"})
+
+        assert all(isinstance(each, StorageFailedError) for each in outcomes), outcomes
+        assert positions(log) == [1]
+
+
 def collect(digest: Digest) -> Command:
     """Return the command of a collection that was planned after the first event."""
     return Command([collected_event(digest)], collects=1)

@@ -6,16 +6,30 @@ from typing import Final
 
 import pytest
 
-from asset_ledger.api.contract import bulk, download, editing, fields, parameters, strict_json
+from asset_ledger.api import sessions
+from asset_ledger.api.contract import (
+    bulk,
+    download,
+    editing,
+    fields,
+    openlineage,
+    parameters,
+    strict_json,
+)
 from asset_ledger.api.contract.imports import MAX_LINE
 from asset_ledger.api.contract.proofs import MAX_PROVEN
+from asset_ledger.api.hooks import sending
+from asset_ledger.api.hooks.store import MAX_HOOKS
 from asset_ledger.api.http import connections, health, kept, metrics, protocol
+from asset_ledger.api.s3 import buckets, names, objects
 from asset_ledger.api.s3 import uploads as s3_uploads
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache, drawer, worker
 from asset_ledger.api.uploads import resumable
 from asset_ledger.ledger.commands.imports import MOST
+from asset_ledger.ledger.commands.lineage import MAX_SOURCES
 from asset_ledger.ledger.content import batches
+from asset_ledger.ledger.content.objects import LONGEST
 from asset_ledger.ledger.domain import checks
 from asset_ledger.ledger.log.codec import MAX_EVENT
 from asset_ledger.ledger.reading import async_replay, event_filter
@@ -67,6 +81,23 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         f"{MOST}",
     ),
     "a line of an import": (size(MAX_LINE),),
+    "tags of a bulk change, added and removed": (f"{bulk.MAX_TAGS}",),
+    "OpenLineage: events, bytes of a request; inputs, outputs of an event; sources of an asset": (
+        f"{openlineage.MAX_EVENTS}",
+        size(openlineage.MAX_BODY),
+        f"{openlineage.MAX_INPUTS}",
+        f"{openlineage.MAX_OUTPUTS:,}",
+        f"{MAX_SOURCES}",
+    ),
+    "S3: XML of a request; keys of a list or a deletion; parts of an upload; bytes of a key": (
+        size(objects.MAX_DOCUMENT),
+        f"{buckets.MAX_KEYS:,}",
+        f"{s3_uploads.MAX_PARTS:,}",
+        f"{names.MAX_KEY:,}",
+    ),
+    "session of a browser": (f"{sessions.LONGEST.total_seconds() / 3600:g} h",),
+    "an upload to an object store": (f"{LONGEST.total_seconds() / 3600:g} h",),
+    "webhooks; one attempt": (f"{MAX_HOOKS}", seconds(sending.TIMEOUT.total or 0)),
     "resumable uploads that lack bytes": (f"{resumable.MOST:,}",),
     "time without a byte of one": (SETTINGS["upload_lifetime"].default.replace("d", " days"),),
     "unfinished S3 uploads of one user; age": (
@@ -111,7 +142,11 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         f"{search.MAX_LETTERS} in all",
     ),
     "values of one filter": (f"{parameters.MAX_VALUES}",),
-    "assets and edges of a lineage": (f"{lineage.MAX_NODES:,}", f"{lineage.MAX_EDGES:,}"),
+    "assets and edges of a lineage; bytes": (
+        f"{lineage.MAX_NODES:,}",
+        f"{lineage.MAX_EDGES:,}",
+        size(lineage.MAX_BYTES),
+    ),
     "thumbnails that are drawn; of one user; waiting of one user": (
         f"{cache.DRAWERS}",
         f"{turns.MAX_WAITING}",

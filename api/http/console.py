@@ -2,8 +2,8 @@
 
 Promise: every page has the same strict policy, and loads and runs only files of this server.
 All files lie under `/web/<digest of all files>/`, so a browser may keep them for ever; the page
-itself names that digest and is revalidated each time. Comments of the console's own files are
-not sent: line numbers stay those of the files (decision 48).
+itself names that digest and is revalidated each time. Comments and indentation of the console's
+own files are not sent: line numbers stay those of the files (decision 48).
 """
 
 import gzip
@@ -57,10 +57,11 @@ _TYPES: Final = {
     ".woff2": "font/woff2",
 }
 _COMMENTS: Final = {
-    ".js": re.compile(r"/\*\*.*?\*/|(?<!\S)//[^\n]*", re.DOTALL),
+    ".js": re.compile(r"/\*\*.*?\*/ ?|(?<!\S)//[^\n]*", re.DOTALL),
     ".css": re.compile(r"/\*.*?\*/", re.DOTALL),
 }
 """Comments of the console's own files. The tests look for text that only looks like one."""
+_MARGINS: Final = re.compile(r"^[ \t]+|[ \t]+$", re.MULTILINE)
 
 _PREFIX: Final = "PREFIX"  # what index.html has in the place of the files' address
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -100,16 +101,16 @@ def site() -> Site:
 
 
 def _read(path: Path) -> bytes:
-    """Return what is sent of a file: of a module or a sheet of our own, without comments."""
+    """Return what is sent of a file: of a module or a sheet of our own, its words and lines."""
     body = path.read_bytes()
     if path.suffix not in _COMMENTS or path.is_relative_to(FOLDER / "vendor"):
         return body
-    return without_comments(body.decode(), path.suffix).encode()
+    return _MARGINS.sub("", without_comments(body.decode(), path.suffix)).encode()
 
 
 def without_comments(text: str, suffix: str = ".js") -> str:
-    """Return a text with a space, or the line ends alone, in the place of each comment."""
-    return _COMMENTS[suffix].sub(lambda found: "\n" * found[0].count("\n") or " ", text)
+    """Return a text with the line ends alone in the place of each comment."""
+    return _COMMENTS[suffix].sub(lambda found: "\n" * found[0].count("\n"), text)
 
 
 def _file(name: str, body: bytes) -> File:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 import tree_sitter_javascript
-from tree_sitter import Language, Parser
+from tree_sitter import Language, Node, Parser
 
 from asset_ledger.api.http.console import FOLDER, site, without_comments
 from tests.house.source import ROOT
@@ -180,16 +180,25 @@ def test_a_module_has_at_most_300_lines_and_opens_with_what_it_is() -> None:
     assert {name for name, text in texts.items() if not text.startswith("// ")} == set()
 
 
-def parsed(module: str) -> list[tuple[str, bytes | None, int]]:
-    """Return each word of a module, comments too: its kind, its text and its line."""
-    words: list[tuple[str, bytes | None, int]] = []
+def nodes(module: str) -> Iterator[Node]:
+    """Yield each node of a module, in order."""
     waiting = [Parser(Language(tree_sitter_javascript.language())).parse(module.encode()).root_node]
     while waiting:
         node = waiting.pop()
+        yield node
         waiting += reversed(node.children)
-        if not node.children:
-            words.append((node.type, node.text, node.start_point.row))
-    return words
+
+
+def parsed(module: str) -> list[tuple[str, bytes, int]]:
+    """Return each word of a module, comments too: its kind, its text and its line.
+
+    Markup has no indentation here: the view library drops it.
+    """
+    return [
+        (node.type, re.sub(rb"[ \t]*\n[ \t]*", b"\n", node.text or b""), node.start_point.row)
+        for node in nodes(module)
+        if not node.children
+    ]
 
 
 @pytest.mark.parametrize("name", own_modules())
@@ -205,6 +214,26 @@ def test_a_module_is_sent_with_the_same_words_in_the_same_lines(name: str) -> No
 )
 def test_text_that_only_looks_like_a_comment_is_found(line: str) -> None:
     assert parsed(without_comments(line)) != parsed(line)
+
+
+def long_texts(module: str) -> list[int]:
+    """Return the first line of each text of several lines that is not markup."""
+    return [
+        node.start_point.row + 1
+        for node in nodes(module)
+        if node.type in ("template_string", "string")
+        and node.end_point.row > node.start_point.row
+        and not (node.parent and (node.parent.text or b"").startswith(b"html`"))
+    ]
+
+
+@pytest.mark.parametrize("name", own_modules())
+def test_no_text_loses_an_indentation_that_is_shown(name: str) -> None:
+    assert long_texts(read(name)) == []
+
+
+def test_a_text_of_several_lines_is_found() -> None:
+    assert long_texts("const a = html`<p>\n  b</p>`;\nconst b = `c\n  d`;") == [3]
 
 
 def test_no_text_of_a_sheet_looks_like_a_comment() -> None:

@@ -94,8 +94,8 @@ def test_a_file_is_sent_as_it_is(name: str) -> None:
 @pytest.mark.parametrize(
     ("module", "sent"),
     [
-        ("// Opens.\nf(1); // why\n", " \nf(1);  \n"),
-        ("/** One.\n * @type {A} */\nconst a = (/** @type {B} */ (b));", "\n\nconst a = (  (b));"),
+        ("// Opens.\nf(1); // why\n", "\nf(1); \n"),
+        ("/** One.\n * @type {A} */\nconst a = (/** @type {B} */ (b));", "\n\nconst a = ((b));"),
         ('const url = "http://a"; a / b; /a\\/\\/b/', 'const url = "http://a"; a / b; /a\\/\\/b/'),
     ],
 )
@@ -106,7 +106,7 @@ def test_comments_of_our_modules_are_not_sent(module: str, sent: str) -> None:
 def test_comments_of_our_sheets_are_not_sent() -> None:
     sheet = '/* One\n * two. */\na { content: "//"; } /* */ b { }'
 
-    assert without_comments(sheet, ".css") == '\n\na { content: "//"; }   b { }'
+    assert without_comments(sheet, ".css") == '\n\na { content: "//"; }  b { }'
 
 
 async def test_a_font_is_sent_as_it_is(api: Api) -> None:

@@ -19,10 +19,6 @@ export function trust(proof) {
   return made;
 }
 
-/** Check a checkpoint alone. @param {string} note @param {string} key the newest key, for a first use
- * @param {ProofEvent[]} rotations */
-export const trustCheckpoint = (note, key, rotations) => trust({ format: "", checkpoint: note, key, rotations, events: [] });
-
 /** @param {Proof} proof @returns {Promise<Trusted>} */
 async function trustNow(proof) {
   if (!canCheck()) throw new ProofError("browser", "this browser checks signatures over https or on localhost only");

@@ -117,23 +117,6 @@ export function lazy(load, Frame = Fragment) {
   };
 }
 
-const loaded = new Map();
-
-/** Load `css/<name>.css` once. @param {string} name @returns {Promise<void>} done when it applies */
-export function style(name) {
-  const found = loaded.get(name);
-  if (found) return found;
-  const made = new Promise((/** @type {(value: void) => void} */ done) => {
-    const link = document.createElement("link");
-    link.rel = "stylesheet";
-    link.onload = link.onerror = () => done();
-    link.href = new URL(`../css/${name}.css`, import.meta.url).href;
-    document.head.append(link);
-  });
-  loaded.set(name, made);
-  return made;
-}
-
 const small = matchMedia("(max-width: 720px)");
 
 /** Whether the page has the width of a phone. */

@@ -123,6 +123,11 @@ class Tokens:
             return None
         return live.credential if self._is_valid(live) else None
 
+    def still_allows(self, token_id: str) -> bool:
+        """Return whether a token is known, and neither revoked nor expired."""
+        live = self._live.get(token_id)
+        return live is not None and self._is_valid(live)
+
     def _is_valid(self, live: _Live) -> bool:
         expires_at = live.credential.expires_at
         return expires_at is None or expires_at > self._clock()

@@ -149,7 +149,7 @@ class S3Door:
 
     def _still_allows(self, request: Request) -> bool:
         token_id = request.credential.token_id
-        return token_id is not None and self._backend.tokens.allowed_by(token_id) is not None
+        return token_id is not None and self._backend.tokens.still_allows(token_id)
 
 
 def _route(method: str, call: Call) -> _Route:

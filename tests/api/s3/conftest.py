@@ -1,11 +1,13 @@
 """An S3 door of a real server with `--auth tokens`, and boto3 as its client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -16,7 +18,9 @@ from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.http.app import Server
 from asset_ledger.api.s3.door import S3Door
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.domain.event import iso
 from tests.api import running
+from tests.api.running import Api
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,25 @@ async def serving_door(backend: Backend) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def s3_at(api: Api) -> Iterator[None]:
+    """Make the port of a server an S3 door during the block."""
+    door = S3Door(api.backend, api.server.authenticator, api.server.admit)
+    api.server.doors = {urlsplit(api.url).port or 0: door}
+    try:
+        yield
+    finally:
+        api.server.doors = {}
+
+
+async def client_until(api: Api, until: datetime | None = None) -> Any:
+    """Return a client with a new key of alice that is valid until then."""
+    sent = {"user_id": "alice"} | ({"expires_at": iso(until)} if until else {})
+    made = await api.backend.tokens.create("1", sent)
+    api.backend.s3_keys.keep(made["id"], made["token"])
+    return client_of(api.url, made["id"], made["token"])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from asset_ledger.api.http.body import gather, invite, next_chunk
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.s3.checksums import ALGORITHMS, PREFIX, algorithms_in, in_base64
-from asset_ledger.api.s3.errors import S3Error
+from asset_ledger.api.s3.errors import S3Error, S3TooLargeError
 from asset_ledger.api.s3.signature import UNSIGNED, Signed, sign
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.errors import MalformedBodyError, TooLargeError
@@ -50,7 +50,7 @@ async def receive_object(request: Request, signing: Signing, stage: Stage, limit
     async for piece in pieces.read() if pieces else _plain(request):
         size += len(piece)
         if limit and size > limit:
-            raise S3Error("EntityTooLarge", f"the object is longer than {limit:,} bytes")
+            raise S3TooLargeError("EntityTooLarge", f"the object is longer than {limit:,} bytes")
         checks.update(piece)
         await stage.write(piece)
     checksums = checks.finish(pieces.trailers if pieces else {})
@@ -212,7 +212,7 @@ async def read_document(
     try:
         body = await gather(request, limit)
     except TooLargeError as error:
-        raise S3Error("InvalidRequest", str(error)) from error
+        raise S3TooLargeError("InvalidRequest", str(error)) from error
     checks = _Checks(request, of_object=of_object)
     checks.update(body)
     checks.finish({})

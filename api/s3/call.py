@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
+from xml.etree.ElementTree import Element
 
 from aiohttp import web
 
@@ -17,7 +18,7 @@ from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.locks import Locks
 from asset_ledger.api.s3.names import Key, parse_key, shown
 from asset_ledger.api.s3.uploads import MultipartUploads
-from asset_ledger.api.s3.xml import document
+from asset_ledger.api.s3.xml import document, read
 from asset_ledger.ledger.commands.call import CallContext
 from asset_ledger.ledger.domain.asset import FOLDER
 from asset_ledger.ledger.ids import AssetId
@@ -156,6 +157,14 @@ def xml_answer(
     """Return a document as an answer."""
     body = document(root, members)
     return web.Response(body=body, content_type="application/xml", headers=headers)
+
+
+def read_xml(body: bytes) -> Element:
+    """Return the root of the XML in a body. Blocks. Raises S3Error."""
+    try:
+        return read(body)
+    except ValueError as error:
+        raise S3Error("MalformedXML", str(error)) from error
 
 
 def shown_time(updated_at: str) -> str:

@@ -74,6 +74,10 @@ class S3Error(RefusedError):
         self.code = code
 
 
+class S3TooLargeError(S3Error, TooLargeError):
+    """A refusal for size, which the metrics count as `too-large`."""
+
+
 def s3_refusal(request: Request, error: Exception) -> web.Response:
     """Return the answer to an error: XML. An internal one reveals only the request id."""
     resource, request_id = request.raw_path.partition("?")[0], request.id

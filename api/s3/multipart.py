@@ -11,14 +11,22 @@ from aiohttp import web
 
 from asset_ledger.api.http.content_headers import Span
 from asset_ledger.api.s3.body import read_document, receive_object
-from asset_ledger.api.s3.call import Call, etag_of, parsed, shown_time, whole, xml_answer
+from asset_ledger.api.s3.call import (
+    Call,
+    etag_of,
+    parsed,
+    read_xml,
+    shown_time,
+    whole,
+    xml_answer,
+)
 from asset_ledger.api.s3.checksums import PREFIX, JoinCheck, algorithms_in
-from asset_ledger.api.s3.errors import S3Error, s3_refusal
+from asset_ledger.api.s3.errors import S3Error, S3TooLargeError, s3_refusal
 from asset_ledger.api.s3.metadata import fields_of
 from asset_ledger.api.s3.names import parse_key
 from asset_ledger.api.s3.objects import MAX_DOCUMENT, copy_into, copy_source, lend_stage, store
 from asset_ledger.api.s3.uploads import MAX_PARTS, MultipartUpload, StoredPart
-from asset_ledger.api.s3.xml import DECLARATION, document, read, texts
+from asset_ledger.api.s3.xml import DECLARATION, document, texts
 from asset_ledger.ledger.content.store import Stage
 
 KEEP_ALIVE: Final = 10.0
@@ -152,7 +160,7 @@ async def complete_upload(call: Call) -> web.StreamResponse:
     """Record the parts of an upload, in their order, as one object."""
     upload = await _upload(call)
     body = await read_document(call.request, call.signing, MAX_DOCUMENT, of_object=True)
-    chosen = _chosen(body, await call.uploads.parts(upload))
+    chosen = await asyncio.to_thread(_chosen, body, await call.uploads.parts(upload))
     completing = asyncio.create_task(_complete(call, upload, chosen))
     response: web.StreamResponse | None = None
     while not (await asyncio.wait([completing], timeout=KEEP_ALIVE))[0]:
@@ -183,7 +191,7 @@ async def _complete(
     limit = call.request.backend.settings.max_upload_bytes
     size = sum(part.size for part in chosen)
     if limit and size > limit:
-        raise S3Error("EntityTooLarge", f"the object is longer than {limit:,} bytes")
+        raise S3TooLargeError("EntityTooLarge", f"the object is longer than {limit:,} bytes")
     if call.request.headers.get("x-amz-mp-object-size", str(size)) != str(size):
         raise S3Error("InvalidRequest", f"the parts have {size:,} bytes in all, not as announced")
     check = JoinCheck(call.request.headers, [part.checksums for part in chosen])
@@ -208,10 +216,7 @@ async def _complete(
 
 def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[ChosenPart]:
     """Return the parts that a completion names. Raises S3Error."""
-    try:
-        sent = read(body)
-    except ValueError as error:
-        raise S3Error("MalformedXML", str(error)) from error
+    sent = read_xml(body)
     known = {(part.number, etag_of(part.digest).strip('"')): part for part in parts}
     chosen: list[ChosenPart] = []
     for each in (child for child in sent if child.tag == "Part"):

@@ -25,6 +25,7 @@ from asset_ledger.api.s3.call import (
     etag_of,
     parsed,
     path_of,
+    read_xml,
     shown_time,
     xml_answer,
 )
@@ -32,7 +33,7 @@ from asset_ledger.api.s3.checksums import PREFIX, TYPE, in_base64
 from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.s3.metadata import fields_of, metadata_headers, metadata_of
 from asset_ledger.api.s3.names import Key, parse_key, shown
-from asset_ledger.api.s3.xml import read, texts
+from asset_ledger.api.s3.xml import texts
 from asset_ledger.ledger.commands.call import Receipt
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.domain.asset import Asset
@@ -259,20 +260,23 @@ async def delete_object(call: Call) -> web.StreamResponse:
 async def delete_objects(call: Call) -> web.StreamResponse:
     """Delete the assets of up to 1,000 keys."""
     bucket = await call.bucket_folder()
-    try:
-        sent = read(await read_document(call.request, call.signing, MAX_DOCUMENT))
-    except ValueError as error:
-        raise S3Error("MalformedXML", str(error)) from error
-    keys = [key for each in sent if each.tag == "Object" for key in texts(each, "Key")]
-    if not 1 <= len(keys) <= MAX_DELETED:
-        raise S3Error("MalformedXML", f"name 1 to {MAX_DELETED} keys")
+    body = await read_document(call.request, call.signing, MAX_DOCUMENT)
+    keys, is_quiet = await asyncio.to_thread(_named, body)
     with call.request.slot():
         distinct = [*dict.fromkeys(keys)]
         for first in range(0, len(distinct), _AT_ONCE):
             batch = distinct[first : first + _AT_ONCE]
             await asyncio.gather(*(_delete(call, bucket, key) for key in batch))
-    is_quiet = "true" in texts(sent, "Quiet")
     return xml_answer("DeleteResult", {"Deleted": [] if is_quiet else [{"Key": k} for k in keys]})
+
+
+def _named(body: bytes) -> tuple[list[str], bool]:
+    """Return the keys to delete, and whether the client wants no list of them. Raises S3Error."""
+    sent = read_xml(body)
+    keys = [key for each in sent if each.tag == "Object" for key in texts(each, "Key")]
+    if not 1 <= len(keys) <= MAX_DELETED:
+        raise S3Error("MalformedXML", f"name 1 to {MAX_DELETED} keys")
+    return keys, "true" in texts(sent, "Quiet")
 
 
 async def _delete(call: Call, bucket: AssetId, key: str) -> None:

@@ -21,7 +21,7 @@ from asset_ledger.api.contract.proofs import MAX_PROVEN
 from asset_ledger.api.hooks import sending
 from asset_ledger.api.hooks.store import MAX_HOOKS
 from asset_ledger.api.http import connections, health, kept, metrics, protocol
-from asset_ledger.api.s3 import buckets, names, objects
+from asset_ledger.api.s3 import buckets, names, objects, xml
 from asset_ledger.api.s3 import uploads as s3_uploads
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache, drawer, worker
@@ -89,8 +89,10 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         f"{openlineage.MAX_OUTPUTS:,}",
         f"{MAX_SOURCES}",
     ),
-    "S3: XML of a request; keys of a list or a deletion; parts of an upload; bytes of a key": (
+    "S3: XML of a request, its elements; keys of a list or a deletion; parts of an upload; bytes of"
+    " a key": (
         size(objects.MAX_DOCUMENT),
+        f"{xml.MAX_ELEMENTS:,}",
         f"{buckets.MAX_KEYS:,}",
         f"{s3_uploads.MAX_PARTS:,}",
         f"{names.MAX_KEY:,}",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from asset_ledger.api.contract.shapes import AnswerModel
+from asset_ledger.api.contract.shapes import AnswerModel, Time
 
 
 class PartOut(AnswerModel):
@@ -13,7 +13,7 @@ class PartOut(AnswerModel):
     name: Annotated[
         str,
         Field(
-            description="`committer`, `disk`, `contents`, `log`, `descriptors`, `clock`,"
+            description="`committer`, `disk`, `contents`, `log`, `scrub`, `descriptors`, `clock`,"
             " `server` (while it stops), `keys` (that JWTs are verified with), or `projection` and"
             " its name."
         ),
@@ -24,6 +24,13 @@ class PartOut(AnswerModel):
     damaged: Annotated[
         int, Field(description="Contents, or parts of the log, that were found damaged.")
     ] = 0
+    oldest_check: Annotated[
+        Time | None,
+        Field(
+            description="When the content or part of the log was read again that was not for the"
+            " longest time; null before the first."
+        ),
+    ] = None
     free_bytes: Annotated[int, Field(description="Free space on the disk of the data folder.")] = 0
     free: Annotated[int, Field(description="Files and connections that can be opened.")] = 0
     position: Annotated[int, Field(description="The last event that the projection reflects.")] = 0

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -23,6 +24,7 @@ from asset_ledger.api.http.metrics import (
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
+from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import LogDamagedError, PoisonEventError
 from asset_ledger.ledger.scrub.notes import Checked
 from asset_ledger.ledger.storage.data_folder import DataFolder
@@ -66,6 +68,7 @@ async def readyz(request: Request) -> web.Response:
         ),
         _contents(backend.ledger.contents.damaged),
         _log(backend.scrub.damaged_log),
+        *_scrub(backend),
         _clock(backend.committer.clock),
         *_projections(backend.projections, head),
     ]
@@ -165,6 +168,17 @@ def _log(damaged: Sequence[Checked]) -> dict[str, Any]:
     reason = f"{named}. Run asset-ledger verify, then restore a backup" if damaged else None
     part = {"name": "log", "ok": not damaged, "reason": reason, "damaged": len(damaged)}
     return part | {"optional": True}
+
+
+def _scrub(backend: Backend) -> Iterator[dict[str, Any]]:
+    """Report when everything was read again at the latest, if this server scrubs."""
+    if backend.settings.scrub_interval == "off" or not backend.engine.scrubs:
+        return
+    scrub = backend.scrub
+    reason = "nothing is scrubbed at present: see the server's log" if scrub.is_failing else None
+    part = {"name": "scrub", "ok": reason is None, "reason": reason, "optional": True}
+    oldest = scrub.oldest_check
+    yield part | {"oldest_check": iso(datetime.fromtimestamp(oldest, UTC)) if oldest else None}
 
 
 def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:

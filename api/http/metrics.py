@@ -1,5 +1,6 @@
 """The metrics of the server. Requests are counted as they end, the rest when metrics are read."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -215,6 +216,9 @@ class Numbers:
         yield _counter("scrubbed", "Contents and parts of the log read again.", scrub.checked)
         yield _counter("scrubbed_bytes", "Bytes of contents read again.", scrub.size)
         yield _gauge("scrub_late_seconds", "How long a part has been due.", scrub.late)
+        if scrub.oldest_check is not None:
+            age = max(0.0, time.time() - scrub.oldest_check)
+            yield _gauge("scrub_oldest_check_seconds", "Since the oldest check of a part.", age)
         damaged = len(scrub.damaged_log)
         yield _gauge("damaged_log_parts", "Parts of the log found damaged.", damaged)
 

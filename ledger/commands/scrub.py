@@ -53,7 +53,9 @@ class Scrub:
     """Reads the ledger of a server again.
 
     `checked` and `size`: the parts and bytes that were read since the start; `late`: seconds since
-    the most overdue part became due; `damaged_log`: the parts of the log that are damaged.
+    the most overdue part became due; `oldest_check`: when the part was read that was not read again
+    for the longest time, None before the first check; `damaged_log`: the parts of the log that are
+    damaged; `is_failing`: the last try ended with an error.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class Scrub:
         self._refusal = ""
         self.checked = self.size = 0
         self.late = 0.0
+        self.oldest_check: float | None = None
+        self.is_failing = False
         self.damaged_log: list[Checked] = []
 
     async def repair(self, staged: Staged) -> None:
@@ -90,6 +94,7 @@ class Scrub:
             try:
                 await self._run(interval.total_seconds())
             except (LedgerError, OSError, sqlite3.Error, *WITHOUT_MEMORY) as error:
+                self.is_failing = True
                 logger.error("nothing is scrubbed for a minute: %s", error)
                 await asyncio.sleep(RETRY)
 
@@ -100,6 +105,7 @@ class Scrub:
             self._recorded = await self._replay(Replay.damage)
             while not self._feed.ended:
                 await self._report(notes)
+                self.is_failing = False
                 await self._round(scrubber)
                 await self._read_again(notes)
                 await asyncio.sleep(IDLE)
@@ -160,6 +166,7 @@ class Scrub:
         """Show and record what is damaged: what was found here, by readers, or by a command."""
         damaged = {each.part.name: each for each in await asyncio.to_thread(notes.damaged)}
         self.late = await asyncio.to_thread(notes.lateness)
+        self.oldest_check = await asyncio.to_thread(notes.oldest_check)
         self.damaged_log = [each for each in damaged.values() if not each.part.is_content]
         await asyncio.to_thread(notes.bring_forward, self._show(damaged))
         try:

@@ -34,6 +34,7 @@ _TABLES: Final = (
         name BLOB PRIMARY KEY, size INTEGER NOT NULL, due REAL NOT NULL, checked_at REAL,
         cause TEXT, what TEXT) WITHOUT ROWID, STRICT""",
     "CREATE INDEX IF NOT EXISTS parts_due ON parts (due)",
+    "CREATE INDEX IF NOT EXISTS parts_checked ON parts (checked_at)",
     "CREATE INDEX IF NOT EXISTS parts_damaged ON parts (name) WHERE cause IS NOT NULL",
 )
 _FOLLOWED: Final = "SELECT position, leaf FROM followed"
@@ -51,6 +52,7 @@ _BRING_FORWARD_UNREAD: Final = """UPDATE parts SET due = ?
 _LIMIT_DUE: Final = "UPDATE parts SET due = ? WHERE due > ?"
 _TOTALS: Final = "SELECT count(*), coalesce(sum(size), 0) FROM parts"
 _EARLIEST: Final = "SELECT min(due) FROM parts"
+_OLDEST_CHECK: Final = "SELECT min(checked_at) FROM parts"
 _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 
 logger = logging.getLogger(__name__)
@@ -173,6 +175,15 @@ class ScrubNotes:
         with self._lock:
             (earliest,) = self._db.execute(_EARLIEST).fetchone()
         return 0.0 if earliest is None else max(0.0, time.time() - earliest)
+
+    def oldest_check(self) -> float | None:
+        """Return when the part was read that was not read again for the longest time.
+
+        None before the first check. Parts that were never read do not count.
+        """
+        with self._lock:
+            (oldest,) = self._db.execute(_OLDEST_CHECK).fetchone()
+        return None if oldest is None else float(oldest)
 
     def close(self) -> None:
         """Close the file."""

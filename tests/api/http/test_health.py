@@ -66,6 +66,7 @@ async def test_a_new_server_is_ready_and_reports_the_positions_of_its_projection
         "log",
         "descriptors",
         "clock",
+        *(["scrub"] if api.backend.engine.scrubs else []),
         *api.backend.projections.runners,
     }
     assert parts["projection tables"] == {

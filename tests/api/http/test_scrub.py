@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands import scrub
+from asset_ledger.ledger.domain.event import parse_time
 from tests.api.damage import content_file, damage_table, flip
 from tests.api.running import Api, serving
 from tests.journeys.server import run
@@ -121,6 +123,43 @@ async def test_a_damaged_page_of_the_log_is_shown(data_dir: Path) -> None:
         assert await damage_events(api) == [("damage.found", ["table event_tags"])]
 
 
+async def test_the_oldest_check_is_shown_and_survives_a_restart(data_dir: Path) -> None:
+    settings = Settings(data_dir=data_dir, scrub_interval="2s")
+    began = datetime.now(UTC)
+    async with serving(settings) as api:
+        await api.created(SMALL)
+        await until(lambda: api.backend.scrub.oldest_check is not None)
+        first = await oldest_check(api)
+        age = await metric(api, "scrub_oldest_check_seconds")
+        assert began <= first <= datetime.now(UTC)
+        assert timedelta(seconds=age) <= datetime.now(UTC) - first
+        await until(lambda: (api.backend.scrub.oldest_check or 0) > first.timestamp() + 1)
+        last = await oldest_check(api)
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await until(lambda: api.backend.scrub.oldest_check is not None)
+        assert await oldest_check(api) >= last
+
+
+async def oldest_check(api: Api) -> datetime:
+    shown = await part(api, "scrub")
+    assert (shown["ok"], shown["optional"]) == (True, True)
+    return parse_time(shown["oldest_check"])
+
+
+async def test_an_error_of_the_scrub_is_shown_while_it_lasts(
+    opened_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrub, "RETRY", 0.02)
+    notes = opened_data_dir / "scrub.db"
+    notes.mkdir()
+    async with serving(Settings(data_dir=opened_data_dir)) as api:
+        await until(lambda: api.backend.scrub.is_failing)
+        assert "see the server's log" in (await part(api, "scrub"))["reason"]
+        notes.rmdir()
+        await until(lambda: not api.backend.scrub.is_failing)
+        assert (await part(api, "scrub"))["ok"]
+
+
 async def test_nothing_is_read_while_the_server_is_busy(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir, scrub_interval="1s")) as api:
         await api.created(SMALL)
@@ -141,6 +180,7 @@ async def test_nothing_is_read_with_the_interval_off(data_dir: Path) -> None:
         await asyncio.sleep(0.2)
 
         assert api.backend.scrub.checked == 0
+        assert "scrub" not in [each["name"] for each in (await api.get("/readyz")).json["parts"]]
         assert not (data_dir / "scrub.db").exists()
 
 

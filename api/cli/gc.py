@@ -30,6 +30,8 @@ def gc(
 ) -> None:
     """Remove contents that no retained version of an asset names; by default, only list them.
 
+    The list, and the JSON, have at most the 1,000 oldest of them, and the number of all.
+
     Works in the data folder, or through the server that has it, with the server's settings.
     """
     from asset_ledger.api.cli.opening import existing_engine
@@ -75,7 +77,8 @@ def _lines(document: dict[str, Any]) -> list[str]:
         for each in document["contents"]
     ]
     if document["count"] > len(listed) and not document["applied"]:
-        listed.append(f"... and {document['count'] - len(listed):,} more")
+        left = document["count"] - len(listed)
+        listed.append(f"... and {left:,} more: the list has the oldest {len(listed):,}")
     verb = "collected" if document["applied"] else "would collect"
     total = f"{verb} {document['count']:,} contents ({document['size']:,} bytes)"
     if document["skipped"]:

@@ -96,6 +96,8 @@ async def test_collected_earlier_bytes_answer_410(api: Api, data_dir: Path, cont
     gone = await api.get(f"{asset['get_url']}?version=1")
     assert (gone.status, gone.slug) == (410, "content-collected")
     assert gone.json["digest"] == asset["digest"]
+    (event,) = (await api.get("/api/events?all=true&topic=content.collected")).json["events"]
+    assert gone.json["collected_at"] == event["time"]
     assert (await api.get(asset["get_url"])).body == b"new"
     await asyncio.to_thread(verified, data_dir)
 
@@ -336,7 +338,8 @@ def test_the_command_lists_and_collects_without_a_server_and_with_one(data_dir: 
     assert (planned.returncode, planned.stderr) == (0, "")
     assert planned.stdout.splitlines()[-1].startswith("would collect 2 contents")
     assert planned.stdout.count("deleted    sha256:") == 2
-    with process(data_dir) as server:
+    with process(data_dir, "--retain-deleted", "0") as server:
+        assert "retain_deleted is 0: a collected asset cannot be restored" in server.errors
         assert run("gc", "--apply", *flags).stdout.startswith("collected 2 contents")
         assert server.stop() == 0
     assert run("gc", "--apply", *flags).stdout == "collected 0 contents (0 bytes)\n"

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from asset_ledger.api.cli.naming import asset_named, is_folder
 from asset_ledger.api.cli.options import Listing
-from asset_ledger.api.cli.output import echo, echo_counts
+from asset_ledger.api.cli.output import FileOutcomes, echo, echo_counts
 from asset_ledger.api.cli.progress import ProgressBar
 from asset_ledger.api.cli.showing import documents
 from asset_ledger.api.http.entry_names import EntryNames, inside
@@ -92,6 +92,7 @@ class Downloads:
     gateway: Gateway
     target: Callable[[Wanted], Path]
     force: bool
+    printed: FileOutcomes
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -119,6 +120,7 @@ class Downloads:
         except BaseExceptionGroup as failures:  # the others follow from the first
             raise failures.exceptions[0] from None
         finally:
+            self.printed.finish(self.counts)
             if self.counts.total() != 1:
                 echo_counts(self.counts)
         if not self.counts:
@@ -136,7 +138,8 @@ class Downloads:
             self._refuse(NOT_WRITTEN, path, str(error.strerror or error))
         else:
             self.counts[outcome] += 1
-            echo(f"{outcome:<7}  {asset['id']}  {path}")
+            document = {**asset, "outcome": outcome, "path": str(path)}
+            self.printed.add(document, f"{outcome:<7}  {asset['id']}  {path}")
 
     async def _outcome(self, path: Path, asset: Document) -> str:
         """Write a file, unless it has the bytes. Raises FileExistsError for other bytes."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from asset_ledger.api.cli.options import LEDGER, Where
+from asset_ledger.api.cli.options import JSON, LEDGER, NDJSON, Where
+from asset_ledger.api.cli.output import FileOutcomes
 
 STDOUT = "-"
 
@@ -17,12 +18,16 @@ STDOUT = "-"
 @click.option("--force", is_flag=True, help="Replace files that have other bytes.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True)
 @LEDGER
+@JSON
+@NDJSON
 def get(
     assets: Sequence[str],
     job_id: str | None,
     output: str | None,
     force: bool,
     concurrency: int,
+    as_json: bool,
+    ndjson: bool,
     where: Where,
 ) -> None:
     """Write ASSETs, by id or by path from home, to files; a folder with all it contains.
@@ -36,7 +41,10 @@ def get(
         raise click.UsageError("name the assets, or a job with --job")
     if job_id is not None and output is None:
         raise click.UsageError("name the folder for the job's assets with -o")
-    code = asyncio.run(_get(assets, job_id, output, force, concurrency, where))
+    if output == STDOUT and (as_json or ndjson):
+        raise click.UsageError("the contents go to standard output: leave --json and --ndjson out")
+    printed = FileOutcomes(as_json=as_json, ndjson=ndjson)
+    code = asyncio.run(_get(assets, job_id, output, force, concurrency, printed, where))
     click.get_current_context().exit(code)
 
 
@@ -46,6 +54,7 @@ async def _get(
     output: str | None,
     force: bool,
     concurrency: int,
+    printed: FileOutcomes,
     where: Where,
 ) -> int:
     from asset_ledger.api.cli.downloads import Downloads, Naming, print_content
@@ -59,6 +68,6 @@ async def _get(
             await naming.add_job(job_id)
         for text in assets:
             await naming.add(text)
-        downloads = Downloads(gateway, naming.target(output), force=force)
+        downloads = Downloads(gateway, naming.target(output), force=force, printed=printed)
         await downloads.write(naming.files, concurrency)
         return downloads.exit_code

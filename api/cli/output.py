@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from typing import Any, Final
 
 import click
+import orjson
 
 READER_GONE: Final = 141
 """The exit code when the reader of a pipe has gone: that of a program which SIGPIPE ends."""
@@ -60,6 +61,29 @@ def echo(output: str | bytes, *, err: bool = False) -> None:
         _print(printable(output), err=err)
     else:
         click.echo(_CONTROL_IN_JSON.sub(_escaped, output), err=err)
+
+
+class FileOutcomes:
+    """Prints what became of each file: a line; with `ndjson` a JSON document; with `as_json` one
+    document of all of them, at the end."""
+
+    def __init__(self, *, as_json: bool, ndjson: bool) -> None:
+        self._as_json, self._ndjson = as_json, ndjson
+        self._assets: list[Mapping[str, Any]] = []
+
+    def add(self, asset: Mapping[str, Any], line: str) -> None:
+        """Print the asset of a file, or its line."""
+        if self._as_json:
+            self._assets.append(asset)
+        elif self._ndjson:
+            echo(orjson.dumps(asset))
+        else:
+            echo(line)
+
+    def finish(self, counts: Mapping[str, int]) -> None:
+        """Print the document of all files, with the number of each outcome."""
+        if self._as_json:
+            echo(orjson.dumps({"assets": self._assets, "counts": counts}))
 
 
 def echo_row(cells: Iterable[Any]) -> None:

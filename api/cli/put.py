@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from asset_ledger.api.cli.options import JSON, LEDGER, NDJSON, Where
-from asset_ledger.api.cli.output import echo, echo_counts
+from asset_ledger.api.cli.output import FileOutcomes, echo, echo_counts
 
 if TYPE_CHECKING:
     from asset_ledger.api.cli.local_files import LocalFile
@@ -95,9 +94,8 @@ class Outcomes:
     """Prints the outcome of each file, on standard error what was not recorded, then the counts."""
 
     def __init__(self, *, as_json: bool, ndjson: bool) -> None:
-        self._as_json, self._ndjson = as_json, ndjson
         self.counts = Counter[str]()
-        self._assets: list[Document] = []
+        self._printed = FileOutcomes(as_json=as_json, ndjson=ndjson)
         self._bar: ProgressBar | None = None
         self._done = self._total = 0
 
@@ -111,8 +109,7 @@ class Outcomes:
             with closing(ProgressBar(in_bytes=True)) as self._bar:
                 yield
         finally:
-            if self._as_json:
-                echo(orjson.dumps({"assets": self._assets, "counts": self.counts}))
+            self._printed.finish(self.counts)
             if self.counts.total() != 1 or self.counts[NOT_RECORDED]:
                 echo_counts(self.counts)
         if not self.counts:
@@ -121,12 +118,8 @@ class Outcomes:
     def recorded(self, file: "LocalFile", outcome: str, asset: "Document") -> None:
         """Print the asset of a file."""
         self.counts[outcome] += 1
-        if self._as_json:
-            self._assets.append({**asset, "outcome": outcome})
-        elif self._ndjson:
-            echo(orjson.dumps({**asset, "outcome": outcome}))
-        else:
-            echo(f"{outcome:<7}  {asset['id']}  {file.shown if file.path else asset['name']}")
+        line = f"{outcome:<7}  {asset['id']}  {file.shown if file.path else asset['name']}"
+        self._printed.add({**asset, "outcome": outcome}, line)
 
     def skipped(self, path: str, reason: str) -> None:
         """Print what is left out."""

@@ -286,6 +286,23 @@ def test_get_refuses_to_replace_other_bytes(shell: Shell, tree: Path, tmp_path: 
     assert target.read_text() == "a"
 
 
+def test_get_prints_json_documents(shell: Shell, tree: Path, tmp_path: Path) -> None:
+    shell("put", tree)
+
+    lines = shell.documents("get", "project", "-o", tmp_path / "out")
+    whole = json.loads(shell("get", "project", "-o", tmp_path / "out", "--json").stdout)
+
+    assert [each["outcome"] for each in lines] == ["written"] * 4
+    assert {Path(each["path"]).read_bytes() for each in lines} == {*files(tree).values()}
+    assert (whole["counts"], {each["id"] for each in whole["assets"]}) == (
+        {"known": 4},
+        {each["id"] for each in lines},
+    )
+    for flag in ("--json", "--ndjson"):
+        refused = shell("get", "project/a.txt", "-o", "-", flag, code=2)
+        assert "leave --json and --ndjson out" in refused.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "..", "con.txt", "x" * 255])
 def test_no_name_leads_out_of_the_target(

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from asset_ledger.projections.queries.asset_query import AssetQuery
+from asset_ledger.projections.queries.job_comparison import STATUSES
 from asset_ledger.projections.queries.job_list import JobQuery
 from asset_ledger.projections.queries.pages import seal
 from asset_ledger.projections.queries.usage import UsageQuery
@@ -82,6 +83,30 @@ async def test_a_forged_cursor_of_nodes_is_refused(api: Api, key: bytes, sort: s
     answer = await api.get(f"/api/jobs/j/nodes?sort={sort}&cursor={cursor}")
 
     assert (answer.status, answer.slug) == (400, "bad-cursor")
+
+
+@pytest.mark.parametrize("key", [*FORGED, *TOO_LARGE, b"[1,1,0,-2]", b"[1,1,0.5,0]", b"[1,1,0]"])
+async def test_a_forged_cursor_of_compared_jobs_is_refused(api: Api, key: bytes) -> None:
+    for job_id in ("a", "b"):
+        await api.created(job_id=job_id)
+    binding = orjson.dumps(["compare", "1", "a", None, "b", None, sorted(STATUSES)])
+
+    await check_refused(api, "/api/jobs/a/compare/b?", binding, key, b"[1,1,0,0]")
+
+
+@pytest.mark.parametrize("key", [*FORGED[:4], *FORGED[5:], *TOO_LARGE, b"[1]", b'["a","b"]'])
+async def test_a_forged_cursor_of_users_is_refused(api: Api, key: bytes) -> None:
+    binding = orjson.dumps(["users", "a"])
+
+    await check_refused(api, "/api/users?prefix=a&", binding, key, b'["a"]')
+
+
+async def check_refused(api: Api, path: str, binding: bytes, key: bytes, real: bytes) -> None:
+    """Check that a cursor with a key is refused, and not for its binding: a real key is taken."""
+    answer = await api.get(f"{path}cursor={forged(binding, key)}")
+
+    assert (answer.status, answer.slug) == (400, "bad-cursor")
+    assert (await api.get(f"{path}cursor={forged(binding, real)}")).status == 200
 
 
 @pytest.mark.parametrize(

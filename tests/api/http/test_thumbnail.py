@@ -1,8 +1,10 @@
 """Thumbnails: drawing, refusals, and a cache for both."""
 
 import asyncio
+import os
 import re
 import struct
+import sys
 import zlib
 from array import array
 from base64 import b64encode
@@ -17,7 +19,7 @@ from PIL import Image, ImageCms
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache
-from asset_ledger.api.thumbnails.drawer import Drawer, FailedDrawingError
+from asset_ledger.api.thumbnails.drawer import INHERITED, WORKER, Drawer, FailedDrawingError
 from asset_ledger.api.thumbnails.drawing import draw
 from asset_ledger.api.thumbnails.errors import UndrawableError
 from asset_ledger.api.thumbnails.frames import LARGEST, Drawn
@@ -25,6 +27,7 @@ from asset_ledger.api.workers.child import Child
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from tests.api.calling import Caller, caller, serving_with_tokens
 from tests.api.running import Answer, Api, serving
+from tests.journeys.processes import children_of, command_of
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -466,6 +469,28 @@ async def test_a_killed_drawer_makes_no_picture_undrawable(
         assert answers[0].slug == "drawing-failed"
         assert int(answers[0].headers["Retry-After"]) >= 0
     assert answers[1].status == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc has the environment of a process")
+async def test_a_drawing_process_inherits_no_secret_of_the_environment(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "ASSET_LEDGER_JWT_KEY",
+        "ASSET_LEDGER_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "PGPASSWORD",
+    ):
+        monkeypatch.setenv(name, "a secret")
+    before = {*children_of(os.getpid())}
+    answer = await thumbnail(api, await api.created(picture(), content_type="image/png"))
+    (drawing,) = {*children_of(os.getpid())} - before
+
+    variables = Path(f"/proc/{drawing}/environ").read_bytes().split(b"\0")
+
+    assert (answer.status, WORKER.encode() in command_of(drawing)) == (200, True)
+    names = {variable.partition(b"=")[0].decode() for variable in variables} - {""}
+    assert "PATH" in names <= {*INHERITED}
 
 
 @pytest.mark.parametrize("many", [2, 5, 20])

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,45 @@ def test_a_stop_under_load_answers_every_recorded_upload(server: Server, data_di
 
     assert answered == {event.stream for event in audit(data_dir)[1:]}
     assert server.errors == ""
+
+
+def test_a_stop_beside_slow_searches_ends_within_their_deadline(data_dir: Path) -> None:
+    limited = serving(data_dir, "--read-deadline", "3")
+    with limited as server, talking(server.port) as client:
+        for number in range(300):
+            client.created(None, name=f"{number}", metadata={"text": "a" * 31_000})
+        until(lambda: not lags(client), "the search index has every asset")
+        assert client.get(SLOW).slug == "deadline-exceeded"
+        with ThreadPoolExecutor(8) as threads:
+            searches = [threads.submit(get_or_break, server.port, SLOW) for _ in range(8)]
+            until(lambda: connections(client) > 8, "the searches are under way")
+            began = time.monotonic()
+            assert server.stop() == 0
+            took = time.monotonic() - began
+            answered = {search.result() for search in searches}
+
+    assert took < 3 + 5
+    assert answered <= {503, None}
+
+
+SLOW = "/api/assets/search?page_size=1000&query=" + "+".join(["a" * 128] * 3)
+
+
+def lags(client: Client) -> bool:
+    return any(part.get("lag") for part in client.get("/readyz").json["parts"])
+
+
+def connections(client: Client) -> int:
+    text = client.get("/metrics").body.decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("asset_ledger_connections ")]
+    return int(float(line.split()[1]))
+
+
+def get_or_break(port: int, path: str) -> int | None:
+    """Return the status of an answer; None if the server closed the connection before it."""
+    with talking(port) as client, suppress(*BROKEN):
+        return client.get(path).status
+    return None
 
 
 def test_a_second_server_is_refused_with_the_pid_and_address_of_the_first(

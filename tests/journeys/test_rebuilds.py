@@ -98,10 +98,14 @@ def status(client: Client) -> Any:
 
 def kill_rebuild_workers(server: Server) -> None:
     """Kill every rebuild process of the server with SIGKILL."""
-    for pid in children_of(server.pid):
-        if b"rebuild_worker" in command_of(pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    for pid in rebuild_workers(server):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def rebuild_workers(server: Server) -> list[int]:
+    """Return the pids of the server's rebuild processes."""
+    return [pid for pid in children_of(server.pid) if b"rebuild_worker" in command_of(pid)]
 
 
 @contextmanager
@@ -178,4 +182,27 @@ def test_the_rebuild_command_fails_with_one_line_when_its_server_is_killed(
     assert refused.returncode == 2
     assert refused.stderr.startswith("asset-ledger: ")
     server.start()
+    check_leftovers(data_dir)
+
+
+@pytest.mark.slow
+def test_cancel_ends_a_rebuild_whose_process_is_stopped(
+    server: Server, client: Client, data_dir: Path
+) -> None:
+    client.created(job_id="j")
+    with hold_build_lock(data_dir):  # delays the rebuild
+        assert client.call("POST", "/api/projections/rebuild").status == 202
+        until(lambda: len(rebuild_workers(server)) == 1, "the rebuild process runs")
+        (stopped,) = rebuild_workers(server)
+        os.kill(stopped, signal.SIGSTOP)
+
+    building = status(client)["building"]
+    cancelled = run("rebuild", "--cancel", "--url", server.url)
+    client.created(job_id="j")
+    again = run("rebuild", "--url", server.url)
+
+    assert building is not None
+    assert (cancelled.returncode, again.returncode) == (0, 0), cancelled.stderr + again.stderr
+    assert not Path(f"/proc/{stopped}").exists()
+    assert status(client)["last"]["result"] == "switched"
     check_leftovers(data_dir)

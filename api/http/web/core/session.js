@@ -1,5 +1,5 @@
 // The caller of this page: user, scopes, limits and version, from GET /api/session.
-import { ApiError, get, signedOut, write } from "./api.js";
+import { address, ApiError, get, signedOut, write } from "./api.js";
 import { computed, signal } from "./html.js";
 
 const ACTS = "asset-ledger.acts";
@@ -45,6 +45,20 @@ export async function signOut() {
   await write("DELETE", "/api/session");
   session.value = null;
   signedOut.value = true;
+}
+
+/** A text as one word of a shell. @param {string} text */
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** A GET as a command of curl. Where the server asks for a token, the shell has it: none is in the text.
+ * @param {string} path @param {import("./api.js").Params} [params] @param {string} [type] media type of the answer */
+export function curl(path, params, type) {
+  const me = session.value;
+  const words = ["curl -s", quoted(location.origin + address(path, params))];
+  if (type) words.push("-H", quoted(`Accept: ${type}`));
+  if (me?.auth !== "local") words.push('-H "Authorization: Bearer $ASSET_LEDGER_TOKEN"');
+  if (me?.for_user) words.push("-H", quoted(`Asset-Ledger-User: ${encodeURIComponent(me.for_user)}`));
+  return words.join(" ");
 }
 
 /** Return whether the caller has a scope. @param {string} scope */

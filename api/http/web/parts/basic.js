@@ -2,6 +2,7 @@
 import { ApiError, OfflineError } from "../core/api.js";
 import { ago, clock, short, time, visible } from "../core/format.js";
 import { Fragment, h, html, useEffect, useState } from "../core/html.js";
+import { curl } from "../core/session.js";
 
 const SPRITE = new URL("../icons.svg", import.meta.url).href;
 
@@ -40,6 +41,10 @@ export function Copy({ text, label = "Copy" }) {
   return html`<button class="btn bare small icon" aria-label=${done ? "Copied" : label} title=${label} onClick=${copy}>
     ${h(Icon, { name: done ? "check" : "copy", small: true })}</button>`;
 }
+
+/** A button that copies the request of what is shown.
+ * @param {{path: string, params?: import("../core/api.js").Params, type?: string}} properties as of `curl` */
+export const Curl = ({ path, params, type }) => h(Copy, { text: curl(path, params, type), label: "Copy as curl" });
 
 /** An id or digest, shortened, with a button that copies the whole. @param {{id: string}} properties */
 export function Id({ id }) {

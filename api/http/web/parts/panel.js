@@ -4,6 +4,7 @@ import { visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { onChange } from "../core/live.js";
 import { useGet } from "../core/rows.js";
+import { curl } from "../core/session.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
 import { Failure, Icon, Name, Skeleton, useSmall } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
@@ -89,7 +90,7 @@ export function More({ asset }) {
       { label: "Rename", icon: "pencil", act: () => askRename(asset) },
       { label: "Copy the id", icon: "hash", act: copy(asset.id) },
       { label: "Copy the link", icon: "link", act: copy(`${location.origin}/assets/${asset.id}`) },
-      { label: "Copy as curl", icon: "copy", act: copy(`curl ${location.origin}/api/assets/${asset.id}`) },
+      { label: "Copy as curl", icon: "copy", act: copy(curl(`/api/assets/${asset.id}`)) },
       ...(asset.digest ? [{ label: "Assets with the same bytes", icon: "images", href: `/?digest=${encodeURIComponent(asset.digest)}` }] : []),
       "line",
       { label: "Delete", icon: "trash-2", bad: true, act: () => askDelete([asset]) },

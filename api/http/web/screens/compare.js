@@ -3,7 +3,7 @@ import { count, short, visible } from "../core/format.js";
 import { h, html, useRef, useState } from "../core/html.js";
 import { place, setQuery } from "../core/route.js";
 import { useGet, useRows } from "../core/rows.js";
-import { Failure, Icon, lazy, Skeleton } from "../parts/basic.js";
+import { Curl, Failure, Icon, lazy, Skeleton } from "../parts/basic.js";
 import { Dialog } from "../parts/dialog.js";
 import { show } from "../parts/over.js";
 import { Table } from "../parts/table.js";
@@ -50,7 +50,9 @@ function Attempts({ name, job, now, param }) {
 function Compared({ live, other, attempts }) {
   const [all, setAll] = useState(false);
   const status = Object.keys(MARKS).filter((each) => all || each !== "same");
-  const list = useRows(`${live.path}/compare/${encodeURIComponent(other)}`, { attempt: attempts, status, page_size: STEP }, "rows");
+  const path = `${live.path}/compare/${encodeURIComponent(other)}`;
+  const params = { attempt: attempts, status, page_size: STEP };
+  const list = useRows(path, params, "rows");
   const answer = useRef(/** @type {any} */ (null));
   answer.current = list.first ?? answer.current; // stays while the same ones are loaded
   if (list.error) return h(Failure, { error: list.error });
@@ -59,7 +61,7 @@ function Compared({ live, other, attempts }) {
   const keyOf = (/** @type {any} */ row) => JSON.stringify([row.node_id, row.name, row.nth]);
   return html`<p class=${first ? "part" : "part ok"}>${first ? html`They part at <b><bdi>${visible(first.node_id ?? "no node")}</bdi></b>, <b><bdi>${visible(first.name)}</bdi></b> (number ${count(first.nth)}): ${MARKS[first.status][1].toLowerCase()}.` : "Every asset of one is in the other, with the same bytes."}</p>
     <div class="sub num">${Object.entries(MARKS).map(([status, [, word]]) => html`<span key=${status}><b>${count(counts[status] ?? 0)}</b> ${word.toLowerCase()}</span>`)}
-      <label class="sp"><input type="checkbox" checked=${all} onChange=${() => setAll(!all)} /> Show the same ones too</label></div>
+      <label class="sp"><input type="checkbox" checked=${all} onChange=${() => setAll(!all)} /> Show the same ones too</label>${h(Curl, { path, params })}</div>
     ${h(Table, { columns: COLUMNS, rows: list.rows, keyOf, label: "Compared assets", kindOf: (row) => (first && keyOf(row) === keyOf(first) ? "first" : ""), more: list.more })}`;
 }
 

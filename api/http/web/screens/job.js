@@ -6,7 +6,7 @@ import { PROVEN, useJob } from "../core/job.js";
 import { useKeys } from "../core/keys.js";
 import { ProofError } from "../core/proof.js";
 import { back, changed, place, setQuery } from "../core/route.js";
-import { Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
+import { Curl, Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
 import { Menu } from "../parts/menu.js";
 import { show } from "../parts/over.js";
 import { ProofDialog, useProof } from "../parts/seal.js";
@@ -15,7 +15,8 @@ import { ProofDialog, useProof } from "../parts/seal.js";
 /** @typedef {import("../parts/seal.js").Verdict} Verdict */
 
 /** @typedef {{live: LiveJob, verdict: Verdict}} TabProperties */
-/** @typedef {{id: string, name: string, n?: (live: LiveJob) => number | undefined, View: (properties: TabProperties) => any}} Tab */
+/** @typedef {{id: string, name: string, n?: (live: LiveJob) => number | undefined, asks?: string, View: (properties: TabProperties) => any}} Tab
+ * n: a number in it; asks: what it shows of the job, where it does not offer its request itself */
 
 const data = () => import("./job-data.js");
 /** @type {Verdict} */
@@ -23,11 +24,11 @@ const LONG = { state: "unchecked", why: `Above ${count(PROVEN)} events the audit
 
 /** @type {Tab[]} */
 const TABS = [
-  { id: "replay", name: "Replay", View: lazy(async () => (await import("./replay.js")).Replayed) },
+  { id: "replay", name: "Replay", asks: "/history", View: lazy(async () => (await import("./replay.js")).Replayed) },
   { id: "assets", name: "Assets", n: (live) => live.job.value?.assets, View: lazy(async () => (await data()).JobAssets) },
-  { id: "lineage", name: "Lineage", View: lazy(async () => (await import("./job-lineage.js")).JobLineage) },
-  { id: "events", name: "Events", n: (live) => live.replay.value?.events.length, View: lazy(async () => (await data()).JobEvents) },
-  { id: "parameters", name: "Parameters", View: lazy(async () => (await data()).Parameters) },
+  { id: "lineage", name: "Lineage", asks: "/history", View: lazy(async () => (await import("./job-lineage.js")).JobLineage) },
+  { id: "events", name: "Events", n: (live) => live.replay.value?.events.length, asks: "/history", View: lazy(async () => (await data()).JobEvents) },
+  { id: "parameters", name: "Parameters", asks: "", View: lazy(async () => (await data()).Parameters) },
   { id: "compare", name: "Compare", View: lazy(async () => (await import("./compare.js")).Compare) },
 ];
 
@@ -70,7 +71,8 @@ function Head({ job, live, tab, verdict, again, events }) {
     <div class="crumb"><a href="/jobs">Jobs</a>${job.workflow_id && html`${h(Icon, { name: "chevron-right", small: true })}<a class="cut" href=${`/workflows/${encodeURIComponent(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>`}</div>
     <div class="title"><a class="btn bare icon only-small" href="/jobs" aria-label="Back to jobs">${h(Icon, { name: "chevron-left" })}</a>
       <h1 class="cut" title=${visible(job.job_id)}><bdi>${visible(job.job_id)}</bdi></h1>${h(Status, { status: shown.status })}
-      <div class="end"><a class="btn wide" href=${changed({ tab: "compare", at: null })}>${h(Icon, { name: "git-compare" })}Compare</a>
+      <div class="end">${tab.asks !== undefined && h(Curl, tab.asks ? { path: live.path + tab.asks, params: { attempt: live.attempt }, type: "application/x-ndjson" } : { path: live.path })}
+        <a class="btn wide" href=${changed({ tab: "compare", at: null })}>${h(Icon, { name: "git-compare" })}Compare</a>
         <button class="btn wide" onClick=${bundle}>${h(Icon, { name: "package" })}Audit bundle</button></div></div>
     <div class="stats num">${shown.started_at && html`<span><b>${duration(spent(shown))}</b></span>`}
       <span><b>${count(events)}</b> events</span><span><b>${count(job.assets)}</b> assets</span>

@@ -36,7 +36,7 @@ def screens(filled: Filled) -> dict[str, tuple[str, str]]:
         f"/assets/{filled.deleted}": ("main .gone", "deleted"),
         "/jobs": ("tbody tr", "first"),
         "/jobs/first": (".stats", "proven"),
-        "/jobs/first?tab=assets": (".gridbox a", ""),
+        "/jobs/first?tab=assets": ("[role=option] .face", ""),
         "/jobs/first?tab=lineage": (".dagnode", ""),
         "/jobs/first?tab=events": ("tbody tr", ""),
         "/jobs/first?tab=parameters": (".tree", "sdxl"),

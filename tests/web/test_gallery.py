@@ -135,6 +135,19 @@ async def test_chips_give_the_assets_that_the_api_gives(
     assert names == [asset["name"] for asset in answer["assets"]][: len(names)]
 
 
+async def test_the_narrowest_of_filters_that_nothing_matches_is_removed(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{server.url}/?node_id=node-1&tag=chosen", "Assets")
+    total = filled.get("/api/assets", node_id="node-1", count="exact")["count"]
+    text = await shown(page, ".empty", "or remove the narrowest")
+    assert f"{total} assets without it" in text
+    await click(page, ".empty .chip button[aria-label='Remove filter tag chosen']")
+
+    await shown(page, ".sub b", f"{total} assets")
+    assert await page.run("location.search") == "?node_id=node-1"
+
+
 async def test_back_and_forward_restore_filters_and_panel(
     server: Server, filled: Filled, page: Page
 ) -> None:

@@ -1,4 +1,4 @@
-"""The replay of a job in the console: long ones, attempts, runs of nodes, late assets."""
+"""A job in the console: long ones, attempts, runs of nodes, late assets, the assets of a job."""
 
 import asyncio
 from typing import Any, Final
@@ -9,13 +9,16 @@ import pytest
 
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, Server
-from tests.web.filled import upload
+from tests.web.filled import Filled, upload
 from tests.web.test_screens import click, opened, shown
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
 LONG: Final = 5_300
 """More events than the browser proves, and than a page of the history has."""
+
+PAST: Final = 300
+"""A position with more assets before it than a page of the list has."""
 
 
 async def record_long_job(url: str) -> None:
@@ -43,6 +46,14 @@ async def test_a_long_job_is_replayed_to_its_last_event(server: Server, page: Pa
     assert (await shown(page, ".three div")).startswith("1assets")
     elements = await page.run("document.querySelectorAll('*').length")
     assert elements < 5_000  # one mark for each pixel of a lane, not for each event
+
+    await opened(page, f"{server.url}/jobs/long?tab=assets&view=list&at={PAST}", "long")
+    await shown(page, ".sub b", "200 assets or more")
+    await page.press("ArrowDown")
+    await page.press("End")  # the last place of a page that is not here yet
+    past = {"as_of": PAST, "page_size": 1000}
+    listed = httpx.get(f"{server.url}/api/jobs/long/assets", params=past).json()["assets"]
+    await shown(page, ".sub b", f"{len(listed)} assets")
 
 
 @pytest.fixture
@@ -121,3 +132,50 @@ async def test_two_attempts_of_one_job_are_compared(
     await shown(page, ".part", "out.txt")
     text = await shown(page, ".scroll > .sub", "different")
     assert f"{answer['counts']['only_b']} only there" in text
+
+
+async def names_in_list(page: Page) -> list[str]:
+    await shown(page, "[role=option] .c-name")
+    rows = "[...document.querySelectorAll('[role=option] .c-name bdi')]"
+    return list(await page.run(f"{rows}.map((each) => each.textContent)"))
+
+
+async def test_the_assets_of_a_job_are_filtered_selected_and_opened_as_all_are(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{server.url}/jobs/first?tab=assets&node_id=node-1", "first")
+    total = filled.get("/api/jobs/first/assets", count="exact", node_id="node-1")["count"]
+    await shown(page, ".sub b", f"{total} assets")
+    await shown(page, ".find .chip", "node-1")
+    await shown(page, "#asset-0 .name")
+
+    await page.press("ArrowDown")
+    await page.once("document.querySelector('#asset-0.at')", "1")
+    await page.press("x")
+    await shown(page, ".selection b", "1 selected")
+    await page.press("Escape")
+    await page.press(" ")
+    await shown(page, ".app > .panel .seal", "proven")
+    await page.press("Escape")
+    await page.once("!document.querySelector('.panel')", "1")
+    assert await page.run("location.pathname") == "/jobs/first"
+    await click(page, ".find .chip button")
+    total = filled.get("/api/jobs/first/assets", count="exact")["count"]
+    await shown(page, ".sub b", f"{total} assets")
+
+
+async def test_the_assets_of_a_job_are_those_at_the_playhead(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    at = filled.assets[6]["position"]
+    past = {"as_of": at, "content_type": "image/"}
+    wanted = filled.get("/api/jobs/first/assets", **past)["assets"]
+    address = f"{server.url}/jobs/first?tab=assets&view=list&content_type=image/&at={at}"
+    await opened(page, address, "first")
+
+    await shown(page, ".part", f"As of position {at}")
+    await shown(page, ".sub b", f"{len(wanted)} assets")
+    assert await names_in_list(page) == [asset["name"] for asset in wanted]
+    await click(page, ".part a")
+    now = filled.get("/api/jobs/first/assets", count="exact", content_type="image/")["count"]
+    await shown(page, ".sub b", f"{now} assets")

@@ -105,7 +105,7 @@ async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, 
 
 TABS: Final = {
     "": (".replay", "node-3"),
-    "?tab=assets": (".gridbox", "face-07"),
+    "?tab=assets": ("[role=option]", "face-29"),
     "?tab=lineage": (".dag", "node-3"),
     "?tab=events": ("tbody", "asset.created"),
     "?tab=parameters": ("main", "sdxl"),

@@ -22,7 +22,6 @@ export const FIELDS = [
   { param: "missing", key: "without", hint: "job, node or workflow" },
   { param: "deleted", key: "deleted", hint: "true: only deleted, any: also deleted" },
 ];
-const OTHER = new Set(["q", "sort", "view", "open", "at", "version", "with"]);
 const UNITS = /** @type {Record<string, number>} */ ({ min: 60, h: 3600, d: 86_400, w: 604_800 });
 const POWERS = /** @type {Record<string, number>} */ ({ "": 1, b: 1, k: 1e3, kb: 1e3, m: 1e6, mb: 1e6, g: 1e9, gb: 1e9, t: 1e12, tb: 1e12 });
 const MISSING = /** @type {Record<string, string>} */ ({ job: "job_id", node: "node_id", workflow: "workflow_id" });
@@ -67,9 +66,6 @@ export function apiParams(query, now = Date.now()) {
   if (words) params.query = words;
   return params;
 }
-
-/** Whether an address has a filter or words. @param {URLSearchParams} query */
-export const isFiltered = (query) => [...query.keys()].some((name) => name === "q" || !OTHER.has(name));
 
 /** Seconds in a span such as 7d, 24h, 30min. @param {string} text */
 function seconds(text) {

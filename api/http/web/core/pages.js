@@ -71,9 +71,9 @@ export class PagedList {
     this.anchor = () => null;
   }
 
-  /** Total number of rows as far as it is known. */
+  /** Total number of rows as far as it is known: with the places of one more page where none was counted. */
   get length() {
-    return this.count ?? this.known;
+    return this.count ?? (this.first && !this.ended ? this.known + PAGE_SIZE : this.known);
   }
 
   /** Return the row at an index, or null while its page is not here.
@@ -144,7 +144,7 @@ export class PagedList {
     const page = segment.pages.get(number) ?? { rows: [], used: 0, cursor: segment.cursors[number] ?? "", whole: false };
     for (let tries = 0; !page.whole; tries += 1) {
       const page_size = PAGE_SIZE - page.rows.length;
-      const count = this.first ? {} : { count: "exact" };
+      const count = this.first || this.params.as_of ? {} : { count: "exact" }; // what was is not counted
       const params = { ...segment.params, page_size, cursor: page.cursor || undefined, ...count };
       const answer = await get(this.path, params, { signal: this.abort.signal });
       this.first ??= answer;

@@ -2,7 +2,7 @@
 import { get } from "../core/api.js";
 import { apiParams, chips, FIELDS, parse, valueOf } from "../core/filters.js";
 import { count, visible } from "../core/format.js";
-import { h, html, useEffect, useId, useRef, useState } from "../core/html.js";
+import { h, html, useEffect, useId, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { place, setQuery } from "../core/route.js";
 import { useFolderName } from "../core/rows.js";
@@ -19,27 +19,37 @@ const PLAIN = ["node_id", "workflow_id", "job_id", "tag", "content_type"];
 function add(field, value) {
   const query = place.value.query;
   const values = SINGLE.has(field.param) ? [value] : [...new Set([...query.getAll(field.param), value])];
-  setQuery({ [field.param]: values, ...(field.param === "made" ? { created_after: null } : {}), at: null });
+  setQuery({ [field.param]: values, ...(field.param === "made" ? { created_after: null } : {}) });
 }
 
 /** @param {ChipData} chip */
 function remove(chip) {
-  setQuery({ [chip.param]: place.value.query.getAll(chip.param).filter((value) => value !== chip.value), at: null });
+  setQuery({ [chip.param]: place.value.query.getAll(chip.param).filter((value) => value !== chip.value) });
 }
 
 /** Remove every filter and the words. */
 export function clearFilters() {
-  setQuery(Object.fromEntries([...FIELDS.map((field) => field.param), "q", "at"].map((name) => [name, null])));
+  setQuery(Object.fromEntries([...FIELDS.map((field) => field.param), "q"].map((name) => [name, null])));
 }
 
-/** The chips of the address. @param {{fixed?: string[]}} properties fixed: parameters without a chip */
-export function Chips({ fixed = [] }) {
-  const all = chips(place.value.query).filter((chip) => !fixed.includes(chip.param));
+/** @typedef {import("../core/api.js").Params} Params what a list has besides the filters of the address */
+
+/** What the filters of the address ask of the API, besides what is fixed. `made=7d` is counted from when it was
+ * chosen, so that a list stays the same while it is shown. @param {Params} fixed */
+export function useFilters(fixed) {
+  const { query } = place.value;
+  const key = JSON.stringify([fixed, query.get("q"), chips(query)]);
+  return useMemo(() => ({ ...apiParams(query), ...fixed }), [key]);
+}
+
+/** The chips of the address. @param {{fixed: Params}} properties fixed: parameters without a chip */
+export function Chips({ fixed }) {
+  const all = chips(place.value.query).filter((chip) => !(chip.param in fixed));
   return all.length > 0 && html`<div class="chips">${all.map((chip) => h(Chip, { key: `${chip.param} ${chip.value}`, chip }))}</div>`;
 }
 
 /** @param {{chip: ChipData}} properties */
-function Chip({ chip }) {
+export function Chip({ chip }) {
   const folder = chip.param === "parent_id";
   const name = useFolderName(folder ? chip.value : null);
   const text = visible(folder ? name : chip.text);
@@ -48,31 +58,31 @@ function Chip({ chip }) {
 }
 
 /** What the server knows to begin like this. @param {Field} field @param {string} prefix @param {number} limit
- * @param {AbortSignal} signal @returns {Promise<Suggestion[]>} */
-async function values(field, prefix, limit, signal) {
-  const { query: _, [field.param]: __, ...filters } = apiParams(place.value.query);
+ * @param {Params} fixed @param {AbortSignal} signal @returns {Promise<Suggestion[]>} */
+async function values(field, prefix, limit, fixed, signal) {
+  const { query: _, as_of: __, [field.param]: ___, ...filters } = { ...apiParams(place.value.query), ...fixed };
   const answer = await get("/api/assets/values", { ...filters, field: field.param, prefix, limit }, { signal });
   return answer.values.map((/** @type {{value: string, count: number}} */ row) => ({ field, ...row }));
 }
 
-/** @param {string} text @param {AbortSignal} signal @returns {Promise<Suggestion[]>} */
-async function suggest(text, signal) {
+/** @param {string} text @param {Params} fixed @param {AbortSignal} signal @returns {Promise<Suggestion[]>} */
+async function suggest(text, fixed, signal) {
   const typed = parse(text);
-  if (typed) return typed.field.values ? values(typed.field, typed.value, 10, signal) : [];
+  if (typed) return typed.field.values && !(typed.field.param in fixed) ? values(typed.field, typed.value, 10, fixed, signal) : [];
   const word = text.trim().toLowerCase();
-  const fields = FIELDS.filter((field) => field.key.startsWith(word)).map((field) => ({ field }));
+  const fields = FIELDS.filter((field) => field.key.startsWith(word) && !(field.param in fixed)).map((field) => ({ field }));
   if (!word || word.includes(" ")) return word ? [] : fields;
-  const found = await Promise.all(PLAIN.map((param) => values(/** @type {Field} */ (FIELDS.find((field) => field.param === param)), word, 3, signal)));
+  const found = await Promise.all(PLAIN.flatMap((param) => (param in fixed ? [] : values(/** @type {Field} */ (FIELDS.find((field) => field.param === param)), word, 3, fixed, signal))));
   return [...fields.slice(0, 3), ...found.flat()];
 }
 
-/** @param {string} text @param {boolean} open */
-function useSuggestions(text, open) {
+/** @param {string} text @param {boolean} open @param {Params} fixed */
+function useSuggestions(text, open, fixed) {
   const [rows, setRows] = useState(/** @type {Suggestion[]} */ ([]));
   useEffect(() => {
     if (!open) return setRows([]);
     const abort = new AbortController();
-    const timer = setTimeout(() => suggest(text, abort.signal).then(setRows, () => {}), text ? 60 : 0);
+    const timer = setTimeout(() => suggest(text, fixed, abort.signal).then(setRows, () => {}), text ? 60 : 0);
     return () => {
       clearTimeout(timer);
       abort.abort();
@@ -81,13 +91,13 @@ function useSuggestions(text, open) {
   return rows;
 }
 
-/** The bar. @param {{fixed?: string[]}} properties */
+/** The bar. @param {{fixed: Params}} properties */
 export function FilterBar({ fixed }) {
   const words = place.value.query.get("q") ?? "";
   const [text, setText] = useState(words);
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(-1);
-  const rows = useSuggestions(text, open);
+  const rows = useSuggestions(text, open, fixed);
   const id = useId();
   const input = useRef(null);
   useKeys({ "/": () => input.current?.focus() });
@@ -95,9 +105,11 @@ export function FilterBar({ fixed }) {
   useEffect(() => setAt(-1), [rows]);
   useEffect(() => {
     if (text === words || parse(text)) return;
-    const timer = setTimeout(() => setQuery({ q: text.trim() || null, at: null }, { replace: Boolean(words) }), 220);
+    const timer = setTimeout(() => setQuery({ q: text.trim() || null }, { replace: Boolean(words) }), 220);
     return () => clearTimeout(timer);
   }, [text]);
+  const typed = parse(text);
+  const wrong = Boolean(typed?.value && (typed.field.param in fixed || (!typed.field.values && !valueOf(typed.field, typed.value))));
   const choose = (/** @type {Suggestion} */ row) => {
     if (row.value === undefined) return setText(/[<>]$/.test(row.field.key) ? row.field.key : `${row.field.key}:`);
     setText("");
@@ -106,14 +118,13 @@ export function FilterBar({ fixed }) {
     if (words) setQuery({ q: null }, { replace: true });
   };
   const enter = () => {
-    const typed = parse(text);
     const value = typed && valueOf(typed.field, typed.value);
     const begun = rows.filter((row) => value && row.value?.toLowerCase().startsWith(value.toLowerCase()));
     const likely = begun.find((row) => row.value === value) ?? begun[0];
     if (rows[at] ?? likely) choose(rows[at] ?? likely);
-    else if (typed && value) choose({ field: typed.field, value });
+    else if (typed && value && !wrong) choose({ field: typed.field, value });
     else if (!typed) {
-      setQuery({ q: text.trim() || null, at: null });
+      setQuery({ q: text.trim() || null });
       setOpen(false);
     }
   };
@@ -128,8 +139,6 @@ export function FilterBar({ fixed }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  const typed = parse(text);
-  const wrong = Boolean(typed?.value && !typed.field.values && !valueOf(typed.field, typed.value));
   return html`<div class="find" role="search" onFocusOut=${(event) => /** @type {HTMLElement} */ (event.currentTarget).contains(/** @type {Node} */ (event.relatedTarget)) || setOpen(false)}>
     ${h(Icon, { name: "search" })}${h(Chips, { fixed })}
     <input ref=${input} enterkeyhint="search" placeholder="Filter or search" aria-label="Filter or search assets" autocomplete="off" spellcheck=${false}

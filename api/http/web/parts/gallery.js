@@ -1,16 +1,16 @@
 // Assets under the filters of the address: bar, count, grid or list, time rail, panel, selection.
+// The same of one job, as it is or as it was at a position of the log.
 import { allRows, get } from "../core/api.js";
-import { apiParams, isFiltered } from "../core/filters.js";
+import { apiParams, chips } from "../core/filters.js";
 import { begin, bytes, count, counted, day, zone } from "../core/format.js";
-import { batch, h, html, useCallback, useEffect, useMemo, useRef, useState } from "../core/html.js";
+import { batch, h, html, signal, useCallback, useEffect, useLayoutEffect, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { onChange, onEvents, reloads } from "../core/live.js";
 import { PagedList, remember } from "../core/pages.js";
 import { kept, tileSize } from "../core/prefs.js";
 import { go, place, setQuery } from "../core/route.js";
-
-import { Empty, Failure, Icon, lazy } from "./basic.js";
-import { Chips, clearFilters, FilterBar } from "./filters.js";
+import { Curl, Empty, Failure, Icon, lazy } from "./basic.js";
+import { Chip, Chips, clearFilters, FilterBar, useFilters } from "./filters.js";
 import { Grid, ListHead, selected } from "./grid.js";
 import { Menu } from "./menu.js";
 import { anchorsOf, daysOf, TimeRail } from "./rail.js";
@@ -57,12 +57,23 @@ function useList(params) {
   return { list, reload };
 }
 
+/** What the panel shows besides the asset that the address names. */
+const besides = signal({ known: /** @type {Asset | null} */ (null), previous: /** @type {(() => void) | undefined} */ (undefined), next: /** @type {(() => void) | undefined} */ (undefined) });
+
+/** The panel beside the main part of a screen with a gallery. */
+export function Beside() {
+  const open = place.value.query.get("open");
+  return open && h(Panel, { id: open, ...besides.value, close: shut });
+}
+
+const shut = () => setQuery({ open: null });
+
 /** Days and bytes under the filters, where usage has all of them. @param {Params} params @param {List | null} list */
 function useDays({ sort: _, ...filters }, list) {
   const [usage, setUsage] = useState({ days: daysOf([]), bytes: 0 });
   useEffect(() => {
     if (!list) return;
-    if (filters.query || filters.deleted) return setUsage({ days: [], bytes: 0 });
+    if (filters.query || filters.deleted || filters.as_of) return setUsage({ days: [], bytes: 0 });
     const abort = new AbortController();
     allRows("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() }, "usage", abort.signal).then(
       (rows) => setUsage({ days: daysOf(rows), bytes: sum(rows) }),
@@ -81,7 +92,7 @@ function useFresh(params, list) {
   const [fresh, setFresh] = useState(0);
   useEffect(() => {
     setFresh(0);
-    if (!list) return;
+    if (!list || params.as_of) return; // what was gets no news
     const made = new Set();
     let due = 0;
     const { sort: _, ...filters } = params;
@@ -117,14 +128,17 @@ function useUpdates(list, then) {
   useEffect(() => (list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined), [list]);
 }
 
-/** @param {{fixed?: Params, empty?: any, title?: string}} properties
- * fixed: parameters besides those of the address; empty: what an empty ledger shows */
-export function Gallery({ fixed = {}, empty }) {
+const ALL = {};
+
+/** @param {{fixed?: Params, empty: any}} properties fixed: parameters besides the filters of the address, such as those
+ * of a job; with `as_of` the API has neither another order nor a count. empty: what is shown where nothing is, unfiltered */
+export function Gallery({ fixed = ALL, empty }) {
   const query = place.value.query;
   const sort = query.get("sort") ?? "-created_at";
   const view = query.get("view") ?? lastView.value;
   const open = query.get("open") ?? "";
-  const params = { ...apiParamsOf(query), ...fixed, sort: "as_of" in fixed ? undefined : sort };
+  const past = Boolean(fixed.as_of);
+  const params = { ...useFilters(fixed), sort: past ? undefined : sort };
   const { list, reload } = useList(params);
   const usage = useDays(params, list);
   const fresh = useFresh(params, list);
@@ -132,16 +146,15 @@ export function Gallery({ fixed = {}, empty }) {
   const [first, setFirst] = useState(0);
   const [jump, setJump] = useState({ row: 0, n: 0 });
   const [picked, setPicked] = useState(new Map());
-  useUpdates(list, (found, gone) => setPicked((old) => new Map([...old].filter(([id]) => !gone.has(id)).map(([id, asset]) => [id, found.get(id) ?? asset]))));
+  useUpdates(past ? null : list, (found, gone) => setPicked((old) => new Map([...old].filter(([id]) => !gone.has(id)).map(([id, asset]) => [id, found.get(id) ?? asset]))));
   const from = useRef(0);
   useEffect(() => (setAt(-1), setPicked(new Map())), [list]);
   useEffect(() => void (reloads.value && list && reload(first).catch(() => {})), [reloads.value]);
-  const byTime = sort.endsWith("created_at") && !("as_of" in fixed);
+  const byTime = sort.endsWith("created_at") && !past;
   if (list && byTime) list.anchor = anchorsOf(usage.days, list.length, sort === "created_at", begin);
   list?.changes.value;
 
   const show = (/** @type {Asset} */ asset) => setQuery({ open: asset.id }, { replace: Boolean(open) });
-  const shut = () => setQuery({ open: null });
   const enter = (/** @type {Asset} */ asset) => (asset.content_type === "folder" ? go(`/?parent_id=${asset.id}`) : go(`/assets/${asset.id}`));
   useEffect(() => void (list && at >= 0 && remember(list, at)), [list, at]);
   const pick = async (/** @type {number} */ index, /** @type {boolean} */ range) => {
@@ -177,20 +190,19 @@ export function Gallery({ fixed = {}, empty }) {
       z: () => void actions().then((all) => all.undo()),
       j: () => step(1)?.(),
       k: () => step(-1)?.(),
-      Escape: () => (picked.size ? setPicked(new Map()) : open && shut()),
+      ...(picked.size || open ? { Escape: () => (picked.size ? setPicked(new Map()) : shut()) } : {}),
       ...(at < 0 ? { ArrowDown: () => (setAt(0), focusList()), ArrowRight: () => (setAt(0), focusList()) } : {}),
     },
     [list, at, picked, open],
   );
   useEffect(() => void (list?.first && panel()), [list?.first]); // is here before it is opened
+  useLayoutEffect(() => void (besides.value = { known: list?.row(at)?.id === open ? list.row(at) : null, previous: step(-1), next: step(1) }));
 
   const row = list?.row(first);
   const setView = (/** @type {string} */ to) => batch(() => ((lastView.value = to), setQuery({ view: null }, { replace: true })));
   const nothing = list && list.length === 0 && list.ended;
-  return html`<main class="main" id="main">
-    <h1 class="vh">Assets</h1>
-    <div class="bar">${h(FilterBar, { fixed: Object.keys(fixed) })}
-      ${h(Menu, { name: `Sort: ${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}`, kind: "btn bare sort", label: html`${h(Icon, { name: "arrow-up-down" })}<span>${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}</span>`, items: SORTS.map(([key, label]) => ({ label, checked: key === sort, act: () => setQuery({ sort: key === "-created_at" ? null : key }) })) })}
+  return html`<div class="bar">${h(FilterBar, { fixed })}
+      ${!past && h(Menu, { name: `Sort: ${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}`, kind: "btn bare sort", label: html`${h(Icon, { name: "arrow-up-down" })}<span>${SORTS.find(([key]) => key === sort)?.[1] ?? "Newest"}</span>`, items: SORTS.map(([key, label]) => ({ label, checked: key === sort, act: () => setQuery({ sort: key === "-created_at" ? null : key }) })) })}
       <div class="seg" role="group" aria-label="View">${[
         ["grid", "Grid", "layout-grid"],
         ["list", "List", "list"],
@@ -199,16 +211,16 @@ export function Gallery({ fixed = {}, empty }) {
         <button key=${key} aria-pressed=${view === key} aria-label=${label} title=${label} onClick=${() => setView(key)}>${h(Icon, { name: icon })}</button>`,
       )}</div>
       <button class="btn primary" aria-label="Upload" onClick=${askUpload}>${h(Icon, { name: "upload" })}<span class="long">Upload</span></button></div>
-    <div class="only-small chip-row">${h(Chips, { fixed: Object.keys(fixed) })}</div>
+    <div class="only-small chip-row">${h(Chips, { fixed })}</div>
     ${
       picked.size
         ? h(Selection, { picked, clear: () => setPicked(new Map()) })
-        : html`<div key="sub" class="sub"><b class="num">${list?.first ? `${counted(list.length, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}
+        : html`<div key="sub" class="sub"><b class="num">${list?.first ? `${counted(list.count ?? list.known, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}${h(Curl, { path: "/api/assets", params })}
         <span aria-live="polite">${fresh > 0 && html`<button class="btn primary small fresh num" onClick=${() => reload().then(() => setJump({ row: 0, n: jump.n + 1 }))}>${h(Icon, { name: "arrow-up" })}${fresh >= 200 ? "200 or more" : count(fresh)} new</button>`}</span>
         <span class="sp day">${byTime && row ? day(row.created_at) : ""}</span>
         ${view === "grid" && html`<span class="size">${h(Icon, { name: "image", small: true })}<input type="range" min="96" max="320" value=${tileSize.value} aria-label="Tile size" onInput=${(event) => (tileSize.value = Number(event.target.value))} />${h(Icon, { name: "maximize", small: true })}</span>`}</div>`
     }
-    ${view === "list" && !nothing && h(ListHead, { sort, setSort: (to) => setQuery({ sort: to }) })}
+    ${view === "list" && !nothing && h(ListHead, { sort, setSort: past ? undefined : (to) => setQuery({ sort: to }) })}
     ${
       list?.error.value && !list.length
         ? h(Failure, { error: list.error.value, retry: () => reload() })
@@ -219,18 +231,10 @@ export function Gallery({ fixed = {}, empty }) {
         ${h(Grid, { list, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
         ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`
     }
-    ${list?.paused.value && html`<div class="sub">Looked at 200,000 assets. <button class="btn small" onClick=${() => list.goOn()}>Go on</button></div>`}
-  </main>${open && h(Panel, { id: open, known: list?.row(at)?.id === open ? list.row(at) : null, close: shut, previous: step(-1), next: step(1) })}`;
+    ${list?.paused.value && html`<div class="sub">Looked at 200,000 assets. <button class="btn small" onClick=${() => list.goOn()}>Go on</button></div>`}`;
 }
 
 const focusList = () => /** @type {HTMLElement | null} */ (document.querySelector("[role=listbox][aria-multiselectable]"))?.focus();
-
-/** `made=7d` is counted from when it was chosen, so that a list stays the same while it is shown.
- * @param {URLSearchParams} query */
-function apiParamsOf(query) {
-  const key = query.toString().replace(/(^|&)open=[^&]*/, "");
-  return useMemo(() => apiParams(query), [key]);
-}
 
 /** @typedef {(all: typeof import("./actions.js")) => (assets: Asset[]) => void} Action */
 
@@ -250,11 +254,29 @@ function Selection({ picked, clear }) {
 /** @param {{query: URLSearchParams, fixed: Params, empty: any}} properties */
 function Nothing({ query, fixed, empty }) {
   const words = query.get("q");
-  const filters = [...query.keys()].filter((name) => !["q", "sort", "view", "open"].includes(name));
-  if (!isFiltered(query) && empty) return empty;
-  if (filters.length === 1 && filters[0] === "parent_id" && !words) return h(Empty, { icon: "folder", title: "This folder is empty." }, html`<p>Drop files to put them here.</p>`);
+  const filters = chips(query).filter((chip) => !(chip.param in fixed));
+  if (!words && !filters.length) return empty;
+  if (filters.length === 1 && filters[0].param === "parent_id" && !words) return h(Empty, { icon: "folder", title: "This folder is empty." }, html`<p>Drop files to put them here.</p>`);
   const clear = html`<button class="btn" onClick=${clearFilters}>Clear filters</button>`;
   if (words && !filters.length) return h(Empty, { icon: "search", title: `Nothing has all of these words: “${words}”.` }, html`<p>Words are found anywhere in names, tags and metadata.</p>${clear}`);
-  if (!isFiltered(query)) return h(Empty, { title: "as_of" in fixed ? "There were no assets yet." : "No assets." });
-  return h(Empty, { icon: "search", title: "Nothing matches these filters." }, clear);
+  return h(Empty, { icon: "search", title: "Nothing matches these filters." }, html`${clear}${filters.length > 1 && !fixed.as_of && h(Narrowest, { key: query.toString(), filters, fixed })}`);
+}
+
+/** The filter without which the most assets are found. @param {{filters: import("../core/filters.js").Chip[], fixed: Params}} properties */
+function Narrowest({ filters, fixed }) {
+  const [most, setMost] = useState({ chip: filters[0], count: 0 });
+  useEffect(() => {
+    const abort = new AbortController();
+    const without = async (/** @type {import("../core/filters.js").Chip} */ chip) => {
+      const query = new URLSearchParams(place.value.query);
+      query.delete(chip.param, chip.value);
+      return { chip, count: (await get("/api/assets", { ...apiParams(query), ...fixed, count: "exact", page_size: 1 }, { signal: abort.signal })).count };
+    };
+    Promise.all(filters.map(without)).then(
+      (found) => setMost(found.reduce((a, b) => (b.count > a.count ? b : a))),
+      () => {}, // the button above clears them all
+    );
+    return () => abort.abort();
+  }, []);
+  return most.count > 0 && html`<p>or remove the narrowest: ${h(Chip, { chip: most.chip })} ${counted(most.count, "asset")} without it</p>`;
 }

@@ -151,13 +151,13 @@ const SORTS = [
   ["created_at", "Made", "made"],
 ];
 
-/** The head of the list, which sorts. @param {{sort: string, setSort: (sort: string) => void}} properties */
+/** The head of the list, which sorts. @param {{sort: string, setSort?: (sort: string) => void}} properties */
 export function ListHead({ sort, setSort }) {
   return html`<div class="rows-head"><span></span>${SORTS.map(([key, name, column]) => {
     const down = sort === `-${key}`;
     const current = key && sort.replace("-", "") === key;
     return html`<span key=${name} class=${`c-${column}`}>${
-      key
+      key && setSort
         ? html`<button class=${current ? "current" : ""} aria-label=${`Sort by ${name.toLowerCase()}`} onClick=${() => setSort(current && !down ? `-${key}` : current ? key : key === "name" ? key : `-${key}`)}>
       ${name}${current && h(Icon, { name: down ? "arrow-down" : "arrow-up", small: true })}</button>`
         : name

@@ -1,12 +1,12 @@
 // Assets at `/`: everything that was recorded, newest first.
 import { h, html, useEffect } from "../core/html.js";
 import { Copy, Icon } from "../parts/basic.js";
-import { Gallery } from "../parts/gallery.js";
+import { Beside, Gallery } from "../parts/gallery.js";
 import { askUpload } from "../parts/dropping.js";
 
 export function Screen() {
   useEffect(() => void (document.title = "Assets · Asset Ledger"), []);
-  return h(Gallery, { empty: h(First, {}) });
+  return html`<main class="main" id="main"><h1 class="vh">Assets</h1>${h(Gallery, { empty: h(First, {}) })}</main>${h(Beside, {})}`;
 }
 
 /** What an empty ledger shows: how its first asset is recorded. */

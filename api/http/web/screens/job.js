@@ -19,6 +19,10 @@ import { ProofDialog, useProof } from "../parts/seal.js";
  * n: a number in it; asks: what it shows of the job, where it does not offer its request itself */
 
 const data = () => import("./job-data.js");
+const Beside = lazy(
+  async () => (await import("../parts/gallery.js")).Beside,
+  () => null,
+);
 /** @type {Verdict} */
 const LONG = { state: "unchecked", why: `Above ${count(PROVEN)} events the audit bundle has the proof.` };
 
@@ -49,7 +53,7 @@ export function Screen({ id }) {
   if (!job.value || !replay.value) return html`<main class="main" id="main"><h1 class="vh">${visible(id)}</h1>${h(Skeleton, { lines: 8 })}</main>`;
   return html`<main class="main" id="main">${h(Head, { job: job.value, live, tab, verdict: wide ? LONG : verdict, again, events })}
     ${!live.whole.value && html`<p class="part num" role="status">Reading the history: ${counted(events, "event")} so far.</p>`}
-    ${h(tab.View, { live, verdict, key: `${id} ${attempt} ${tab.id}` })}</main>`;
+    ${h(tab.View, { live, verdict, key: `${id} ${attempt} ${tab.id}` })}</main>${tab.id === "assets" && h(Beside, {})}`;
 }
 
 /** Every event that is shown is proven, and none is missing. @param {LiveJob} live @param {import("../core/trust.js").Trusted} checked */

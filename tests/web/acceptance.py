@@ -89,8 +89,8 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     ),
     29: ("tests.web.test_trouble::test_the_audit_bundle_is_downloaded_and_its_verifier_holds",),
     30: (
-        "tests.web.test_screens::test_usage_has_the_numbers_of_the_api",
-        "tests.web.test_trouble::test_usage_is_saved_as_csv_that_runs_no_formula",
+        "tests.web.test_usage::test_usage_has_the_numbers_of_the_api",
+        "tests.web.test_usage::test_usage_is_saved_as_csv_that_runs_no_formula",
     ),
     31: ("tests.web.test_trouble::test_a_rebuild_is_watched_to_its_new_generation",),
     32: ("tests.web.test_live::test_a_lost_stream_is_resumed_with_each_event_once",),

@@ -1,11 +1,13 @@
 """The gallery as people use it: filters, suggestions, history, the time rail, news, selections."""
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -146,6 +148,31 @@ async def test_the_narrowest_of_filters_that_nothing_matches_is_removed(
 
     await shown(page, ".sub b", f"{total} assets")
     assert await page.run("location.search") == "?node_id=node-1"
+
+
+async def test_usage_counts_the_days_of_a_range(large: httpx.Client, page: Page) -> None:
+    await opened(page, f"{address(large)}/usage?by=day", "Usage")
+    await shown(page, "tbody tr")
+    await click(page, "button[aria-label^=Time]", "All time")
+    await click(page, "[role^=menuitem]", "Last 30 days")
+    await until_true(page, "location.search === '?by=day&made=30d'")
+    await shown(page, "button[aria-label^=Time]", "Last 30 days")
+    await shown(page, "tbody tr")
+
+    asked = [url for url in page.fetched if "group_by=day&" in url and "created_after" in url]
+    after = datetime.fromisoformat(parse_qs(urlsplit(asked[0]).query)["created_after"][0])
+    assert timedelta(days=30) <= datetime.now(UTC) - after < timedelta(days=30, minutes=5)
+    rows = large.get(asked[0]).raise_for_status().json()["usage"]
+    keys = [row["key"] for row in rows]
+    shown_keys = "[...document.querySelectorAll('tbody td a')].map((each) => each.textContent)"
+    await until_true(page, f"JSON.stringify({shown_keys}) === {json.dumps(compact(keys))}")
+    everything = large.get("/api/assets/usage", params={"group_by": "day", "page_size": 1000})
+    assert 0 < len(keys) < len(everything.json()["usage"])
+
+
+def compact(value: Any) -> str:
+    """Return the JSON of a value as a browser writes it."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 async def test_back_and_forward_restore_filters_and_panel(

@@ -142,25 +142,6 @@ async def test_a_comparison_counts_as_the_api_does(
     await page.once(f"document.querySelectorAll('tbody tr').length === {rows}", "1")
 
 
-@pytest.mark.parametrize(
-    ("path", "heading", "query"),
-    [
-        ("/usage", "Usage", {"group_by": "node_id"}),
-        ("/nodes/node-1", "node-1", {"group_by": "job_id", "node_id": "node-1"}),
-        ("/workflows/portraits", "portraits", {"group_by": "node_id", "workflow_id": "portraits"}),
-    ],
-)
-async def test_usage_has_the_numbers_of_the_api(
-    server: Server, filled: Filled, page: Page, path: str, heading: str, query: dict[str, str]
-) -> None:
-    await opened(page, f"{server.url}{path}", heading)
-
-    for row in filled.get("/api/assets/usage", **query)["usage"]:
-        text = await shown(page, "tbody tr", row["key"])
-        assert str(row["count"]) in text
-    await shown(page, ".chart + .key", query.get("node_id", "node-1") and "")
-
-
 async def test_the_ledger_has_the_size_of_its_checkpoint(
     server: Server, filled: Filled, page: Page
 ) -> None:

@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.api.damage import content_file, flip
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, run, serving
-from tests.web.filled import Filled, upload, wait_for_totals
+from tests.web.filled import Filled, upload
 from tests.web.proxy import Proxy
 from tests.web.test_gallery import whole
 from tests.web.test_previews import until_true
@@ -201,27 +201,6 @@ async def test_a_rebuild_is_watched_to_its_new_generation(
     await shown(page, ".box", "generation 2")
     await shown(page, ".box", "Rebuilt")
     assert filled.get("/api/projections")["serving"]["generation"] == 2
-
-
-async def test_usage_is_saved_as_csv_that_runs_no_formula(
-    server: Server, filled: Filled, page: Page, tmp_path: Path
-) -> None:
-    upload(filled.client, b"12345", "text/plain", {"name": "a.txt", "node_id": "=cmd|'/c'!A1"})
-    wait_for_totals(filled.client)
-    await opened(page, f"{server.url}/usage", "Usage")
-    await shown(page, "tbody tr", "=cmd")
-    await page.save_to(tmp_path)
-    await click(page, "button", "CSV")
-    rows = whole(tmp_path, ".csv").read_text("utf-8").splitlines()
-
-    api = filled.get("/api/assets/usage", group_by="node_id")["usage"]
-    assert len(rows) == len(api) + 1
-    assert any("'=cmd|'/c'!A1" in row for row in rows)
-    for row in api:
-        if row["key"] and row["key"].startswith("node"):
-            line = next(line for line in rows if line.startswith(row["key"]))
-            assert str(row["bytes"]) in line.split(",")
-            assert str(row["count"]) in line.split(",")
 
 
 async def test_the_command_of_an_empty_ledger_makes_its_first_asset_appear(

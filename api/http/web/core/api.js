@@ -82,16 +82,16 @@ export async function get(path, params, options) {
   return (await send(address(path, params), options)).json();
 }
 
-/** Return the rows of all pages of a list that is short: at most 20,000.
+/** Return the rows of all pages of a list.
  * @param {string} path @param {Params} params @param {string} member @param {AbortSignal} [signal] @returns {Promise<any[]>} */
 export async function allRows(path, params, member, signal) {
   const rows = [];
-  for (let cursor = ""; rows.length < 20_000; ) {
+  let cursor = "";
+  do {
     const page = await get(path, { ...params, page_size: 1000, cursor }, { signal });
     rows.push(...page[member]);
     cursor = page.next;
-    if (!cursor) break;
-  }
+  } while (cursor);
   return rows;
 }
 

@@ -73,6 +73,9 @@ interface UsageRow {
   largest: number;
   first_seen: string;
   last_seen: string;
+  runs: number;
+  failed: number;
+  seconds: number;
 }
 interface Session {
   auth: "local" | "tokens" | "jwt";

@@ -95,6 +95,16 @@ async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, 
     await shown(page, "button", f"Failed {counts['failed']}")
     await page.once("document.querySelector('tbody .thumbs img[src]')", "true")
 
+    assert "Cancelled" not in await page.run("document.querySelector('.seg').textContent")
+    for end in ("start", "finish"):
+        body = {"status": "cancelled"} if end == "finish" else {}
+        filled.client.post(f"/api/jobs/third/{end}", json=body).raise_for_status()
+    await click(page, ".fresh", "changed")
+    await click(page, ".seg button", "Cancelled 1")
+    await page.once("document.querySelectorAll('tbody tr').length === 1", "1")
+    await shown(page, "tbody tr", "third")
+    await click(page, ".seg button", "All")
+    await shown(page, "tbody tr", "first")
     await click(page, "th button", "Bytes")
     by_bytes = [each["job_id"] for each in filled.get("/api/jobs", sort="-bytes")["jobs"]]
     await page.once("document.querySelector('th[aria-sort]')?.textContent.includes('Bytes')", "1")
@@ -153,6 +163,8 @@ async def test_the_ledger_has_the_size_of_its_checkpoint(
     await shown(page, ".box", "generation 1")
     await shown(page, ".box", "Ready")
     await shown(page, "tbody tr", size)
+    await shown(page, ".box", "ok, 0 waiting")
+    await shown(page, ".box", "99 % of commitsup to")
 
 
 async def test_the_ledger_shows_its_webhooks(server: Server, filled: Filled, page: Page) -> None:

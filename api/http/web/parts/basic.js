@@ -64,8 +64,12 @@ const FORMS = {
   running: ["accent", "activity", "Running"],
   cancelled: ["warn", "minus", "Cancelled"],
   stale: ["warn", "clock", "Stale"],
+  lost: ["bad", "circle-x", "Lost"],
   untracked: ["plain", "info", "Untracked"],
 };
+
+/** The word of a status of a job. @param {string} status */
+export const wordOf = (status) => (FORMS[status] ?? FORMS.untracked)[2];
 
 /** @param {{status: string}} properties */
 export function Status({ status }) {

@@ -16,11 +16,11 @@ function Whole({ event, close }) {
   );
 }
 
-/** Columns of a table of events. @param {(event: LedgerEvent) => string} nameOf */
-export const columnsOf = (nameOf) => [
+/** Columns of a table of events. @param {(event: LedgerEvent) => string} nameOf @param {(topic: string) => any} [topicOf] what stands for a topic */
+export const columnsOf = (nameOf, topicOf = (topic) => topic) => [
   { name: "Position", n: true, cell: (/** @type {LedgerEvent} */ event) => html`<button class="btn bare small num" aria-label=${`Show event ${event.position}`} onClick=${() => show(Whole, { event })}>${count(event.position)}</button>` },
   { name: "Time", opt: true, cell: (/** @type {LedgerEvent} */ event) => h(Time, { at: event.time, form: "clock" }) },
-  { name: "Topic", cell: (/** @type {LedgerEvent} */ event) => event.topic },
+  { name: "Topic", cell: (/** @type {LedgerEvent} */ event) => topicOf(event.topic) },
   { name: "Node", opt: true, cell: (/** @type {LedgerEvent} */ event) => event.node_id && html`<bdi>${visible(event.node_id)}</bdi>` },
   { name: "Job", opt: true, cell: (/** @type {LedgerEvent} */ event) => event.job_id && html`<a class="link" href=${`/jobs/${encodeURIComponent(event.job_id)}?at=${event.position}`}><bdi>${visible(event.job_id)}</bdi></a>` },
   { name: "Asset", cell: (/** @type {LedgerEvent} */ event) => event.asset_id && html`<a class="link" href=${`/assets/${event.asset_id}`}><bdi>${visible(nameOf(event))}</bdi></a>` },

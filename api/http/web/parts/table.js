@@ -1,6 +1,7 @@
 // A table of rows: headers that sort, cells that are numbers, texts or links; loads more at its end.
 import { h, html, useEffect, useRef } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
+import { singleKeys } from "../core/prefs.js";
 import { Icon } from "./basic.js";
 
 /** @template T @typedef {{name: string, cell: (row: T, index: number) => any, n?: boolean, opt?: boolean, sort?: string, wide?: boolean}} Column
@@ -14,6 +15,7 @@ export function Table({ columns, rows, keyOf, sorted, sort, more, label, tight, 
     const lines = [.../** @type {HTMLTableSectionElement} */ (body.current).rows];
     const at = lines.findIndex((line) => line.contains(document.activeElement));
     const to = /** @type {Record<string, number>} */ ({ ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: lines.length - 1, PageDown: at + 10, PageUp: at - 10 })[event.key];
+    if (at >= 0 && pressed(event, lines[at])) return event.preventDefault();
     if (to === undefined) return;
     event.preventDefault();
     /** @type {HTMLElement | null | undefined} */ (lines[Math.max(0, Math.min(to, lines.length - 1))]?.querySelector("a, button"))?.focus();
@@ -25,6 +27,18 @@ export function Table({ columns, rows, keyOf, sorted, sort, more, label, tight, 
       ${columns.map((column) => html`<td key=${column.name} class=${classes(column)}>${column.cell(row, index)}</td>`)}</tr>`,
     )}</tbody></table>
     ${more && h(More, { more, key: rows.length })}`;
+}
+
+/** Select a row by x; by Space look at what it shows in place, or else open it. Return whether that was done.
+ * @param {KeyboardEvent} event @param {HTMLTableRowElement} line */
+function pressed(event, line) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const first = (/** @type {string} */ selector) => /** @type {HTMLElement | null} */ (line.querySelector(selector));
+  let found = null;
+  if (event.key === "x" && singleKeys.value && !event.ctrlKey && !event.metaKey) found = first("[type=checkbox]");
+  if (event.key === " " && target.matches("a")) found = first("button") ?? target; // a button has Space by itself
+  found?.click();
+  return found !== null;
 }
 
 /** @param {Column<any>} column */

@@ -1,29 +1,29 @@
 // The jobs: status, pictures, counts, bytes, duration; news waits behind a button.
+import { chips } from "../core/filters.js";
 import { bytes, count, counted, duration, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
+import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { Empty, Failure, Icon, Skeleton, Status, Time, useSmall } from "../parts/basic.js";
+import { Curl, Empty, Failure, Icon, Skeleton, Status, Time, useSmall, wordOf } from "../parts/basic.js";
+import { Chips, useFilters } from "../parts/filters.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
 import { spent } from "./job.js";
 
-const STATUSES = [
-  ["", "All"],
-  ["running", "Running"],
-  ["failed", "Failed"],
-  ["completed", "Completed"],
-  ["untracked", "Untracked"],
-];
+const STATUSES = ["", "running", "failed", "completed", "untracked"];
+const NONE = {};
+const RARE = ["cancelled", "stale", "lost"]; // offered where there is such a job
 
 export function Screen() {
   const query = place.value.query;
-  const [status, workflow, sort] = [query.get("status") ?? "", query.get("workflow_id") ?? "", query.get("sort") ?? "-created_at"];
+  const [status, sort] = [query.get("status") ?? "", query.get("sort") ?? "-created_at"];
   const prefix = query.get("q") ?? "";
   const [turn, setTurn] = useState(0);
-  const list = useRows("/api/jobs", { status, workflow_id: workflow, query: prefix, sort, preview: 4, count: "status", page_size: 50 }, "jobs", turn);
-  const counts = list.first?.counts;
+  const params = { ...useFilters(NONE), status, sort, preview: 4, count: "status", page_size: 50 };
+  const list = useRows("/api/jobs", params, "jobs", turn);
+  const known = useRef(/** @type {Record<string, number> | undefined} */ (undefined));
+  const counts = (known.current = list.first?.counts ?? known.current); // stay while others are loaded
   const news = useNews(turn);
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
   useEffect(() => void (document.title = "Jobs · Asset Ledger"), []);
@@ -31,11 +31,12 @@ export function Screen() {
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
       ${news > 0 && html`<button class="btn primary small fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}
-      ${workflow && html`<span class="chip"><span class="k">workflow</span><bdi class="cut">${visible(workflow)}</bdi><button aria-label="Remove the filter" onClick=${() => setQuery({ workflow_id: null })}>${h(Icon, { name: "x", small: true })}</button></span>`}
+      ${h(Chips, { fixed: NONE })}
       <input class="input" type="search" aria-label="Jobs whose ids begin with" placeholder="Id begins with" value=${prefix} onChange=${(/** @type {any} */ event) => setQuery({ q: event.target.value || null })} />
       <button class="btn bare" onClick=${() => setQuery({ sort: sort === "created_at" ? null : "created_at" })}>${h(Icon, { name: "arrow-up-down", small: true })}${sort === "created_at" ? "Oldest" : "Newest"}</button>
-      <div class="seg" role="group" aria-label="Status">${STATUSES.map(([value, name]) => html`<button key=${value} aria-pressed=${status === value} onClick=${() => setQuery({ status: value })}>${name}${value && counts ? html` <span class="quiet num">${count(counts[value] ?? 0)}</span>` : ""}</button>`)}</div></div>
-    <div class="scroll">${h(Body, { list, picked, pick, sort, filtered: Boolean(status || workflow || prefix) })}</div></main>`;
+      ${h(Curl, { path: "/api/jobs", params })}
+      <div class="seg" role="group" aria-label="Status">${[...STATUSES, ...RARE.filter((each) => counts?.[each] || each === status)].map((value) => html`<button key=${value} aria-pressed=${status === value} onClick=${() => setQuery({ status: value })}>${value ? wordOf(value) : "All"}${value && counts ? html` <span class="quiet num">${count(counts[value] ?? 0)}</span>` : ""}</button>`)}</div></div>
+    <div class="scroll">${h(Body, { list, picked, pick, sort, filtered: Boolean(status || prefix || chips(query).length) })}</div></main>`;
 }
 
 /** @param {{list: any, picked: string[], pick: (id: string) => void, sort: string, filtered: boolean}} properties */

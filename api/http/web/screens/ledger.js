@@ -1,12 +1,12 @@
 // The ledger itself: its tree and checkpoint, the tables and their rebuild, the events as they come.
 import { get, send, write } from "../core/api.js";
-import { bytes, count, counted, short, time } from "../core/format.js";
+import { bytes, count, counted, duration, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
-import { place, setQuery } from "../core/route.js";
+import { changed, place, setQuery } from "../core/route.js";
 import { can } from "../core/session.js";
 import { trust } from "../core/trust.js";
-import { Copy, Failure, Icon, Skeleton } from "../parts/basic.js";
+import { Copy, Curl, Failure, Icon, Skeleton } from "../parts/basic.js";
 import { Confirm } from "../parts/dialog.js";
 import { columnsOf } from "../parts/history.js";
 import { show, toast } from "../parts/over.js";
@@ -52,7 +52,7 @@ async function checkNow() {
 
 function Tree() {
   const { value, error, again } = useAsked(checkNow, 0);
-  return html`<section class="box"><h2>${h(Icon, { name: "stamp" })}Tree<span class="end"><button class="btn bare small icon" aria-label="Check again" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}</button></span></h2>
+  return html`<section class="box"><h2>${h(Icon, { name: "stamp" })}Tree<span class="end">${h(Curl, { path: "/api/log/checkpoint" })}<button class="btn bare small icon" aria-label="Check again" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}</button></span></h2>
     ${
       error
         ? html`<p class="okline bad">${h(Icon, { name: "shield-alert", small: true })}${/** @type {Error} */ (error).message}</p>`
@@ -83,7 +83,7 @@ function Tables() {
   if (error && !value) return html`<section class="box"><h2>Tables</h2>${h(Failure, { error, retry: again })}</section>`;
   if (!value) return html`<section class="box"><h2>Tables</h2>${h(Skeleton, { lines: 3 })}</section>`;
   const { serving, building, previous, last } = value;
-  return html`<section class="box"><h2>${h(Icon, { name: "table-2" })}Tables<span class="end num">${serving.state}, ${counted(serving.lag, "event")} behind</span></h2>
+  return html`<section class="box"><h2>${h(Icon, { name: "table-2" })}Tables<span class="end num">${serving.state}, ${counted(serving.lag, "event")} behind${h(Curl, { path: "/api/projections" })}</span></h2>
     <p class="big num">generation ${count(serving.generation)}</p>
     ${serving.error && html`<p class="okline bad">${h(Icon, { name: "triangle-alert", small: true })}${serving.error}</p>`}
     <dl class="details">${Object.entries(serving.rows).map(([name, n]) => html`<dt key=${name}>${name}</dt><dd class="num">${counted(n, "row")}</dd>`)}</dl>
@@ -115,18 +115,28 @@ function Building({ building }) {
 
 function Server() {
   const { value } = useAsked(async () => await fetchReady(), 5000);
+  const { value: slowest } = useAsked(commitTime, 15_000);
   if (!value) return html`<section class="box"><h2>Server</h2>${h(Skeleton, { lines: 3 })}</section>`;
   const disk = value.parts.find((/** @type {any} */ part) => part.free_bytes !== undefined);
-  return html`<section class="box"><h2>${h(Icon, { name: "server" })}Server</h2><p class="big">${value.ready ? "Ready" : "Not ready"}</p>
+  return html`<section class="box"><h2>${h(Icon, { name: "server" })}Server<span class="end">${h(Curl, { path: "/readyz" })}</span></h2><p class="big">${value.ready ? "Ready" : "Not ready"}</p>
     <dl class="details">${disk && html`<dt>Disk</dt><dd class="num">${bytes(disk.free_bytes)} free</dd>`}
-      ${value.parts.filter((/** @type {any} */ part) => part !== disk).map((/** @type {any} */ part) => html`<dt class="cut" key=${part.name} title=${part.name}>${part.name.replace("projection ", "")}</dt><dd class="num">${part.ok ? "ok" : html`<span class="bad">${part.damaged > 0 && `${count(part.damaged)} damaged: `}${part.reason}</span>`}${part.waiting > 0 && `, ${count(part.waiting)} waiting`}${part.lag > 0 && `, ${count(part.lag)} behind`}</dd>`)}</dl></section>`;
+      ${value.parts.filter((/** @type {any} */ part) => part !== disk).map((/** @type {any} */ part) => html`<dt class="cut" key=${part.name} title=${part.name}>${part.name.replace("projection ", "")}</dt><dd class="num">${part.ok ? "ok" : html`<span class="bad">${part.damaged > 0 && `${count(part.damaged)} damaged: `}${part.reason}</span>`}${part.waiting !== undefined && `, ${count(part.waiting)} waiting`}${part.lag > 0 && `, ${count(part.lag)} behind`}</dd>`)}
+      ${slowest && html`<dt title="Since the start">99 % of commits</dt><dd class="num">${slowest < Infinity ? `up to ${duration(slowest)}` : "over 10 s"}</dd>`}</dl></section>`;
 }
 
 /** What is sent to other programs; nothing without a webhook. */
 function Hooks() {
   const { value } = useAsked(() => get("/api/hooks"), 5000);
   if (!value?.hooks.length) return null;
-  return html`<section class="box"><h2>Webhooks</h2><dl class="details">${value.hooks.map((/** @type {any} */ hook) => html`<dt class="cut" key=${hook.id} title=${hook.id}>${hook.url}</dt><dd class="num">${hook.status === "live" ? "live" : html`<span class="bad">${hook.status}: ${hook.error}</span>`}${hook.lag > 0 && `, ${count(hook.lag)} behind`}</dd>`)}</dl></section>`;
+  return html`<section class="box"><h2>Webhooks<span class="end">${h(Curl, { path: "/api/hooks" })}</span></h2><dl class="details">${value.hooks.map((/** @type {any} */ hook) => html`<dt class="cut" key=${hook.id} title=${hook.id}>${hook.url}</dt><dd class="num">${hook.status === "live" ? "live" : html`<span class="bad">${hook.status}: ${hook.error}</span>`}${hook.lag > 0 && `, ${count(hook.lag)} behind`}</dd>`)}</dl></section>`;
+}
+
+/** Milliseconds within which 99 % of the commits since the start ended: an upper bound of the histogram. */
+async function commitTime() {
+  const text = await (await send("/metrics")).text();
+  const buckets = [...text.matchAll(/^asset_ledger_commit_seconds_bucket\{le="([^"]+)"\} (\S+)/gm)].map(([, le, n]) => [Number(le.replace("+Inf", "Infinity")) * 1000, Number(n)]);
+  const all = buckets.at(-1)?.[1] ?? 0;
+  return buckets.find(([, n]) => all && n >= 0.99 * all)?.[0] ?? null;
 }
 
 /** The state of the parts, also when the server says that it is not ready. */
@@ -166,12 +176,18 @@ function Events() {
   }, [topic, paused]);
   return html`<div class="pagehead"><h2>Events</h2>${topic && html`<span class="chip"><span class="k">topic</span>${topic}<button aria-label="Remove the filter" onClick=${() => setQuery({ topic: null })}>${h(Icon, { name: "x", small: true })}</button></span>`}
       <span class="okline quiet">${!paused && liveState.value === "live" ? html`<span class="dot live"></span> live` : "paused"}</span>
-      <button class="btn small" onClick=${() => setQuery({ paused: paused ? null : "1" }, { replace: true })}>${h(Icon, { name: paused ? "play" : "pause", small: true })}${paused ? "Go on" : "Pause"}</button></div>
-    ${h(Table, { columns: columnsOf((event) => event.data.name ?? short(event.asset_id ?? "")), rows: events, keyOf: (event) => event.position, label: "Newest events", tight: true })}`;
+      <button class="btn small" onClick=${() => setQuery({ paused: paused ? null : "1" }, { replace: true })}>${h(Icon, { name: paused ? "play" : "pause", small: true })}${paused ? "Go on" : "Pause"}</button>${h(Curl, { path: "/api/events", params: asked(topic) })}</div>
+    ${h(Table, { columns: columnsOf(named, topicLink), rows: events, keyOf: (event) => event.position, label: "Newest events", tight: true })}`;
 }
+
+const named = (/** @type {LedgerEvent} */ event) => event.data.name ?? short(event.asset_id ?? "");
+const topicLink = (/** @type {string} */ topic) => html`<a class="link" title="Only events of this topic" href=${changed({ topic })}>${topic}</a>`;
+
+/** What is asked for the newest events. @param {string} topic */
+const asked = (topic) => ({ order: "desc", limit: 100, topic, all: can("admin") || undefined });
 
 /** @param {string} topic @param {AbortSignal} signal */
 async function load(topic, signal) {
-  const answer = await get("/api/events", { order: "desc", limit: 100, topic, all: can("admin") || undefined }, { signal });
+  const answer = await get("/api/events", asked(topic), { signal });
   return answer.events;
 }

@@ -1,14 +1,17 @@
 """Every screen at every width, by keyboard alone and in forced colours: all is in reach."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, serving
+from tests.web.commands import copied_command, output
 from tests.web.filled import Filled, fill
 from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown
@@ -107,6 +110,55 @@ async def test_a_link_gives_the_same_view_in_a_new_tab(
 
     await until_true(page, f"String({look}) === {json.dumps(','.join(before))}")
     assert await page.run("document.querySelectorAll('h1').length") == 1
+
+
+OFFERED: Final = {
+    "/?node_id=node-1&job_id=first&q=face": (".sub b", "assets"),
+    "/jobs?status=failed": ("tbody tr", "second"),
+    "/jobs/first": (".transport .read b", "Event"),
+    "/jobs/first?tab=assets": (".sub b", "assets"),
+    "/jobs/first?tab=lineage": (".dagnode", ""),
+    "/jobs/first?tab=events": ("tbody tr", "asset.created"),
+    "/jobs/first?tab=parameters": (".tree", "sdxl"),
+    "/jobs/first?tab=compare&with=second": (".part", "They part at"),
+    "/usage?by=day&job_id=first": (".chart + .key", ""),
+    "/nodes/node-1": (".chart + .key", ""),
+    "/workflows/portraits": (".chart + .key", ""),
+    "/ledger": (".okline", ""),
+    "/assets/{asset}": (".about .seal", "proven"),
+    "/?open={asset}": (".panel .seal", "proven"),
+}
+"""Each kind of view, and what it shows once it is there."""
+
+
+async def test_each_screen_offers_its_request_as_a_command(shared: Filled, page: Page) -> None:
+    for pattern, (selector, text) in OFFERED.items():
+        before = len(page.fetched)
+        await page.open(base(shared) + path(shared, pattern))
+        await shown(page, selector, text)
+        command = await offered(page, pattern)
+
+        asked = shlex.split(command)[2]
+        sent = page.fetched[before:]
+        assert any(includes(url, asked) for url in sent), (pattern, command, sent)
+        found = output(command)
+        assert found, pattern
+        assert "urn:asset-ledger" not in found, (pattern, command, found)
+
+
+async def offered(page: Page, pattern: str) -> str:
+    """Return the command that a screen, or the menu of an asset, offers."""
+    if "{asset}" not in pattern:
+        return await copied_command(page, "main")
+    within = ".panel" if "open" in pattern else "main.asset"
+    await click(page, f"{within} button[aria-label=More]")
+    return await copied_command(page, within)
+
+
+def includes(url: str, asked: str) -> bool:
+    """Tell whether a request has the path and all parameters of another."""
+    one, other = urlsplit(url), urlsplit(asked)
+    return one.path == other.path and set(parse_qsl(other.query)) <= set(parse_qsl(one.query))
 
 
 FOCUSED: Final = """(() => {

@@ -7,6 +7,7 @@ import pytest
 
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, run
+from tests.web.commands import copied_command, output
 from tests.web.conftest import UNKNOWN
 from tests.web.filled import HOSTILE, Filled, picture, upload
 from tests.web.proxy import Proxy
@@ -94,7 +95,6 @@ async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, 
     counts = filled.get("/api/jobs", count="status")["counts"]
     await shown(page, "button", f"Failed {counts['failed']}")
     await page.once("document.querySelector('tbody .thumbs img[src]')", "true")
-
     assert "Cancelled" not in await page.run("document.querySelector('.seg').textContent")
     for end in ("start", "finish"):
         body = {"status": "cancelled"} if end == "finish" else {}
@@ -105,6 +105,7 @@ async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, 
     await shown(page, "tbody tr", "third")
     await click(page, ".seg button", "All")
     await shown(page, "tbody tr", "first")
+
     await click(page, "th button", "Bytes")
     by_bytes = [each["job_id"] for each in filled.get("/api/jobs", sort="-bytes")["jobs"]]
     await page.once("document.querySelector('th[aria-sort]')?.textContent.includes('Bytes')", "1")
@@ -162,9 +163,13 @@ async def test_the_ledger_has_the_size_of_its_checkpoint(
     await shown(page, ".box", "signature holds")
     await shown(page, ".box", "generation 1")
     await shown(page, ".box", "Ready")
-    await shown(page, "tbody tr", size)
     await shown(page, ".box", "ok, 0 waiting")
     await shown(page, ".box", "99 % of commitsup to")
+    await shown(page, "tbody tr", size)
+    await click(page, "tbody a", "job.finished")
+    await shown(page, ".chip", "job.finished")
+    await page.once("document.querySelectorAll('tbody tr').length === 2", "1")
+    assert await page.run("location.search") == "?topic=job.finished"
 
 
 async def test_the_ledger_shows_its_webhooks(server: Server, filled: Filled, page: Page) -> None:
@@ -312,6 +317,9 @@ async def test_a_token_signs_in_to_the_view_that_was_asked_for(
     await shown(page, "h1", "Jobs")
 
     assert await page.run("location.pathname") == "/jobs"
+    command = await copied_command(page, "main")
+    assert token not in command
+    assert json.loads(output(command, ASSET_LEDGER_TOKEN=token))["jobs"] == []
     kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
     assert token not in await page.run(kept)
     assert token not in " ".join(page.fetched) + with_tokens.errors

@@ -92,7 +92,10 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_usage::test_usage_has_the_numbers_of_the_api",
         "tests.web.test_usage::test_usage_is_saved_as_csv_that_runs_no_formula",
     ),
-    31: ("tests.web.test_trouble::test_a_rebuild_is_watched_to_its_new_generation",),
+    31: (
+        "tests.web.test_trouble::test_a_rebuild_is_watched_to_its_new_generation",
+        "tests.web.test_gallery::test_a_rebuild_shows_its_steps_and_reads_go_on_meanwhile",
+    ),
     32: ("tests.web.test_live::test_a_lost_stream_is_resumed_with_each_event_once",),
     33: ("tests.web.test_live::test_ten_tabs_load_and_all_of_them_see_a_new_event",),
     34: (

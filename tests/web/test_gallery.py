@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from rich.progress import Progress
 
+from asset_ledger.api.contract.projections import BuildingOut
 from benchmarks.fill import A_COMMIT, TEXTS, fill
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, Server, serving, until
@@ -26,6 +27,9 @@ pytestmark = [pytest.mark.slow, needs_browser]
 
 MANY: Final = 10 * A_COMMIT
 """Assets of the large ledger, more than a browser keeps."""
+
+STEPS: Final = frozenset(get_args(BuildingOut.model_fields["state"].annotation))
+"""The steps of a rebuild, as the API names them."""
 
 IN_VIEW: Final = """[...document.querySelectorAll("[role=option]")].filter((row) => {
     const [box, list] = [row, row.closest(".scroll")].map((each) => each.getBoundingClientRect());
@@ -173,6 +177,46 @@ async def test_usage_counts_the_days_of_a_range(large: httpx.Client, page: Page)
 def compact(value: Any) -> str:
     """Return the JSON of a value as a browser writes it."""
     return json.dumps(value, separators=(",", ":"))
+
+
+BUILDING: Final = """(() => {
+    globalThis.steps = [];
+    const look = () => {
+        const step = document.querySelector(".build")?.textContent;
+        if (step && step !== steps.at(-1)) steps.push(step);
+    };
+    const all = { childList: true, subtree: true, characterData: true };
+    new MutationObserver(look).observe(document, all);
+})()"""
+"""Note each text of a rebuild that the page shows."""
+
+
+async def test_a_rebuild_shows_its_steps_and_reads_go_on_meanwhile(
+    large: httpx.Client, page: Page
+) -> None:
+    await opened(page, f"{address(large)}/ledger", "Ledger")
+    await shown(page, ".box", "generation 1")
+    newest: dict[str, Any] = {"sort": "-created_at", "page_size": 3}
+    before = large.get("/api/assets", params=newest).json()["assets"]
+    events = state(large)["serving"]["position"]
+    await page.run(BUILDING)
+    await click(page, ".box button", "Rebuild")
+    await click(page, "dialog button", "Rebuild")
+
+    reads = 0
+    until(lambda: state(large)["building"], "the rebuild has begun")
+    while state(large)["building"]:
+        assert large.get("/api/assets", params=newest).json()["assets"] == before
+        reads += bool(state(large)["building"])
+    await shown(page, ".box", "generation 2")
+    steps = await page.run("globalThis.steps")
+    assert reads > 0
+    assert {step.split(":")[0] for step in steps} <= STEPS
+    assert any(f"of {events:,}" in step for step in steps)
+
+
+def state(client: httpx.Client) -> Any:
+    return client.get("/api/projections").raise_for_status().json()
 
 
 async def test_back_and_forward_restore_filters_and_panel(

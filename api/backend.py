@@ -16,6 +16,7 @@ from asset_ledger.api.contract.durations import read_duration
 from asset_ledger.api.contract.events import event_text
 from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.hooks.store import Hooks
+from asset_ledger.api.key_locks import KeyLocks
 from asset_ledger.api.s3_keys import S3Keys
 from asset_ledger.api.sessions import Sessions
 from asset_ledger.api.settings import Settings
@@ -77,6 +78,7 @@ class Backend:
     sessions: Sessions
     hooks: Hooks
     s3_keys: S3Keys
+    key_locks: KeyLocks
     thumbnails: Thumbnails
     collect: Collect
     scrub: Scrub
@@ -190,9 +192,10 @@ async def _open_services(
     tokens = Tokens(log, codec, partial(record_in_own_stream, committer, replay))
     sessions = Sessions(engine.sessions(), tokens, auth=settings.auth)
     stack.callback(sessions.close)
-    hooks, s3_keys = Hooks(engine.hooks()), engine.s3_keys()
+    hooks, s3_keys, key_locks = Hooks(engine.hooks()), engine.s3_keys(), engine.key_locks()
     stack.callback(hooks.close)
     stack.callback(s3_keys.close)
+    stack.push_async_callback(key_locks.close)
     rebuilds = Rebuilds(
         settings.data_dir, engine.database, reading.tables, projections, feed, committer
     )
@@ -224,6 +227,7 @@ async def _open_services(
         sessions=sessions,
         hooks=hooks,
         s3_keys=s3_keys,
+        key_locks=key_locks,
         thumbnails=thumbnails,
         collect=Collect(committer, replay, reading.contents, engine.stored(), thumbnails.forget),
         scrub=Scrub(files, committer, replay, reading.contents, feed),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid_utils import uuid4
 
 from asset_ledger.api.hooks.store import HookFile, HookStore
+from asset_ledger.api.key_locks import KeyLocks
 from asset_ledger.api.s3_keys import S3KeyFile, S3Keys
 from asset_ledger.api.sessions import SessionFile, SessionStore
 from asset_ledger.ledger.clock import Clock, utc_now
@@ -126,6 +127,9 @@ class Engine(Protocol):
 
     def s3_keys(self) -> S3Keys:
         """Return where the secrets of S3 clients are stored."""
+
+    def key_locks(self) -> KeyLocks:
+        """Return the locks of the S3 keys, shared by all servers of the ledger."""
 
     def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
         """Keep other servers from this work until the block ends.
@@ -245,6 +249,10 @@ class FolderEngine:
     def s3_keys(self) -> S3Keys:
         """Return the file of the secrets."""
         return S3KeyFile(self._files.s3_keys)
+
+    def key_locks(self) -> KeyLocks:
+        """Return locks of this process: one server has the folder."""
+        return KeyLocks()
 
     def alone(self, work: str) -> AbstractAsyncContextManager[bool]:
         """Yield True: one server has the folder."""

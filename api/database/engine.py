@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from uuid_utils import uuid4
 
+from asset_ledger.api.database.key_locks import SharedKeyLocks
 from asset_ledger.api.database.shared import HookTable, S3KeyTable, SessionTable
 from asset_ledger.api.hooks.store import HookStore
 from asset_ledger.api.s3_keys import S3Keys
@@ -193,6 +194,10 @@ class DatabaseEngine:
     def s3_keys(self) -> S3Keys:
         """Return the table of the secrets."""
         return S3KeyTable(self._url)
+
+    def key_locks(self) -> SharedKeyLocks:
+        """Return locks of the database."""
+        return SharedKeyLocks(self._url)
 
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator[bool]:

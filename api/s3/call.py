@@ -13,9 +13,9 @@ from aiohttp import web
 from asset_ledger.api.contract.assets import read_fields
 from asset_ledger.api.contract.upload import upload_request
 from asset_ledger.api.http.request import Request
+from asset_ledger.api.key_locks import KeyLocks
 from asset_ledger.api.s3.body import Signing
 from asset_ledger.api.s3.errors import S3Error
-from asset_ledger.api.s3.locks import Locks
 from asset_ledger.api.s3.names import Key, parse_key, shown
 from asset_ledger.api.s3.uploads import MultipartUploads
 from asset_ledger.api.s3.xml import document, read
@@ -33,7 +33,7 @@ class Call:
 
     request: Request
     signing: Signing
-    locks: Locks
+    locks: KeyLocks
     uploads: MultipartUploads
 
     @cached_property
@@ -111,14 +111,18 @@ class Call:
     async def make_folder(self, parent: AssetId | None, name: str) -> AssetId:
         """Return a folder, which is created if it is absent."""
         segment = f"{shown(name)}/"
+        found = await self.keys.find(self.user_id, parent, segment)
+        if found is not None:
+            return found.id
         async with self.locks.hold((self.user_id, parent, segment)):
             found = await self.keys.find(self.user_id, parent, segment)
-            if found is not None:
-                return found.id
-            fields = {"name": name, "content_type": FOLDER, "parent_id": parent or self.user_id}
-            asked = upload_request(read_fields(fields), None, self.user_id)
-            receipt = await self.request.ledger.create.asset(context(self), *asked)
-            return receipt.asset.id
+            return found.id if found is not None else await self._create_folder(parent, name)
+
+    async def _create_folder(self, parent: AssetId | None, name: str) -> AssetId:
+        fields = {"name": name, "content_type": FOLDER, "parent_id": parent or self.user_id}
+        asked = upload_request(read_fields(fields), None, self.user_id)
+        receipt = await self.request.ledger.create.asset(context(self), *asked)
+        return receipt.asset.id
 
 
 def path_of(escaped: str) -> str:

@@ -21,7 +21,6 @@ from asset_ledger.api.s3 import buckets, multipart, objects
 from asset_ledger.api.s3.body import Signing
 from asset_ledger.api.s3.call import Call
 from asset_ledger.api.s3.errors import S3Error, s3_refusal
-from asset_ledger.api.s3.locks import Locks
 from asset_ledger.api.s3.shared_uploads import SharedMultipartUploads
 from asset_ledger.api.s3.signature import Signed, SignedRequest, claimed, verify
 from asset_ledger.api.s3.uploads import FolderMultipartUploads, MultipartUploads
@@ -94,7 +93,6 @@ class S3Door:
         files = DataFolder(backend.settings.data_dir)
         self._backend, self._authenticator, self._admit = backend, authenticator, admit
         self._keys = backend.s3_keys
-        self._locks = Locks()
         self._uploads: MultipartUploads = FolderMultipartUploads(files.s3_uploads)
         if backend.parts is not None:
             self._uploads = SharedMultipartUploads(backend.parts)
@@ -105,7 +103,7 @@ class S3Door:
         path, _, query = request.raw_path.partition("?")
         sent = SignedRequest(request.method, path, query, _joined(request))
         credential, signing = await self._authenticated(request, sent)
-        call = Call(request, signing, self._locks, self._uploads)
+        call = Call(request, signing, self._backend.key_locks, self._uploads)
         route = _route(request.method, call)
         request.operation_name, request.is_read = f"S3 {route.name}", route.scope == "read"
         self._backend.log_file.check_often()

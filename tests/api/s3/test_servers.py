@@ -1,8 +1,8 @@
-"""Multipart uploads of S3 clients, whose parts reach several servers of one database."""
+"""Requests of S3 clients that reach several servers of one database."""
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,74 @@ async def test_an_upload_is_aborted_by_another_server(shared_url: str, tmp_path:
         with pytest.raises(ClientError, match="NoSuchUpload"):
             await part(first, upload, 2, LAST)
         assert [each for each in (tmp_path / "store").rglob("*") if each.is_file()] == []
+
+
+async def test_new_folders_and_objects_of_several_servers_are_there_once(
+    shared_url: str, tmp_path: Path
+) -> None:
+    async with (
+        door(shared_url, tmp_path / "first") as first,
+        door(shared_url, tmp_path / "second") as second,
+    ):
+        clients = [first, second] * 3
+        for number in range(5):
+            bucket, key = f"bucket{number}", f"new{number}/deep"
+
+            await at_once(*((each.create_bucket, {"Bucket": bucket}) for each in clients))
+            await at_once(
+                *(
+                    (each.put_object, {"Bucket": bucket, "Key": f"{key}/{n}", "Body": b"x"})
+                    for n, each in enumerate(clients)
+                )
+            )
+            once = {"Bucket": bucket, "Key": key, "Body": b"x", "IfNoneMatch": "*"}
+            outcomes = await at_once(*((each.put_object, once) for each in clients))
+
+            codes = [each.response["Error"]["Code"] for each in outcomes if is_refusal(each)]
+            assert codes == ["PreconditionFailed"] * (len(clients) - 1)
+            for n, client in enumerate(clients):
+                await removed(client, bucket, f"{key}/{n}")
+            await removed(first, bucket, key)
+            await asyncio.to_thread(second.delete_bucket, Bucket=bucket)
+            with pytest.raises(ClientError, match="NoSuchBucket"):
+                await asyncio.to_thread(first.list_objects_v2, Bucket=bucket)
+
+
+async def test_a_write_is_slowed_down_until_the_server_with_its_lock_has_gone(
+    shared_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_locks = importlib.import_module("asset_ledger.api.database.key_locks")
+    monkeypatch.setattr(key_locks, "PATIENCE", 0.2)
+    gone = key_locks.SharedKeyLocks(shared_url)
+    async with door(shared_url, tmp_path / "first") as client:
+        async with gone.hold(("1", None, "bucket/")):
+            with pytest.raises(ClientError, match="SlowDown") as slowed:
+                await asyncio.to_thread(client.create_bucket, Bucket="bucket")
+            await asyncio.to_thread(client.create_bucket, Bucket="other")
+            await gone.close()
+
+            await asyncio.to_thread(client.create_bucket, Bucket="bucket")
+
+        assert slowed.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+
+
+async def at_once(*calls: tuple[Callable[..., Any], dict[str, Any]]) -> list[Any]:
+    """Run calls of clients at the same time. Return their results and errors."""
+    running = (asyncio.to_thread(call, **members) for call, members in calls)
+    return await asyncio.gather(*running, return_exceptions=True)
+
+
+def is_refusal(outcome: Any) -> bool:
+    return isinstance(outcome, ClientError)
+
+
+async def removed(client: Any, bucket: str, key: str) -> None:
+    """Delete an object that is there, and check that none is left."""
+    members = {"Bucket": bucket, "Key": key}
+    await asyncio.to_thread(client.head_object, **members)
+    await asyncio.to_thread(client.delete_object, **members)
+    with pytest.raises(ClientError, match="Not Found"):
+        await asyncio.to_thread(client.head_object, **members)
 
 
 async def begun(client: Any) -> dict[str, str]:

@@ -1,12 +1,12 @@
-"""Locks by name: two writes of one key wait for each other, writes of other keys do not."""
+"""Locks by name: two writes of one S3 key wait for each other, writes of other keys do not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 
-class Locks:
-    """Locks that exist while they are held or waited for. For one event loop."""
+class KeyLocks:
+    """Locks of this process that exist while they are held or waited for. For one event loop."""
 
     def __init__(self) -> None:
         self._held: dict[Hashable, tuple[asyncio.Lock, int]] = {}
@@ -23,3 +23,6 @@ class Locks:
             lock, users = self._held.pop(name)
             if users > 1:
                 self._held[name] = lock, users - 1
+
+    async def close(self) -> None:
+        """Do nothing: no connection is open."""

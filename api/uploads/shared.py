@@ -183,6 +183,8 @@ class _Receiving:
             self._stage, self._gathered = None, 0
         if not self._at_once:
             await self._store()
+        elif self._staged:
+            await self._parts.publish(self._staged[-1])  # else it is in memory until the end
 
     async def _store(self) -> None:
         if not self._staged:
@@ -206,3 +208,5 @@ class _Receiving:
             for staged in self._staged:
                 if isinstance(staged, ObjectStaged):
                     await staged.stage.discard()
+            if not keep:
+                await self._parts.drop(self._staged)

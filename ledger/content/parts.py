@@ -97,6 +97,14 @@ class SharedParts:
         """Begin to receive a part."""
         return self._contents.stage()
 
+    async def publish(self, part: Staged) -> None:
+        """Make a part durable before a row names it."""
+        await self._contents.publish(part)
+
+    async def drop(self, parts: Sequence[Staged]) -> None:
+        """Remove parts that no row will name."""
+        await self._contents.remove_objects([url for each in parts if (url := _url(each))])
+
     async def append(
         self, state: UploadState, parts: Sequence[Staged], now: float
     ) -> UploadState | None:

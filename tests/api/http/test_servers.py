@@ -319,6 +319,20 @@ async def test_bytes_with_a_wrong_checksum_are_dropped_by_any_server(shared: Two
     await until(lambda: has_objects(shared, 0))
 
 
+async def test_parts_of_bytes_with_a_checksum_are_stored_as_they_arrive(shared: Two) -> None:
+    async def sent() -> AsyncIterator[bytes]:
+        yield LARGE
+        await until(lambda: has_objects(shared, 1))
+        yield b"."
+
+    path = await created(shared.first, len(LARGE) + 1)
+    right = "sha1 " + b64encode(hashlib.sha1(LARGE + b".").digest()).decode()
+
+    last = await append(shared.first, path, 0, sent(), Upload_Checksum=right)
+
+    assert await content_of(shared.second, last) == LARGE + b"."
+
+
 async def has_objects(two: Two, count: int) -> bool:
     return objects(two) == count
 

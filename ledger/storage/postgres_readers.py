@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, unreachable
@@ -115,8 +116,10 @@ class _Connections:
                 try:
                     yield reading
                 finally:
-                    if not reading.db.closed:
+                    if reading.db.info.transaction_status == TransactionStatus.IDLE:
                         self._free.append(reading)
+                    else:  # a read that was cancelled while it began or ended a transaction
+                        await reading.db.close()
         except psycopg.OperationalError as error:
             raise unreachable(error) from error
         finally:

@@ -27,7 +27,7 @@ from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.collected import check_unneeded, collected_digests
 from asset_ledger.ledger.log.event_log import Appended, Command, Head, Outcome, Prepare
 from asset_ledger.ledger.log.group import Group, Touched, jobs_of, keys_of, objects_of, streams_of
-from asset_ledger.ledger.log.postgres_schema import SCHEMA
+from asset_ledger.ledger.log.postgres_schema import has_schema, make_schema
 from asset_ledger.ledger.log.reader import LAST, SqlLogReader, head_of
 from asset_ledger.ledger.log.tree_rows import keep_checkpoint, keep_tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
@@ -124,10 +124,12 @@ class PostgresLog(PostgresLogReader):
             raise
 
     def _set_up(self) -> None:
+        if has_schema(self.db):
+            return
         with self.db.transaction() as db:
             db.execute(_LOCK, (SETUP_LOCK,))
-            for statement in SCHEMA:
-                db.execute(statement)
+            if not has_schema(db):
+                make_schema(db)
 
     def _load_head(self) -> Head:
         """Return the end of the log, after comparing the last event with its leaf hash."""

@@ -1,11 +1,13 @@
 """The tables of the log in PostgreSQL, and of what belongs to it."""
 
+import hashlib
 from typing import Final
 
 from asset_ledger.ledger.content.parts import UPLOAD_TABLES
 from asset_ledger.ledger.content.places import COLLECTED_TABLE, OBJECTS_TABLE
 from asset_ledger.ledger.log.side_tables import SIDE_TABLES
 from asset_ledger.ledger.log.tree_rows import TREE_TABLES
+from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.ledger.storage.postgres import LOG
 from asset_ledger.ledger.storage.postgres_sql import FUNCTIONS
 
@@ -40,6 +42,7 @@ _GUARDS: Final = tuple(
         *("merkle_tiles", "checkpoints"),
     )
 )
+_MADE: Final = "CREATE TABLE IF NOT EXISTS schema_made (digest text NOT NULL)"
 SCHEMA: Final = (
     f"CREATE SCHEMA IF NOT EXISTS {LOG}",
     f"CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA {LOG}",
@@ -51,4 +54,25 @@ SCHEMA: Final = (
     *SIDE_TABLES,
     *TREE_TABLES,
     *(_NEVER, *_GUARDS),
+    _MADE,
 )
+_DIGEST: Final = hashlib.sha256("\n".join(SCHEMA).encode()).hexdigest()
+_HAS_MADE: Final = "SELECT to_regclass('schema_made') IS NOT NULL"
+_IS_MADE: Final = "SELECT EXISTS (SELECT 1 FROM schema_made WHERE digest = ?)"
+
+
+def has_schema(db: SqlConnection) -> bool:
+    """Return whether these statements have run. It waits for no lock."""
+    (is_there,) = db.execute(_HAS_MADE).fetchone()
+    return is_there and bool(db.execute(_IS_MADE, (_DIGEST,)).fetchone()[0])
+
+
+def make_schema(db: SqlConnection) -> None:
+    """Make what is missing, as part of the caller's transaction.
+
+    It waits for each write and VACUUM of these tables, and all later writes wait for it.
+    """
+    for statement in SCHEMA:
+        db.execute(statement)
+    db.execute("DELETE FROM schema_made")
+    db.execute("INSERT INTO schema_made VALUES (?)", (_DIGEST,))

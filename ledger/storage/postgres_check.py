@@ -32,6 +32,7 @@ _HINTS: Final = (
     ("is not available", "install the contrib package of PostgreSQL on its machine"),
     ("role ", "create the role, or name another one in the address"),
     ("does not exist", _CREATE),
+    ("lock timeout", "end what locks its tables, such as a VACUUM, and try again"),
     ("too many", "raise max_connections of PostgreSQL: each server needs about 40"),
     ("resolve", "correct the host in the address"),
 )

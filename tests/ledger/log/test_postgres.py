@@ -97,6 +97,19 @@ def test_a_reopened_log_continues_after_its_last_event(url: str) -> None:
         assert positions(opened) == [1, 2]
 
 
+def test_a_log_is_opened_and_written_during_a_vacuum(url: str, log: EventLog) -> None:
+    appended(log, creation(1))
+    with psycopg.connect(url) as db:
+        for table in (*GUARDED, "sessions"):
+            db.execute(f"LOCK TABLE ledger.{table} IN SHARE UPDATE EXCLUSIVE MODE")
+
+        with closing(postgres_log.PostgresLog(url, Codec())) as opened:
+            appended(opened, creation(2))
+        db.rollback()
+
+    assert positions(log) == [1, 2]
+
+
 def test_two_processes_that_append_in_turns_keep_one_order(url: str, log: EventLog) -> None:
     with closing(postgres_log.PostgresLog(url, Codec())) as other:
         for number in range(1, 7):

@@ -22,6 +22,7 @@ from asset_ledger.ledger.storage.postgres_sql import translate
 LOG: Final = "ledger"
 """The schema of the log, and of the functions that our SQL calls."""
 
+IDLE: Final = "idle_in_transaction_session_timeout"
 FROZEN: Final = "4s"
 """How long a server that stands still keeps the log's lock: shorter than others wait for it."""
 HELD: Final = "10s"
@@ -29,6 +30,8 @@ HELD: Final = "10s"
 may stand still between the statements that it sends at once."""
 READING: Final = "10min"
 """How long a reader may compute between two statements of a transaction."""
+PAGE: Final = 1_000
+"""Rows of `PostgresConnection.pages` that are in memory at once."""
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "fallback_application_name": "asset-ledger",
@@ -84,7 +87,7 @@ def settings(schemas: Sequence[str], *, read_only: bool, is_log: bool = False) -
     idle = READING if read_only else FROZEN
     return (
         f"SET search_path = {path}; SET max_parallel_workers_per_gather = 0;"  # keeps rows in order
-        f"SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '{idle}'; {only}"
+        f"SET lock_timeout = '5s'; SET {IDLE} = '{idle}'; {only}"
         f"{_HELD if is_log else ''}"
     )
 
@@ -214,6 +217,15 @@ class PostgresConnection:
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each row, in order."""
         self._db.cursor().executemany(translate(sql).encode(), rows)
+
+    def pages(self, sql: str, size: int = PAGE) -> Iterator[list[Any]]:
+        """Yield the rows of a statement page by page: row by row, each would be waited for."""
+        with self.transaction():
+            self.execute(f"SET LOCAL {IDLE} = '{READING}'")
+            self.execute(f"DECLARE pages CURSOR FOR {sql}")
+            while page := self.execute(f"FETCH {size} FROM pages").fetchall():
+                yield page
+            self.execute("CLOSE pages")
 
     def stream(self, sql: str, parameters: Sequence[Any]) -> Iterator[Any]:
         """Yield rows as they arrive. The caller closes the iterator."""

@@ -31,6 +31,6 @@ def rows(database: Database, table: str) -> Iterator[bytes]:
     columns, key = database.columns(table)
     names = [name for name in columns if name != "json"]
     wanted, order = (", ".join(f'"{name}"' for name in group) for group in (names, key))
-    for row in database.write.execute(f'SELECT {wanted} FROM "{table}" ORDER BY {order}'):
+    for row in database.stream(f'SELECT {wanted} FROM "{table}" ORDER BY {order}'):
         fields = dict(zip(names, row, strict=True))
         yield orjson.dumps(fields, default=bytes.hex, option=_CANONICAL)

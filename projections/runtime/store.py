@@ -6,7 +6,7 @@ its own state. The highest generation whose part `""` is `ready` is in use.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -128,6 +128,10 @@ class Database(ABC):
     @abstractmethod
     def insert(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for each of many rows, in order."""
+
+    def stream(self, sql: str) -> Iterator[Any]:
+        """Yield the rows of a statement, of which few are in memory at once."""
+        yield from self.write.execute(sql)
 
     @abstractmethod
     def columns(self, table: str) -> Columns:

@@ -11,7 +11,10 @@ from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.log.postgres import APPEND_LOCK
 from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.ledger.storage.postgres import (
+    FROZEN,
+    IDLE,
     LOG,
+    READING,
     PostgresConnection,
     PostgresReaders,
     is_lost,
@@ -139,6 +142,11 @@ class PostgresDatabase(Database):
         into = f"INSERT INTO {plain[1]} ({', '.join(names)})"
         self.write.execute(f"{into} SELECT * FROM unnest({marks})", columns)
 
+    def stream(self, sql: str) -> Iterator[Any]:
+        """Yield the rows of a statement, a page at a time."""
+        for page in self.write.pages(sql):
+            yield from page
+
     def _types_of(self, table: str) -> dict[str, str]:
         if table not in self._types:
             found = self.write.execute(_COLUMNS, (f"{self.name}.{table}",)).fetchall()
@@ -178,6 +186,7 @@ class PostgresDatabase(Database):
         """Wait for no disk until `end_bulk_fill`: a crash of the database leaves `filling`."""
         self.declare("filling")
         self.write.execute("SET synchronous_commit = off")
+        self.write.execute(f"SET {IDLE} = '{READING}'")  # no other server waits for it
 
     def end_bulk_fill(self) -> None:
         """Wait for the disk again, with the state `building`."""
@@ -192,6 +201,7 @@ class PostgresDatabase(Database):
         Tables of a group commit wait for their turn; the others leave it to the other server.
         """
         with self.write.transaction() as db:
+            db.execute(f"SET LOCAL {IDLE} = '{FROZEN}'")
             if self.part:
                 yield bool(db.execute(_TRY_LOCK, (self.name,)).fetchone()[0])
                 return

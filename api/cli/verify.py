@@ -49,7 +49,7 @@ def verify(
         _check_format(engine.folder)
         found_in = reports(engine.folder, given, tables=not no_tables)
     else:
-        found_in = _database_reports(engine.database, engine.folder, given)
+        found_in = _database_reports(engine.database, engine.folder, given, tables=not no_tables)
     found = 0
     for report in found_in:
         found += "what" in report
@@ -68,16 +68,23 @@ def reports(folder: Path, given: list[str], *, tables: bool) -> Iterator[dict[st
             yield from _tables(folder, Path(scratch), end)
 
 
-def _database_reports(url: str, folder: Path, given: list[str]) -> Iterator[dict[str, Any]]:
+def _database_reports(
+    url: str, folder: Path, given: list[str], *, tables: bool
+) -> Iterator[dict[str, Any]]:
     """Yield the same of a ledger in a database: its log is copied, and the copy is read."""
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.database.log_copy import verify_database
+    from asset_ledger.api.database.log_copy import compare_tables, copy_to_folder, digest_tables
 
     with TemporaryDirectory(prefix="asset-ledger-") as place:
-        with closing(ProgressBar()) as progress:
-            copy, compared = verify_database(url, folder, Path(place), progress)
+        copy, made = Path(place, "copy"), Path(place, "tables")
+        made.mkdir()
+        stored = digest_tables(url) if tables else []  # before the log, which goes on
+        copy_to_folder(url, folder, copy)
         yield from _record(copy, Path(place), given)
-        yield from (report._asdict() for report in compared)
+        if tables:
+            with closing(ProgressBar()) as progress:
+                for report in compare_tables(stored, copy, made, progress):
+                    yield report._asdict()
 
 
 def _record(folder: Path, scratch: Path, given: list[str]) -> Iterator[dict[str, Any]]:

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.content.copying import AT_ONCE
 from asset_ledger.ledger.content.packs import Packs
 from asset_ledger.ledger.content.places import insert_places
+from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.ids import digest_from_hex
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
@@ -24,6 +25,7 @@ from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
 from asset_ledger.ledger.storage.sqlite import insert_rows, open_writer, transaction
+from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.rebuild.digest import digest
 from asset_ledger.projections.rebuild.findings import WHOLE
 from asset_ledger.projections.rebuild.verify import Verified
@@ -34,8 +36,6 @@ from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.store import Database, in_use
 from asset_ledger.projections.runtime.table_files import TableFiles
 from asset_ledger.projections.runtime.table_schemas import TableSchemas
-
-PAGE: Final = 1_000
 
 _TABLES: Final = {
     "stored_events (rowid, originator_id, originator_version, topic, state)": """
@@ -76,69 +76,73 @@ def copy_to_folder(url: str, data_dir: Path, copy: Path) -> None:
             log.execute(statement)
         for table, sql in _TABLES.items():
             marks = ", ".join("?" * (table.count(",") + 1))
-            for rows in _pages(db, sql):
+            for rows in db.pages(sql):
                 with transaction(log):
                     insert_rows(log, f"INSERT INTO {table} VALUES ({marks})", rows)
-        for rows in _pages(db, _CONTENTS, AT_ONCE):
+        for rows in db.pages(_CONTENTS, AT_ONCE):
             contents = {digest_from_hex(key.hex()): content for key, content in rows}
             with transaction(log):
                 insert_places(log, packs.append(contents, {}))
 
 
-def _pages(db: PostgresConnection, sql: str, size: int = PAGE) -> Iterator[list[Any]]:
-    """Yield the rows of a statement page by page: row by row, each would be waited for."""
-    db.execute(f"DECLARE pages CURSOR FOR {sql}")
-    while page := db.execute(f"FETCH {size} FROM pages").fetchall():
-        yield page
-    db.execute("CLOSE pages")
+class StoredTables(NamedTuple):
+    """One part of the tables in use, at a position. `digest`: None if it covers no table."""
+
+    number: int
+    projections: Sequence[Projection]
+    part: str
+    name: str
+    position: int
+    digest: str | None
+
+
+def digest_tables(url: str) -> list[StoredTables]:
+    """Return the digest of each part of the tables in use; none without a generation in use.
+
+    Each part is read in one transaction. A log that is copied afterwards has all its events.
+    """
+    with closing(TableSchemas(url)) as store:
+        number = in_use(store)
+        if number is None:
+            return []
+        parts = (PROJECTIONS, *([each] for each in FOLLOWING))
+        return [_digest(store, number, projections) for projections in parts]
+
+
+def _digest(store: TableSchemas, number: int, projections: Sequence[Projection]) -> StoredTables:
+    part = "" if projections is PROJECTIONS else projections[0].name
+    with closing(store.open(number, projections, part)) as stored:
+        stored.write.execute(_SNAPSHOT)
+        (position,) = stored.write.execute("SELECT min(position) FROM positions").fetchone()
+        found = digest(stored.tables) if stored.tables else None
+        return StoredTables(number, projections, part, stored.name, int(position), found)
 
 
 def compare_tables(
-    url: str, copy: Path, scratch: Path, progress: Progress
+    stored: Sequence[StoredTables], copy: Path, scratch: Path, progress: Progress
 ) -> Iterator[Finding | Verified]:
-    """Compare the digests of the tables in use with those of tables that the copied log makes."""
+    """Compare the digests of tables with those of tables that a log, copied later, makes."""
+    if not stored:
+        yield Finding("tables", WHOLE, "were not verified: no generation is in use")
+        return
     codec, files = Codec(), TableFiles(scratch)
-    with ExitStack() as stack:
-        log = stack.enter_context(closing(SqliteLogReader(DataFolder(copy).log)))
+    with closing(SqliteLogReader(DataFolder(copy).log)) as log:
         feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)
-        store = stack.enter_context(closing(TableSchemas(url)))
-        number = in_use(store)
-        if number is None:
-            yield Finding("tables", WHOLE, "were not verified: no generation is in use")
-            return
-        for projections in (PROJECTIONS, *([each] for each in FOLLOWING)):
-            part = "" if projections is PROJECTIONS else projections[0].name
-            stored = stack.enter_context(closing(store.open(number, projections, part)))
-            stored.write.execute(_SNAPSHOT)
-            position = _position(stored)
-            feed.upto = min(position, feed.end_of_log())
-            database = stack.enter_context(closing(files.open(number, projections, part)))
-            migrate(database)
-            fill([Runner(database, feed)], progress)
-            yield _compared(stored, database, position, feed.end_of_log() - position)
+        for each in stored:
+            feed.upto = min(each.position, feed.end_of_log())
+            with closing(files.open(each.number, each.projections, each.part)) as made:
+                migrate(made)
+                try:
+                    fill([Runner(made, feed)], progress)
+                except (LedgerError, *made.errors) as error:
+                    yield Finding(each.name, WHOLE, f"cannot be recomputed: {error}")
+                else:
+                    yield _compared(each, made, feed.end_of_log() - each.position)
 
 
-def _position(database: Database) -> int:
-    (position,) = database.write.execute("SELECT min(position) FROM positions").fetchone()
-    return int(position)
-
-
-def _compared(stored: Database, made: Database, position: int, lag: int) -> Finding | Verified:
-    if not stored.tables:
-        return Verified(stored.name, position, None, max(0, lag))
-    found, expected = digest(stored.tables), digest(made.tables)
-    if found != expected:
-        what = f"its rows have the digest {found}, and the events make {expected}"
+def _compared(stored: StoredTables, made: Database, lag: int) -> Finding | Verified:
+    expected = None if stored.digest is None else digest(made.tables)
+    if stored.digest != expected:
+        what = f"its rows have the digest {stored.digest}, and the events make {expected}"
         return Finding(stored.name, WHOLE, what)
-    return Verified(stored.name, position, found, max(0, lag))
-
-
-def verify_database(
-    url: str, data_dir: Path, scratch: Path, progress: Progress
-) -> tuple[Path, Sequence[Finding | Verified]]:
-    """Copy a ledger and compare its tables. Return the folder of the copy, which can be audited."""
-    copy, made = scratch / "copy", scratch / "tables"
-    copy.mkdir()
-    made.mkdir()
-    copy_to_folder(url, data_dir, copy)
-    return copy, list(compare_tables(url, copy, made, progress))
+    return Verified(stored.name, stored.position, stored.digest, max(0, lag))

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 
 LARGE = b"large" * 30_000
+OPEN = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"""
 
 
 @pytest.fixture(params=POSTGRES)
@@ -172,6 +174,39 @@ async def test_the_state_of_the_log_has_the_bytes_that_it_takes(api: Api) -> Non
 
     assert found["size"] == api.head()
     assert found["log_bytes"] > 8_192
+
+
+async def test_tables_are_verified_beside_a_server_that_records(
+    data_dir: Path, tmp_path: Path, postgres: Postgres
+) -> None:
+    log_copy = pytest.importorskip("asset_ledger.api.database.log_copy")
+    async with serving(Settings(data_dir=data_dir)) as api:
+        await fill(api)
+        await api.settled()
+        url, end = str(api.backend.engine.database), api.head()
+        stored = log_copy.digest_tables(url)
+        await api.created(name="meanwhile")
+        await api.settled()
+    (tmp_path / "tables").mkdir()
+
+    def progress(step: str, position: int, target: int) -> None:
+        assert open_transactions(url) == 0  # PostgreSQL would end them
+
+    log_copy.copy_to_folder(url, data_dir, tmp_path / "copy")
+    reports = log_copy.compare_tables(stored, tmp_path / "copy", tmp_path / "tables", progress)
+
+    assert {(each.file, each.position, each.lag) for each in reports} == {
+        (name, end, 1) for name in ("g1", "g1_usage", "g1_search", "g1_catalog")
+    }
+
+
+def open_transactions(url: str) -> int:
+    """Return how many transactions of a database are under way, beside this one."""
+    import psycopg  # noqa: PLC0415 - an optional extra
+
+    with psycopg.connect(url) as db:
+        ((count,),) = db.execute(OPEN).fetchall()
+    return int(count)
 
 
 async def test_an_installed_projection_is_filled_if_its_sql_works_here(

@@ -18,11 +18,13 @@ from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.ids import digest_from_hex
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.log.shared_key import shared_keys
 from asset_ledger.ledger.log.sqlite import schema
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.ledger.storage.data_folder import DataFolder
+from asset_ledger.ledger.storage.files import write_durably
 from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
 from asset_ledger.ledger.storage.sqlite import insert_rows, open_writer, transaction
 from asset_ledger.projections.projection import Projection
@@ -61,7 +63,10 @@ _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
 
 def copy_to_folder(url: str, data_dir: Path, copy: Path) -> None:
-    """Copy the log and the small contents to the folder `copy`; link what `data_dir` has."""
+    """Copy the log, its key and the small contents to the folder `copy`; link large contents.
+
+    The key is that of the database, or else that of `data_dir`, which may be no server's folder.
+    """
     own, files = DataFolder(data_dir), DataFolder(copy)
     files.content.root.mkdir(parents=True)
     files.content.objects.symlink_to(own.content.objects.absolute())
@@ -72,6 +77,8 @@ def copy_to_folder(url: str, data_dir: Path, copy: Path) -> None:
         log = stack.enter_context(closing(open_writer(files.log, "OFF")))
         packs = stack.enter_context(closing(Packs(files.content)))
         db.execute(_SNAPSHOT)
+        for key in shared_keys(db):
+            write_durably(files.key, key)
         for statement in schema():
             log.execute(statement)
         for table, sql in _TABLES.items():

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, Final
 
 from tests.journeys.client import BROKEN, Client, Reply, talking
+from tests.journeys.server import PATIENCE
 
 CONNECTIONS: Final = 6
 MANY_CONNECTIONS: Final = 12
@@ -58,12 +59,12 @@ class Load:
         self.acknowledged[reply.json["id"]] = upload, reply.json
         self.answers.release()
 
-    def wait_for_answers(self, count: int) -> None:
-        """Wait until `count` more uploads are acknowledged."""
+    def wait_for_answers(self, count: int, within: float = PATIENCE) -> None:
+        """Wait until `count` more uploads are acknowledged, each within so many seconds."""
         while self.answers.acquire(blocking=False):
             pass  # earlier answers do not count
         for _ in range(count):
-            assert self.answers.acquire(timeout=60)
+            assert self.answers.acquire(timeout=within)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from typing import Final
 PROGRAM: Final = Path(sys.executable).with_name("asset-ledger")
 PATIENCE: Final = 60.0
 """Seconds until a wait fails: far more than any step takes."""
+BACK: Final = 30.0
+"""Seconds after the end of a failure within which a server works again by itself."""
 
 _READY: Final = re.compile(rb"asset-ledger serves http://127\.0\.0\.1:(\d+)\n")
 
@@ -47,9 +49,9 @@ def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("ASSET_LEDGER_")}
 
 
-def until(condition: Callable[[], bool], description: str) -> None:
-    """Poll until a condition outside of this process is true."""
-    deadline = time.monotonic() + PATIENCE
+def until(condition: Callable[[], bool], description: str, within: float = PATIENCE) -> None:
+    """Poll until a condition outside of this process is true, at most so many seconds."""
+    deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f"timed out: {description}"
         os.sched_yield()

@@ -12,23 +12,22 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.client import BROKEN, Client, Reply, talking
 from tests.journeys.cutting import CuttingProxy
-from tests.journeys.server import PATIENCE, Server, run, serving, until
+from tests.journeys.order import dense_order
+from tests.journeys.server import BACK, PATIENCE, Server, run, serving, until
 from tests.postgres import Postgres, installed, replicated
 
-psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 pytestmark = pytest.mark.slow
 
 KNOWN = {"storage-failed", "outcome-unknown", "busy", "disk-full"}
 """The problems of writes while the database fails."""
-COUNTS = """SELECT count(*), max(notification_id), (SELECT count(*) FROM ledger.stored_events
-    WHERE topic = 'asset.created'), (SELECT min(position) FROM g1.positions)
-    FROM ledger.stored_events"""
 
 
 class Uploading:
@@ -40,6 +39,7 @@ class Uploading:
         self.ids: dict[str, str] = {}
         self.refused: set[str] = set()
         self.longest = 0.0
+        """Seconds from the first attempt of an upload until it was acknowledged."""
 
     @contextmanager
     def by(self, clients: int) -> Iterator["Uploading"]:
@@ -82,16 +82,15 @@ class Uploading:
 
 
 def check(server: Server, uploading: Uploading, url: str) -> None:
-    """Check that each acknowledged upload is recorded once, with its bytes and its row."""
+    """Check that each upload was acknowledged in time, and is recorded once, with bytes and row."""
     assert uploading.refused <= KNOWN
+    assert uploading.longest < BACK
     with talking(server.port) as client:
         listed = {asset["id"]: asset["name"] for asset in client.assets()}
         assert listed == {asset_id: name for name, asset_id in uploading.ids.items()}
         for name, asset_id in [*uploading.ids.items()][::20]:
             assert client.get(f"/api/assets/{asset_id}/content").body == name.encode() * 99
-    with psycopg.connect(url) as db:
-        events, head, created, position = db.execute(COUNTS).fetchone()
-    assert (events, created, position) == (head, len(uploading.ids), head)
+    assert dense_order(url).assets == len(uploading.ids)
 
 
 def test_a_promoted_standby_has_what_was_acknowledged(tmp_path: Path) -> None:
@@ -104,9 +103,7 @@ def test_a_promoted_standby_has_what_was_acknowledged(tmp_path: Path) -> None:
             uploading.wait_for(100)
             primary.kill()
             standby.promote()
-            promoted = time.monotonic()
             uploading.wait_for(100)
-            assert time.monotonic() - promoted < PATIENCE
         check(server, uploading, url)
         assert server.stop() == 0
         assert "Traceback" not in server.errors
@@ -155,7 +152,8 @@ def test_a_full_disk_of_the_database_refuses_writes_until_it_has_space(tmp_path:
             assert client.get(f"/api/assets/{kept['id']}").status == 200
 
             ballast.unlink()
-            until(lambda: client.upload(b"x", "after", name="after").status == 201, "it writes")
+            again = partial(client.upload, b"x", "after", name="after")
+            until(lambda: again().status == 201, "it writes again", BACK)
             assert client.get(kept["get_url"]).body == b"before"
         verified = run("verify", "--database-url", url, "--data-dir", server.data_dir)
         assert (verified.returncode, verified.stderr) == (0, "")

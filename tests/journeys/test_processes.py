@@ -1,4 +1,4 @@
-"""Several processes that serve one address: one is killed, the parent is stopped or killed."""
+"""Several processes that serve one address: they are killed, the parent is stopped or killed."""
 
 import os
 import re
@@ -10,13 +10,15 @@ import pytest
 
 from tests.journeys.client import talking
 from tests.journeys.load import Load, under_load
+from tests.journeys.order import dense_order, tailing
 from tests.journeys.processes import children_of, command_of
 from tests.journeys.server import Server, run, serving, until
 from tests.journeys.test_kills import check_acknowledged, send_again
 from tests.postgres import Postgres
 
 CHILD = b"asset_ledger.api.server_process"
-COUNT = 2
+COUNT = 4
+WRITERS = 32
 SHARED = ("--content-url", "/nowhere")
 
 
@@ -40,14 +42,18 @@ def test_processes_that_could_not_share_a_ledger_are_refused_in_one_line(
 
 
 @pytest.fixture(scope="module")
-def server(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def url(postgres: Postgres) -> Iterator[str]:
+    """Yield the address of the database of that server."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Yield a server that runs at the begin of each test."""
     place = tmp_path_factory.mktemp("processes")
     flags = ("--processes", str(COUNT), "--content-url", str(place / "store"))
-    with (
-        postgres.database() as url,
-        serving(place / "data", "--database-url", url, *flags) as server,
-    ):
+    with serving(place / "data", "--database-url", url, *flags) as server:
         yield server
         assert server.stop() == 0
         assert "Traceback" not in server.errors
@@ -64,20 +70,28 @@ def has_a_committer(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_kills_of_processes_lose_no_acknowledged_upload(server: Server) -> None:
+def test_four_processes_with_32_writers_keep_one_order_and_lose_no_upload_when_killed(
+    server: Server, url: str
+) -> None:
     until(lambda: len(processes_of(server)) == COUNT, "every process runs")
     load = Load(retries_unknown=True)
     before = processes_of(server)
-    with under_load(server.port, load, seed=1, connections=12):
-        load.wait_for_answers(60)
-        for pid in before:  # so that each connection breaks, and its uploader ends
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: len(processes_of(server)) == COUNT, "every process was replaced")
-    assert not {*before} & {*processes_of(server)}
-
-    check_acknowledged(server, load)
-    send_again(server, load)
+    with tailing(server.port) as seen:
+        with under_load(server.port, load, seed=1, connections=WRITERS):
+            load.wait_for_answers(10 * WRITERS)
+            for pid in before:  # so that each connection breaks, and its uploader ends
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: len(processes_of(server)) == COUNT, "every process was replaced")
+        assert not {*before} & {*processes_of(server)}
+        check_acknowledged(server, load)
+        send_again(server, load)
+        head = dense_order(url).head
+        until(lambda: len(seen) >= head, "the reader has every event")
+    assert seen == [*range(1, head + 1)]
     assert server.errors.count("it ended with code -9; another one starts in") == COUNT
+
+    verified = run("verify", "--database-url", url, "--data-dir", server.data_dir)
+    assert (verified.returncode, verified.stderr) == (0, ""), verified.stdout
 
 
 @pytest.mark.slow

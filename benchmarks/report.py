@@ -72,7 +72,6 @@ def write(into: Path, name: str, document: Mapping[str, object], text: str) -> N
     """Write the report as Markdown and as JSON."""
     (into / f"{name}.md").write_text(text, "utf-8")
     (into / f"{name}.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-    click.echo(f"{into / name}.md")
 
 
 def listed(about: Mapping[str, str]) -> str:
@@ -102,6 +101,7 @@ def main(only: Sequence[str], folder: Path | None, into: Path, **sizes: int) -> 
     draw_rounds(rows, into / "rounds.svg")
     document = {"machine": about, "sizes": sizes, "rows": [row.document() for row in rows]}
     write(into, "report", document | {"profiles": bounds}, text_of(about, rows, bounds))
+    click.echo(into / "report.md")
 
 
 def text_of(about: Mapping[str, str], rows: Sequence[Row], bounds: Mapping[str, str]) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 class Row:
     """One figure. `most`: the bar and the aim are the most that is allowed, else the least.
 
-    `unit` is empty for a ratio. `at` is the size of the ledger, in assets. `beside` has what the
-    figure was made from, a value for each round.
+    `bar` is None for a figure without one. `unit` is empty for a ratio. `at` is the size of the
+    ledger, in assets. `beside` has what the figure was made from, a value for each round.
     """
 
     what: str
     values: Sequence[float]
-    bar: float
+    bar: float | None
     aim: float | None = None
     unit: str = ""
     most: bool = False
@@ -33,13 +33,16 @@ class Row:
 
     @property
     def missed(self) -> float:
-        """By which part of the bar it is missed; 0 if it is kept."""
+        """By which part of the bar it is missed; 0 if it is kept, or if there is none."""
+        if self.bar is None:
+            return 0.0
         over = self.measured / self.bar - 1
         return max(0.0, over if self.most else -over)
 
     @property
     def worth(self) -> list[float]:
         """The values as multiples of the bar: 1 is the bar, and more is better."""
+        assert self.bar is not None
         return [self.bar / each if self.most else each / self.bar for each in self.values]
 
     def document(self) -> dict[str, Any]:
@@ -52,15 +55,17 @@ class Row:
     def cells(self) -> list[str]:
         """Return the cells of the table."""
         sign = "at most" if self.most else "at least"
+        bar = "" if self.bar is None else f"{sign} {shown(self.bar, self.unit)}"
+        kept = "" if self.bar is None else "kept"
         aim = "" if self.aim is None else shown(self.aim, self.unit)
         spread = f"{shown(min(self.values), '')} to {shown(max(self.values), '')}"
         beside = (f"{name} {shown(median(each), '')}" for name, each in self.beside.items())
         return [
             self.title,
-            f"{sign} {shown(self.bar, self.unit)}",
+            bar,
             aim,
             f"{shown(self.measured, self.unit)} ({spread}, {count_of(self.values)})",
-            f"**{self.missed:.0%}**" if self.missed else "kept",
+            f"**{self.missed:.0%}**" if self.missed else kept,
             "; ".join(beside),
         ]
 

@@ -21,14 +21,18 @@ SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 Found = dict[str, dict[int, Row]]
 
 
-def text_of(about: Mapping[str, str], found: Found, sizes: Sequence[int]) -> str:
+def by_size(found: Found, sizes: Sequence[int]) -> str:
+    """Return a table of the medians at each size."""
     rows = [
         [what, *(shown(by[size].measured, by[size].unit) if size in by else "" for size in sizes)]
         for what, by in found.items()
     ]
-    head = ["what", *(f"{size:,}" for size in sizes)]
+    return markdown(["what", *(f"{size:,}" for size in sizes)], rows)
+
+
+def text_of(about: Mapping[str, str], found: Found, sizes: Sequence[int]) -> str:
     picture = "![Medians over the number of assets](slopes.svg)"
-    return f"# Slopes\n\n{listed(about)}\n\n{markdown(head, rows)}\n\n{picture}\n"
+    return f"# Slopes\n\n{listed(about)}\n\n{by_size(found, sizes)}\n\n{picture}\n"
 
 
 @click.command()
@@ -55,6 +59,7 @@ def main(
             what: {str(n): row.document() for n, row in by.items()} for what, by in found.items()
         }
         write(into, "slopes", {"machine": about, "rows": rows}, text_of(about, found, sizes))
+        click.echo(into / "slopes.md")
 
 
 if __name__ == "__main__":

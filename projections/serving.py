@@ -120,6 +120,7 @@ class Projections:
             text_index,
         )
         self.children, self.tombstones = self.assets.children, self.assets.tombstones
+        self.folders_in = self.assets.folders_in
         self.orphans, self.owner_of = self.assets.orphans, self.catalog.owner_of
         self._store, self._served, self._feed = store, served, feed
         self._next: _OpenGeneration | None = None

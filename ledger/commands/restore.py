@@ -5,7 +5,8 @@ follow, one batch per command. Restoring the folder again finishes an interrupte
 that were deleted before the folder stay deleted.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from asset_ledger.ledger.commands.call import CallContext, Edition, Receipt
@@ -21,7 +22,7 @@ from asset_ledger.ledger.errors import FieldError, NotRestorableError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.log.event_log import CommandKey
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
-from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.ledger.reading.replay import DeletionPeriod, Replay
 
 
 class RestoreTarget(NamedTuple):
@@ -29,6 +30,14 @@ class RestoreTarget(NamedTuple):
 
     homeless: bool
     guards: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Restored:
+    """The commands of one request that restored contents of folders, and the last position."""
+
+    commands: int = 0
+    position: int = 0
 
 
 class Restore:
@@ -112,41 +121,74 @@ class Restore:
 
         Return the position of the last event; 0 if there was nothing to restore.
         """
-        folders, commands, last = [*folder_ids], 0, 0
+        folders, done = [*folder_ids], _Restored()
         while folders:
-            commands += 1
-            restored, position = await self._restore_in(call, batch_key(key, commands), folders[-1])
-            if not restored:
-                folders.pop()
-            folders += [asset.id for asset in restored if asset.is_folder]
-            last = max(last, position)
-        return last
+            folder_id = folders.pop()
+            deletion = await self._replay(Replay.last_deletion, folder_id)
+            if deletion is not None:
+                await self._restore_in(call, key, folder_id, deletion, done)
+                folders += await self._restored_with(call.user_id, folder_id, deletion)
+        return done.position
 
     async def _restore_in(
-        self, call: CallContext, key: CommandKey | None, folder_id: AssetId
-    ) -> tuple[Sequence[Asset], int]:
-        """Restore a batch of a folder's contents. Return it, and the position of its last event."""
-        origin = call.origin(key)
-        found: list[Asset] = []
-        ids = await self._deleted_with(call.user_id, folder_id)
+        self,
+        call: CallContext,
+        key: CommandKey | None,
+        folder_id: AssetId,
+        deletion: DeletionPeriod,
+        done: _Restored,
+    ) -> None:
+        """Restore what was deleted directly in a folder during its deletion."""
+        await self._tables.reach(await self._replay(Replay.head))
+        seq, find = 0, self._tables.tombstones
+        while page := await find(call.user_id, folder_id, *deletion, seq, BATCH):
+            await self._restore_batch(call, key, folder_id, [each for _, each in page], done)
+            seq, _ = page[-1]
 
+    async def _restored_with(
+        self, user_id: str, folder_id: AssetId, deletion: DeletionPeriod
+    ) -> Sequence[AssetId]:
+        """Return the live folders in a folder that were deleted with it.
+
+        An interrupted restore may have restored them without their contents.
+        """
+        await self._tables.reach(await self._replay(Replay.head))
+        found = []
+        for each in await self._tables.folders_in(user_id, folder_id):
+            own = await self._replay(Replay.last_deletion, each)
+            if own is not None and deletion.deleted < own.deleted < deletion.restored:
+                found.append(each)
+        return found
+
+    async def _restore_batch(
+        self,
+        call: CallContext,
+        key: CommandKey | None,
+        folder_id: AssetId,
+        ids: Sequence[AssetId],
+        done: _Restored,
+    ) -> None:
+        replayed = True
+        while replayed:  # an earlier request with this key recorded that command: take the next key
+            done.commands += 1
+            batch = batch_key(key, done.commands)
+            decide = self._decision(call.user_id, folder_id, ids, call.origin(batch))
+            committed = await self._committer.commit(batch, decide)
+            replayed = committed is not None and committed.appended.replayed
+            if committed is not None:
+                done.position = max(done.position, committed.appended.last)
+
+    def _decision(
+        self, user_id: str, folder_id: AssetId, ids: Sequence[AssetId], origin: Origin
+    ) -> Callable[[], Awaitable[Decision]]:
         async def decide() -> Decision:
-            folder, *assets = await self._replay(assets_of, call.user_id, [folder_id, *ids])
+            folder, *assets = await self._replay(assets_of, user_id, [folder_id, *ids])
             guards = {folder.id: folder.version, **await self._ledger_guard()}
             still = [] if folder.deleted else _still_deleted(folder, assets)
-            found[:] = [each for each in still if await self._collected(each) is None]
-            events = [e for a in found for e in restore(a, folder_gone=False, origin=origin)]
-            return events, guards
+            found = [each for each in still if await self._collected(each) is None]
+            return [e for a in found for e in restore(a, folder_gone=False, origin=origin)], guards
 
-        committed = await self._committer.commit(key, decide) if ids else None
-        return (found, committed.appended.last) if committed else ([], 0)
-
-    async def _deleted_with(self, user_id: str, folder_id: AssetId) -> Sequence[AssetId]:
-        deletion = await self._replay(Replay.last_deletion, folder_id)
-        if deletion is None:
-            return ()
-        await self._tables.reach(await self._replay(Replay.head))
-        return await self._tables.tombstones(user_id, folder_id, *deletion, BATCH)
+        return decide
 
     async def _collected(self, asset: Asset) -> str | None:
         """Return when the bytes of a tombstone were collected; None if they can be read."""

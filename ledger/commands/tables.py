@@ -21,10 +21,16 @@ class TableQueries(Protocol):
     async def orphans(self, limit: int) -> Sequence[tuple[str, AssetId]]:
         """Return live assets in deleted folders, as pairs of owner and asset."""
 
+    async def folders_in(self, user_id: str, parent_id: AssetId) -> Sequence[AssetId]:
+        """Return live folders directly in a folder."""
+
     async def tombstones(
-        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
-    ) -> Sequence[AssetId]:
-        """Return assets directly in a folder that were deleted between two positions."""
+        self, user_id: str, parent_id: AssetId, after: int, before: int, seq: int, limit: int
+    ) -> Sequence[tuple[int, AssetId]]:
+        """Return assets directly in a folder that were deleted between two positions.
+
+        They are pairs of `seq` and asset, in creation order, and were created after `seq`.
+        """
 
     async def reach(self, position: int) -> None:
         """Wait until the tables include a position. Raises ProjectionBehindError after a second."""

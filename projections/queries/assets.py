@@ -46,10 +46,15 @@ _CHILDREN: Final = """
     SELECT id FROM assets INDEXED BY assets_by_parent
     WHERE user_id = ? AND parent_id = ? AND deleted_at IS NULL ORDER BY seq LIMIT ?
 """
+_FOLDERS: Final = """
+    SELECT id FROM assets INDEXED BY assets_by_parent
+    WHERE user_id = ? AND parent_id = ? AND deleted_at IS NULL AND content_type = 'folder'
+    ORDER BY seq
+"""
 _TOMBSTONES: Final = """
-    SELECT id FROM assets INDEXED BY assets_deleted_by_parent
+    SELECT seq, id FROM assets INDEXED BY assets_deleted_by_parent
     WHERE user_id = ? AND parent_id = ? AND deleted_at IS NOT NULL AND position > ?
-        AND position < ? ORDER BY seq LIMIT ?
+        AND position < ? AND seq > ? ORDER BY seq LIMIT ?
 """
 _ORPHANS: Final = """
     SELECT child.user_id, child.id
@@ -136,13 +141,21 @@ class AssetQueries:
         rows = await self._readers.rows(_CHILDREN, (user_id, parent_id, limit))
         return [AssetId(asset_id) for (asset_id,) in rows]
 
-    async def tombstones(
-        self, user_id: str, parent_id: AssetId, after: int, before: int, limit: int
-    ) -> list[AssetId]:
-        """Return the assets directly in a folder that were deleted between two positions."""
-        parameters = (user_id, parent_id, after, before, limit)
-        rows = await self._readers.rows(_TOMBSTONES, parameters)
+    async def folders_in(self, user_id: str, parent_id: AssetId) -> list[AssetId]:
+        """Return the live folders directly in a folder, in creation order."""
+        rows = await self._readers.rows(_FOLDERS, (user_id, parent_id))
         return [AssetId(asset_id) for (asset_id,) in rows]
+
+    async def tombstones(
+        self, user_id: str, parent_id: AssetId, after: int, before: int, seq: int, limit: int
+    ) -> list[tuple[int, AssetId]]:
+        """Return the assets directly in a folder that were deleted between two positions.
+
+        They are pairs of `seq` and id, in creation order, and were created after `seq`.
+        """
+        parameters = (user_id, parent_id, after, before, seq, limit)
+        rows = await self._readers.rows(_TOMBSTONES, parameters)
+        return [(seq, AssetId(asset_id)) for seq, asset_id in rows]
 
     async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
         """Return owner and id of live assets in deleted folders: a deletion did not finish."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.commands import restore
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import SMALL
 from tests.api.cli.test_audit_bundle import unpacked
@@ -202,6 +203,26 @@ async def test_purge_removes_the_bytes_at_once(api: Api, data_dir: Path, content
     assert not any(content in path.read_bytes() for path in files)
     assert (await api.get(other["get_url"])).body == b"other"
     assert (await api.call("POST", f"/api/assets/{kept['id']}/restore")).status == 200
+
+
+async def test_a_folder_is_restored_beyond_its_collected_contents(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "BATCH", 2)
+    await api.created(b"kept", name="elsewhere")
+    folder = await api.created(None, name="f", content_type="folder")
+    inside = [
+        await api.created(content, name="a", parent_id=folder["id"])
+        for content in (b"1", b"2", b"3", b"kept", b"4", b"kept")
+    ]
+    await api.call("DELETE", f"/api/assets/{folder['id']}")
+    assert (await collect(api))["count"] == 4
+
+    restored = await api.call("POST", f"/api/assets/{folder['id']}/restore")
+
+    assert restored.status == 200
+    found = [(await api.get(f"/api/assets/{each['id']}")).status for each in inside]
+    assert found == [410, 410, 410, 200, 410, 200]
 
 
 @either_size

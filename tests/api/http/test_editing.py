@@ -9,7 +9,9 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands import delete as deletion
+from asset_ledger.ledger.commands import restore as restoration
 from asset_ledger.ledger.ids import digest_of
+from tests.api.failing import fail_commits
 from tests.api.running import Answer, Api, serving
 
 UNKNOWN = "0" * 32
@@ -493,6 +495,29 @@ class TestRestoring:
         await restore(api, parent)
 
         assert (await api.get(path(asset))).status == 410
+
+    @pytest.mark.parametrize("has_key", [False, True])
+    async def test_an_interrupted_restore_of_a_folder_is_completed_by_its_repetition(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, has_key: bool
+    ) -> None:
+        monkeypatch.setattr(restoration, "BATCH", 2)
+        for recorded in range(1, 6):
+            parent = await folder(api)
+            headers = {"Idempotency_Key": parent["id"]} if has_key else {}
+            inner = await folder(api, parent_id=parent["id"])
+            innermost = await folder(api, parent_id=inner["id"])
+            above = [parent] * 3 + [inner] * 2 + [innermost]
+            inside = [await api.created(parent_id=each["id"]) for each in above]
+            await delete(api, inside.pop(0))
+            await delete(api, parent)
+            with monkeypatch.context() as patch:
+                fail_commits(patch, recorded)
+                cut = await restore(api, parent, **headers)
+
+            repeated = await restore(api, parent, **headers)
+
+            assert (cut.status, repeated.status) == (500, 200)
+            assert [(await api.get(path(each))).status for each in inside] == [200] * 5
 
     async def test_a_large_folder_is_restored_completely(self, api: Api) -> None:
         parent = await folder(api)

@@ -77,7 +77,9 @@ class BulkEdit:
             await self._check(call, found, expected, change)
         earlier = frozenset(done.ids)
         left = [asset_id for asset_id in found if asset_id not in earlier]
-        if not done.replayed or len(found) > BATCH:  # one command is recorded whole or not at all
+        if expected is not None:  # the assets after these began to match after the first request
+            left = left[: expected - len(earlier)]
+        if not done.replayed or len(done.ids) + len(left) > BATCH:  # one command is atomic
             await self._change(call, key, left, change, done)
         position = done.position or await self._replay(Replay.head)
         edition = Edition(done.ids, position, done.replayed, done.behind)

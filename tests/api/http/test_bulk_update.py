@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from asset_ledger.ledger.commands import bulk_edit
-from asset_ledger.ledger.commit.committer import Committer
-from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.ids import new_asset_id
 from tests.api.calling import caller, serving_with_tokens
+from tests.api.failing import fail_commits
 from tests.api.http.test_operations import shaped
 from tests.api.running import Answer, Api
 
@@ -125,17 +124,9 @@ async def test_an_interrupted_change_is_finished_by_its_retry(
 ) -> None:
     monkeypatch.setattr(bulk_edit, "BATCH", 2)
     assets = [await api.created(job_id="j") for _ in range(5)]
-    commit, left = Committer.commit, [1]
-
-    async def cut_short(*arguments: Any, **named: Any) -> Committed | None:
-        if not left:
-            raise ConnectionError("the power went out")
-        left.pop()
-        return await commit(*arguments, **named)
-
     body: dict[str, Any] = {"filter": {"job_id": "j", "missing": "node_id"}, "add_tags": ["x"]}
     with monkeypatch.context() as patch:
-        patch.setattr(Committer, "commit", cut_short)
+        fail_commits(patch, 1)
         assert (await update(api, "k", **body, expected_count=5)).status == 500
     assert sorted(await tags(api, *assets)) == [[], [], [], ["x"], ["x"]]
 
@@ -143,6 +134,25 @@ async def test_an_interrupted_change_is_finished_by_its_retry(
 
     assert (answer.json["count"], len(answer.json["updated_asset_ids"])) == (5, 5)
     assert await tags(api, *assets) == [["x"]] * 5
+
+
+async def test_an_interrupted_removal_of_its_own_filter_tag_is_finished_by_its_retry(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_edit, "BATCH", 2)
+    assets = [await api.created(tags=["draft"]) for _ in range(4)]
+    body: dict[str, Any] = {"filter": {"tag": "draft"}, "remove_tags": ["draft"]}
+    with monkeypatch.context() as patch:
+        fail_commits(patch, 1)
+        assert (await update(api, "k", **body, expected_count=4)).status == 500
+
+    later = await api.created(tags=["draft"])
+    answers = [await update(api, "k", **body, expected_count=4) for _ in range(2)]
+
+    for answer in answers:
+        assert (answer.json["count"], len(answer.json["updated_asset_ids"])) == (4, 4)
+    assert await tags(api, later) == [["draft"]]
+    assert await tags(api, *assets) == [[]] * 4
 
 
 async def test_two_changes_at_once_both_take_effect(api: Api) -> None:

@@ -81,6 +81,7 @@ class Delete:
         count = len(done.ids)
         if key is not None and done.replayed:
             await self._add_earlier(key, done)
+            await self._add_folders(call.user_id, done)
         await self._empty(call, key, done)
         position = done.position or await self._replay(Replay.head)
         return BulkDeletion(count, Deletion(done.ids, position, done.replayed, done.behind))
@@ -168,6 +169,16 @@ class Delete:
             if earlier is None:
                 return
             await self._add(earlier, done)
+
+    async def _add_folders(self, user_id: str, done: _Deleted) -> None:
+        """Add the folders that an earlier request with this key deleted, and may not have emptied.
+
+        Folders that were restored since then are left out.
+        """
+        for asset_id in done.ids:
+            asset = await self._replay(Replay.asset, user_id, asset_id)
+            if asset.is_folder and asset.deleted and asset_id not in done.folders:
+                done.folders.append(asset_id)
 
     async def _add(self, appended: Appended, done: _Deleted) -> None:
         events = [recorded.event for recorded in await self._replay.recorded(appended)]

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.ledger.commands import delete as deletion
-from asset_ledger.ledger.commit.committer import Committer
-from asset_ledger.ledger.commit.requests import Committed
+from tests.api.failing import fail_commits
 from tests.api.running import Answer, Api
 
 
@@ -138,20 +137,32 @@ async def test_an_interrupted_bulk_deletion_is_finished_by_its_retry(
 ) -> None:
     monkeypatch.setattr(deletion, "BATCH", 2)
     await made(api, 5, job_id="j")
-    commit, left = Committer.commit, [1]
-
-    async def cut_short(*arguments: Any, **named: Any) -> Committed | None:
-        if not left:
-            raise ConnectionError("the power went out")
-        left.pop()
-        return await commit(*arguments, **named)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Committer, "commit", cut_short)
+        fail_commits(patch, 1)
         cut = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 
     repeated = await bulk(api, "k", filter={"job_id": "j"}, expected_count=5)
 
     assert cut.status == 500
     assert (repeated.status, repeated.json["count"]) == (200, 5)
+    assert await live(api) == 0
+
+
+@pytest.mark.parametrize("recorded", [1, 2, 3])
+async def test_a_retried_bulk_deletion_deletes_what_its_folders_still_contain(
+    api: Api, monkeypatch: pytest.MonkeyPatch, recorded: int
+) -> None:
+    monkeypatch.setattr(deletion, "BATCH", 2)
+    folder = await api.created(None, name="f", content_type="folder", job_id="j")
+    inner = await api.created(None, name="g", content_type="folder", parent_id=folder["id"])
+    await made(api, 2, parent_id=folder["id"])
+    await made(api, 3, parent_id=inner["id"])
+    with monkeypatch.context() as patch:
+        fail_commits(patch, recorded)
+        cut = await bulk(api, "k", filter={"job_id": "j"}, expected_count=1)
+
+    repeated = await bulk(api, "k", filter={"job_id": "j"}, expected_count=1)
+
+    assert cut.status == 500
+    assert (repeated.status, len(repeated.json["deleted_asset_ids"])) == (200, 7)
     assert await live(api) == 0

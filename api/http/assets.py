@@ -277,7 +277,8 @@ async def delete_asset(request: Request) -> web.Response:
     with request.slot():
         deletion = await request.ledger.delete.asset(request.call(), request.asset_id)
     if purge:
-        purged = frozenset([request.asset_id, *deletion.ids])
-        await request.backend.collect.run(request.principal.user_id, Retention(), purged)
+        await request.projections.reach(await request.ledger.replay(Replay.head))
+        found = await request.projections.assets.deleted_with(request.user_id, request.asset_id)
+        await request.backend.collect.run(request.principal.user_id, Retention(), frozenset(found))
     body = orjson.dumps({"deleted_asset_ids": list(deletion.ids)})
     return write_answer(body, deletion)

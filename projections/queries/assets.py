@@ -56,6 +56,17 @@ _TOMBSTONES: Final = """
     WHERE user_id = ? AND parent_id = ? AND deleted_at IS NOT NULL AND position > ?
         AND position < ? AND seq > ? ORDER BY seq LIMIT ?
 """
+_DELETED_WITH: Final = """
+    WITH RECURSIVE gone(id, position) AS (
+        SELECT id, position FROM assets WHERE id = ? AND user_id = ? AND deleted_at IS NOT NULL
+        UNION
+        SELECT child.id, child.position
+        FROM gone CROSS JOIN assets AS child INDEXED BY assets_deleted_by_parent
+            ON child.user_id = ? AND child.parent_id = gone.id
+        WHERE child.deleted_at IS NOT NULL AND child.position > gone.position
+    )
+    SELECT id FROM gone
+"""
 _ORPHANS: Final = """
     SELECT child.user_id, child.id
     FROM assets AS folder INDEXED BY assets_deleted_folders
@@ -156,6 +167,11 @@ class AssetQueries:
         parameters = (user_id, parent_id, after, before, seq, limit)
         rows = await self._readers.rows(_TOMBSTONES, parameters)
         return [(seq, AssetId(asset_id)) for seq, asset_id in rows]
+
+    async def deleted_with(self, user_id: str, asset_id: AssetId) -> list[AssetId]:
+        """Return a tombstone, and those that were deleted with it if it is a folder."""
+        rows = await self._readers.rows(_DELETED_WITH, (asset_id, user_id, user_id))
+        return [AssetId(found) for (found,) in rows]
 
     async def orphans(self, limit: int) -> list[tuple[str, AssetId]]:
         """Return owner and id of live assets in deleted folders: a deletion did not finish."""

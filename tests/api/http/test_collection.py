@@ -225,6 +225,24 @@ async def test_a_folder_is_restored_beyond_its_collected_contents(
     assert found == [410, 410, 410, 200, 410, 200]
 
 
+async def test_a_purge_of_a_deleted_folder_removes_what_was_deleted_with_it(api: Api) -> None:
+    folder = await api.created(None, name="f", content_type="folder")
+    inner = await api.created(None, name="g", content_type="folder", parent_id=folder["id"])
+    earlier = await deleted(api, b"earlier", name="e", parent_id=inner["id"])
+    inside = [
+        await api.created(content, name="a", parent_id=parent["id"])
+        for content, parent in ((b"1", folder), (b"2", inner))
+    ]
+    await api.call("DELETE", f"/api/assets/{folder['id']}")
+
+    purged = await api.call("DELETE", f"/api/assets/{folder['id']}?purge=true")
+
+    assert (purged.status, purged.json) == (200, {"deleted_asset_ids": []})
+    (event,) = (await api.get("/api/events?all=true&topic=content.collected")).json["events"]
+    assert sorted(event["data"]["digests"]) == sorted(each["digest"] for each in inside)
+    assert (await api.call("POST", f"/api/assets/{earlier['id']}/restore")).status == 200
+
+
 @either_size
 async def test_an_upload_after_the_plan_keeps_its_bytes(
     api: Api, data_dir: Path, content: bytes, monkeypatch: pytest.MonkeyPatch

@@ -37,17 +37,18 @@ async def follow(
     Raises any refusal, and UnavailableError if the first connection fails, or if there is none for
     `patience` seconds; None is for ever.
     """
-    position, connected = "", time.monotonic()
+    position, lost = "", None
     while True:
         try:
             async with aclosing(_blocks(client, query, position)) as blocks:
                 async for block in blocks:
-                    position = block.position
+                    position, lost = block.position, None
                     if block.data:
                         yield orjson.loads(block.data)
-                    connected = time.monotonic()
         except UnavailableError:
-            is_late = patience is not None and time.monotonic() - connected > patience
+            now = time.monotonic()
+            lost = lost or now
+            is_late = patience is not None and now - lost > patience
             if not position or is_late:
                 raise
         await asyncio.sleep(PAUSE)

@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from asset_ledger import Asset, ProcessingContext, connect
+from asset_ledger.api.sdk import stream
+from asset_ledger.api.sdk.client import Client
 from asset_ledger.api.sdk.remote import RemoteGateway
 from asset_ledger.api.sdk.retry import RetryPolicy
 from asset_ledger.api.settings import Settings
@@ -176,6 +178,24 @@ async def test_events_continue_where_the_last_connection_ended() -> None:
         assert sent == [None, "7", "9", "9", "9"]
         await found.aclose()
         await gateway.close()
+
+
+async def test_events_are_given_up_after_failures_not_after_an_idle_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With no patience, events end at the second failure in a row."""
+    monkeypatch.setattr(stream, "PAUSE", 0.001)
+    behaviours = (*map(answers, (sent_events(), sent_events(8))), answers_502)
+    async with network(in_turn(*behaviours)) as between:
+        client = Client(between.url, None, RetryPolicy(attempts=1))
+        found = stream.follow(client, [], patience=0)
+
+        assert (await anext(found))["position"] == 8
+        with pytest.raises(UnavailableError):
+            await anext(found)
+
+        assert len(between.seen) == 3
+        await client.close()
 
 
 async def test_a_search_and_totals_wait_for_the_last_write_of_their_connection(api: Api) -> None:

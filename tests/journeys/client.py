@@ -45,8 +45,8 @@ class Reply:
 class Client:
     """One connection to a server on this machine."""
 
-    def __init__(self, port: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    def __init__(self, port: int, timeout: float = PATIENCE) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     def call(
         self, method: str, path: str, body: Body = None, headers: Mapping[str, str] = {}
@@ -104,9 +104,9 @@ class Client:
 
 
 @contextmanager
-def talking(port: int) -> Iterator[Client]:
-    """Open a client, and close it after the block."""
-    client = Client(port)
+def talking(port: int, timeout: float = PATIENCE) -> Iterator[Client]:
+    """Open a client that waits so many seconds for an answer, and close it after the block."""
+    client = Client(port, timeout)
     try:
         yield client
     finally:

@@ -5,8 +5,11 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -18,9 +21,10 @@ import pytest
 from asset_ledger.ledger.errors import StoreUnavailableError
 from asset_ledger.ledger.storage.object_store import ObjectStore
 from tests.contracts.content_store import ContentStoreContract, StoreFactory
-from tests.journeys.client import Client, raw_connection, request_head, talking
-from tests.journeys.server import Server, run, serving, until
+from tests.journeys.client import Client, Reply, raw_connection, request_head, talking
+from tests.journeys.server import BACK, PATIENCE, Server, run, serving, until
 from tests.ledger.content.test_objects import open_store
+from tests.postgres import Postgres
 from tests.s3 import serving_s3
 
 pytestmark = pytest.mark.slow
@@ -30,10 +34,18 @@ MOST_MEMORY = 20 * MIB
 URL = "s3://backups/contents"
 RANDOM = Random("contents")
 PATTERN = RANDOM.randbytes(MIB)
+A_SECOND = 1_024
+"""Bytes that a slow store takes or sends in a second."""
+REQUEST, PART = 30.0, 90.0
+"""Seconds until a request, and one with a part of an upload, fails: see docs/scaling.md."""
+ALLOWANCE = 10.0
+"""Seconds that a busy machine may add, and the first of the two requests of a read."""
+
+in_a_folder = pytest.mark.parametrize("server", ["folder"], indirect=True)
 
 
 class Proxy:
-    """Passes bytes on to a store, or fails: `mode` is `pass`, `busy` (503) or `silent`."""
+    """Passes bytes on to a store, or fails: `mode` is `pass`, `busy` (503), `silent` or `slow`."""
 
     def __init__(self, endpoint: str) -> None:
         self.mode = "pass"
@@ -52,18 +64,24 @@ class Proxy:
         with client, socket.create_connection(address) as store, suppress(OSError):
             Thread(target=self._answer, args=(store, client), daemon=True).start()
             while data := client.recv(1 << 16):
-                if self.mode == "pass":
-                    store.sendall(data)
-                elif self.mode == "busy":
+                if self.mode == "busy":
                     client.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n")
                     client.sendall(b"Connection: close\r\n\r\n")
                     return
+                self._pass(data, store)
 
     def _answer(self, store: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
             while data := store.recv(1 << 16):
-                if self.mode == "pass":
-                    client.sendall(data)
+                self._pass(data, client)
+
+    def _pass(self, data: bytes, target: socket.socket) -> None:
+        while data and self.mode == "slow":
+            time.sleep(1)
+            target.sendall(data[:A_SECOND])
+            data = data[A_SECOND:]
+        if self.mode == "pass":
+            target.sendall(data)
 
     def close(self) -> None:
         self._listener.close()
@@ -83,10 +101,18 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
             proxy.close()
 
 
-@pytest.fixture(scope="module")
-def server(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server") / "data", "--content-url", URL) as running:
-        yield running
+@pytest.fixture(scope="module", params=["folder", "database"])
+def server(
+    request: pytest.FixtureRequest, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server whose log is in its data folder, or in PostgreSQL."""
+    with ExitStack() as stack:
+        flags = ["--content-url", f"{URL}/{request.param}"]
+        if request.param == "database":
+            postgres: Postgres = request.getfixturevalue("postgres")
+            flags += ["--database-url", stack.enter_context(postgres.database())]
+        place = tmp_path_factory.mktemp("server")
+        yield stack.enter_context(serving(place / "data", *flags))
 
 
 @pytest.fixture
@@ -106,7 +132,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self.client = boto3.client("s3")
-        self._before = self._objects()
+        self._before, self._begun = self._objects(), self._uploads()
 
     def _objects(self) -> dict[str, int]:
         found = self.client.list_objects_v2(Bucket="backups", Prefix="contents/")
@@ -117,10 +143,14 @@ class Bucket:
         """The sizes of new objects."""
         return {key: size for key, size in self._objects().items() if key not in self._before}
 
+    def _uploads(self) -> set[str]:
+        found = self.client.list_multipart_uploads(Bucket="backups").get("Uploads", ())
+        return {each["UploadId"] for each in found}
+
     @property
     def unfinished(self) -> int:
-        """The number of multipart uploads that were not ended."""
-        return len(self.client.list_multipart_uploads(Bucket="backups").get("Uploads", ()))
+        """The number of new multipart uploads that were not ended."""
+        return len(self._uploads() - self._begun)
 
 
 @pytest.fixture
@@ -188,21 +218,22 @@ def test_busy_store_gets_its_problem_and_serves_again_by_itself(
     assert [reply.status for reply in replies] == [503, 503, 201]
     assert {reply.slug for reply in replies[:2]} == {"store-unavailable"}
     assert all(reply.headers["Retry-After"] for reply in replies[:2])
-    until(lambda: client.get(path).status == 200, "the content is read")
+    until(lambda: client.get(path).status == 200, "the content is read", BACK)
     assert client.get(path).body == whole
     assert client.upload(whole, name="b.bin").status == 201
 
 
-async def test_silent_store_fails_within_the_deadline(proxy: Proxy) -> None:
-    store = ObjectStore(f"{URL}/silent", deadline=1.0)
+@pytest.mark.parametrize("mode", ["silent", "slow"])
+async def test_failing_store_fails_within_the_deadline(proxy: Proxy, mode: str) -> None:
+    store = ObjectStore(f"{URL}/{mode}", deadline=1.0)
     writer = store.writer("objects/kept")
     await writer.write([PATTERN])
     await writer.close()
     begun = store.writer("objects/begun")
     await begun.write([PATTERN] * 9)
 
-    proxy.mode = "silent"
-    for call in (store.size("objects/kept"), store.read("objects/kept", 0, 9), begun.close()):
+    proxy.mode = mode
+    for call in (store.size("objects/kept"), store.read("objects/kept", 0, 9_999), begun.close()):
         async with asyncio.timeout(60):  # a hang
             with pytest.raises(StoreUnavailableError):
                 await call
@@ -213,6 +244,58 @@ async def test_silent_store_fails_within_the_deadline(proxy: Proxy) -> None:
     assert await store.read("objects/kept", 0, MIB) == PATTERN
 
 
+def test_silent_and_slow_stores_get_their_problem_in_time(proxy: Proxy, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        silent = threads.submit(check_refusals, proxy.endpoint, "silent", tmp_path / "silent")
+        slow = threads.submit(check_refusals, proxy.endpoint, "slow", tmp_path / "slow")
+    silent.result()
+    slow.result()
+
+
+def check_refusals(endpoint: str, mode: str, data_dir: Path) -> None:
+    """Check that a read and an upload at once are refused in time, and then work again."""
+    failing = Proxy(endpoint)
+    before = ("env", f"AWS_ENDPOINT_URL={failing.endpoint}")
+    with serving(data_dir, "--content-url", f"{URL}/{mode}", before=before) as server:
+        with talking(server.port) as client:
+            path = client.created(RANDOM.randbytes(9 * MIB))["get_url"]
+        send = partial(Client.send, content=RANDOM.randbytes(9 * MIB), name="b.bin")
+        failing.mode = mode
+        with ThreadPoolExecutor(2) as threads:
+            read = threads.submit(refused_after, server.port, lambda client: client.get(path))
+            sent = threads.submit(refused_after, server.port, send)
+        failing.mode = "pass"
+        assert read.result() < REQUEST + ALLOWANCE
+        assert sent.result() < PART + ALLOWANCE
+        with talking(server.port) as client:
+            until(lambda: client.get(path).status == 200, "the content is read", BACK)
+            assert send(client).status == 201
+    failing.close()
+
+
+def refused_after(port: int, call: Callable[[Client], Reply]) -> float:
+    """Return the seconds until the answer that the store is not available."""
+    began = time.monotonic()
+    with talking(port, PART + PATIENCE) as client:
+        reply = call(client)
+    assert (reply.status, reply.slug) == (503, "store-unavailable"), reply.body
+    return time.monotonic() - began
+
+
+def test_collected_content_leaves_the_store(client: Client, bucket: Bucket) -> None:
+    kept, gone = (client.created(RANDOM.randbytes(9 * MIB)) for _ in range(2))
+    assert client.delete(f"/api/assets/{gone['id']}").status == 200
+
+    body = b'{"apply": true, "retain_deleted": "0"}'
+    reply = client.call("POST", "/api/collection", body, {"Content-Type": "application/json"})
+
+    assert reply.status == 200, reply.body
+    assert [*bucket.added.values()] == [9 * MIB]
+    assert client.get(gone["get_url"]).status == 410
+    assert client.get(kept["get_url"]).status == 200
+
+
+@in_a_folder
 def test_commands_read_the_contents_of_the_store(
     server: Server, client: Client, bucket: Bucket, tmp_path: Path
 ) -> None:
@@ -250,6 +333,7 @@ def test_killed_server_leaves_a_whole_ledger(
     assert [*bucket.added.values()] == [9 * MIB]
 
 
+@in_a_folder
 def test_verify_names_a_missing_object(server: Server, client: Client, bucket: Bucket) -> None:
     client.upload(RANDOM.randbytes(100_000), name="a.bin")
     (key,) = bucket.added
@@ -261,6 +345,7 @@ def test_verify_names_a_missing_object(server: Server, client: Client, bucket: B
     assert key.removeprefix("contents/") in done.stdout
 
 
+@in_a_folder
 def test_upload_of_256_mib_takes_20_mib_of_memory(server: Server, client: Client) -> None:
     # The last test: the others would read its content. The first upload loads the code.
     client.send(blocks(1), name="warm.bin")

@@ -24,7 +24,7 @@ _SEGMENTS: Final = f"""
         size, digest, updated_at
     FROM (
         SELECT {SEGMENT} AS segment, max(seq) AS newest FROM assets INDEXED BY assets_by_segment
-        WHERE user_id = ? AND parent_id {{}} AND {SEGMENT} >= ? AND {INDEXED}
+        WHERE user_id = ? AND parent_id {{}} AND {SEGMENT} {{}} ? AND {INDEXED}
         GROUP BY {SEGMENT} ORDER BY {SEGMENT} LIMIT ?
     ) AS chosen CROSS JOIN assets ON assets.seq = chosen.newest ORDER BY segment
 """
@@ -54,10 +54,15 @@ class KeyQueries:
     async def segments(
         self, user_id: str, folder: AssetId | None, start: str = "", limit: int = PAGE
     ) -> list[KeyEntry]:
-        """Return entries of a folder from a segment on, in order. At home: folders only."""
+        """Return entries of a folder from a segment on, in order. At home: folders only.
+
+        With `"\\0"` at its end, `start` is the least text after a segment.
+        """
         inside = "IS NULL" if folder is None else "= ?"
-        parameters = (user_id, *(() if folder is None else (folder,)), start, limit)
-        rows = await self._readers.rows(_SEGMENTS.format(inside), parameters)
+        first, is_after, _ = start.partition("\0")  # which PostgreSQL does not take
+        sql = _SEGMENTS.format(inside, ">" if is_after else ">=")
+        parameters = (user_id, *(() if folder is None else (folder,)), first, limit)
+        rows = await self._readers.rows(sql, parameters)
         return [
             KeyEntry(segment, AssetId(id), bool(is_folder), bool(is_marker), *rest)
             for segment, id, is_folder, is_marker, *rest in rows

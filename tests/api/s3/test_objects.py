@@ -292,6 +292,7 @@ async def test_a_revoked_key_is_refused(s3: S3) -> None:
     assert await refused(s3, s3.client.list_buckets) == ("InvalidAccessKeyId", 403)
 
 
+@pytest.mark.in_a_folder("its keys are in a file")
 async def test_a_user_sees_no_bucket_of_another_user(s3: S3, data_dir: Path) -> None:
 
     await s3.put("a", b"secret")

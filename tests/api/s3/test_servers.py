@@ -122,6 +122,8 @@ async def test_new_folders_and_objects_of_several_servers_are_there_once(
 
             codes = [each.response["Error"]["Code"] for each in outcomes if is_refusal(each)]
             assert codes == ["PreconditionFailed"] * (len(clients) - 1)
+            keys = [key, *(f"{key}/{n}" for n in range(len(clients)))]
+            assert await asyncio.to_thread(listed, second, bucket) == keys
             for n, client in enumerate(clients):
                 await removed(client, bucket, f"{key}/{n}")
             await removed(first, bucket, key)
@@ -156,6 +158,14 @@ async def at_once(*calls: tuple[Callable[..., Any], dict[str, Any]]) -> list[Any
 
 def is_refusal(outcome: Any) -> bool:
     return isinstance(outcome, ClientError)
+
+
+def listed(client: Any, bucket: str) -> list[str]:
+    """Return all keys of a bucket, of which each page has two."""
+    pages = client.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, PaginationConfig={"PageSize": 2}
+    )
+    return [each["Key"] for page in pages for each in page["Contents"]]
 
 
 async def removed(client: Any, bucket: str, key: str) -> None:

@@ -1,5 +1,6 @@
 // Assets at `/`: everything that was recorded, newest first.
-import { h, html, useEffect } from "../core/html.js";
+import { h, html, useEffect, useState } from "../core/html.js";
+import { session } from "../core/session.js";
 import { Copy, Icon } from "../parts/basic.js";
 import { Beside, Gallery } from "../parts/gallery.js";
 import { askUpload } from "../parts/dropping.js";
@@ -9,11 +10,21 @@ export function Screen() {
   return html`<main class="main" id="main"><h1 class="vh">Assets</h1>${h(Gallery, { empty: h(First, {}) })}</main>${h(Beside, {})}`;
 }
 
+/** How an asset is recorded without the console. A token is read from the environment.
+ * @type {Record<string, (url: string, isLocal: boolean) => string>} */
+const COMMANDS = {
+  curl: (url, isLocal) => `echo 'hello' | curl -X POST '${url}/api/assets?name=hello.txt' \\\n ${isLocal ? "" : ' -H "Authorization: Bearer $ASSET_LEDGER_TOKEN"'} -H 'Content-Type: text/plain' --data-binary @-`,
+  Python: (url) => `from asset_ledger import sync\n\nwith sync.connect("${url}"):\n    sync.ProcessingContext().create_asset("hello.txt", "text/plain", b"hello")`,
+};
+
 /** What an empty ledger shows: how its first asset is recorded. */
 function First() {
-  const command = `echo 'hello' | curl -X POST '${location.origin}/api/assets?name=hello.txt' \\\n  -H 'Content-Type: text/plain' --data-binary @-`;
+  const [by, setBy] = useState("curl");
+  const isLocal = session.value?.auth === "local";
+  const command = COMMANDS[by](location.origin, isLocal);
   return html`<div class="empty first">${h(Icon, { name: "images" })}<p class="title">No assets yet.</p>
-    <p>Drop files here, or record one from a terminal:</p>
+    <p>Drop files here, or record one from a terminal${isLocal ? "" : html`, with your token in <span class="mono">ASSET_LEDGER_TOKEN</span>`}:</p>
     <div class="command"><pre tabindex="0">${command}</pre>${h(Copy, { text: command, label: "Copy the command" })}</div>
+    <div class="seg" role="group" aria-label="Language">${Object.keys(COMMANDS).map((name) => html`<button key=${name} aria-pressed=${by === name} onClick=${() => setBy(name)}>${name}</button>`)}</div>
     <button class="btn primary" onClick=${askUpload}>${h(Icon, { name: "upload" })}Upload files</button></div>`;
 }

@@ -30,7 +30,7 @@ const LONG = { state: "unchecked", why: `Above ${count(PROVEN)} events the audit
 const TABS = [
   { id: "replay", name: "Replay", asks: "/history", View: lazy(async () => (await import("./replay.js")).Replayed) },
   { id: "assets", name: "Assets", n: (live) => live.job.value?.assets, View: lazy(async () => (await data()).JobAssets) },
-  { id: "lineage", name: "Lineage", asks: "/history", View: lazy(async () => (await import("./job-lineage.js")).JobLineage) },
+  { id: "lineage", name: "Lineage", asks: "/history", View: lazy(async () => (await import("../previews/nodes.js")).JobLineage) },
   { id: "events", name: "Events", n: (live) => live.replay.value?.events.length, asks: "/history", View: lazy(async () => (await data()).JobEvents) },
   { id: "parameters", name: "Parameters", asks: "", View: lazy(async () => (await data()).Parameters) },
   { id: "compare", name: "Compare", View: lazy(async () => (await import("./compare.js")).Compare) },

@@ -55,6 +55,7 @@ class Shared:
     fetched: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)  # kinds of those that wait for an answer
 
 
 class Page:
@@ -167,6 +168,15 @@ class Page:
         answer = await self._call("Page.captureScreenshot", {"format": "png"})
         return base64.b64decode(answer["data"])
 
+    async def answer_dialog(self, *, accept: bool) -> str:
+        """Wait until the browser shows a dialog, answer it, and return its kind."""
+        async with asyncio.timeout(PATIENCE):
+            while not self._shared.dialogs:
+                answer = await self._shared.socket.receive_json()
+                self._note(answer.get("method"), answer.get("params"))
+        await self._call("Page.handleJavaScriptDialog", {"accept": accept})
+        return self._shared.dialogs.pop()
+
     async def command(self, method: str, **parameters: Any) -> Any:
         """Return the answer to another command of the DevTools protocol."""
         return await self._call(method, parameters)
@@ -196,6 +206,8 @@ class Page:
             case "Log.entryAdded":
                 entry = details["entry"]
                 self.complaints.append(f"{entry['text']} {entry.get('url', '')}".strip())
+            case "Page.javascriptDialogOpening":
+                self._shared.dialogs.append(details["type"])
             case "Runtime.exceptionThrown":
                 thrown = details["exceptionDetails"]
                 exception = thrown.get("exception", {}).get("description", "")

@@ -104,6 +104,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
             "tests.web.test_trouble"
             "::test_200_files_are_recorded_once_each_though_the_server_is_killed_meanwhile"
         ),
+        "tests.web.test_use::test_leaving_the_page_asks_first_while_uploads_are_under_way",
     ),
     35: (
         "tests.web.test_trouble::test_a_revoked_token_asks_for_another_and_shows_the_same_view",
@@ -111,10 +112,11 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     ),
     36: (
         (
-            "tests.web.test_trouble"
+            "tests.web.test_refused"
             "::test_a_refused_request_is_shown_with_its_id_and_can_be_tried_again"
         ),
-        "tests.web.test_trouble::test_a_detail_of_the_server_is_shown_in_its_words",
+        "tests.web.test_refused::test_a_refusal_beside_what_was_done_has_its_request_id",
+        "tests.web.test_refused::test_a_detail_of_the_server_is_shown_in_its_words",
     ),
     37: ("tests.web.test_accessibility",),
     38: (
@@ -137,6 +139,10 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     ),
     41: (
         "tests.web.test_trouble::test_the_command_of_an_empty_ledger_makes_its_first_asset_appear",
+        (
+            "tests.web.test_trouble"
+            "::test_the_commands_of_an_empty_ledger_take_the_token_from_the_environment"
+        ),
     ),
     42: (
         (

@@ -1,6 +1,8 @@
 """A proxy before a server, which can change an answer on its way and can change servers."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,8 +14,24 @@ from yarl import URL
 
 Change = Callable[[str, bytes], bytes]
 
-_FORWARDED: Final = {"Content-Type", "Idempotency-Key", "If-Match", "Range", "Repr-Digest"}
+_FORWARDED: Final = {
+    "Accept",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Range",
+    "Repr-Digest",
+}
 _DROPPED: Final = {"Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection"}
+
+REQUEST: Final = "request-of-the-test"
+
+
+def problem(status: int, slug: str, detail: str, **headers: str) -> web.Response:
+    body = {"type": f"urn:asset-ledger:{slug}", "status": status, "detail": detail}
+    text = json.dumps({**body, "title": slug, "request_id": REQUEST})
+    kind = "application/problem+json"
+    return web.Response(status=status, text=text, content_type=kind, headers=headers)
 
 
 @dataclass
@@ -24,6 +42,8 @@ class Proxy:
     upstream: str
     change: Change
     instead: Callable[[str], web.Response | None] = lambda path: None
+    refuses: str = ""  # requests whose path and query this pattern matches get `refusal`
+    refusal: Callable[[], web.Response] = web.Response
     down: bool = False  # closes every connection without an answer
     holds: str = "/nothing"  # requests of paths that contain this text wait until it changes
 
@@ -58,6 +78,8 @@ async def _forward(
         await asyncio.sleep(0.02)
     if (answer := proxy.instead(request.path)) is not None:
         return answer
+    if proxy.refuses and re.search(proxy.refuses, request.path_qs):
+        return proxy.refusal()
     body = await request.read() or None
     sent = {k: v for k, v in request.headers.items() if k.title() in _FORWARDED}
     url = URL(proxy.upstream + request.raw_path, encoded=True)

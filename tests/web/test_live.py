@@ -1,12 +1,14 @@
 """The stream of events in the console: shared by all tabs, resumed, and left by a hidden one."""
 
+from typing import Final
+
 import httpx
 import pytest
 
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, until
-from tests.web.filled import Filled
-from tests.web.test_screens import shown
+from tests.web.filled import Filled, picture, upload
+from tests.web.test_screens import opened, shown
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -34,6 +36,7 @@ async def test_ten_tabs_load_and_all_of_them_see_a_new_event(
     filled.client.post("/api/jobs/third/start").raise_for_status()
     for tab in tabs:
         await shown(tab, ".fresh", "1 changed")
+        await shown(tab, "[role=status]", "1 changed")
     streams = [url for url in page.fetched if url.endswith("/api/events/stream")]
     assert len(streams) == 1
 
@@ -83,3 +86,29 @@ async def test_a_lost_stream_is_resumed_with_each_event_once(
     )
     positions = [int(each.replace(",", "")) for each in found]
     assert positions == list(range(last + 1, last + 1 - len(positions), -1))
+
+
+ANNOUNCEMENTS: Final = """void (() => {
+    globalThis.said = [];
+    const region = document.querySelector(".sub [role=status]");
+    new MutationObserver(() => said.push([performance.now(), region.textContent])).observe(
+        region, { childList: true, subtree: true, characterData: true });
+})()"""
+"""Write down when the live region of the news changes, and to which text."""
+
+
+async def test_news_are_announced_at_most_every_five_seconds(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, server.url, "Assets")
+    await shown(page, ".foot", "Live")
+    await shown(page, "[role=option] .name")
+    await page.run(ANNOUNCEMENTS)
+    for n in (1, 2, 3):
+        upload(filled.client, picture(9, 9, n), "image/png", {"name": f"news-{n}.png"})
+        await shown(page, ".fresh", f"{n} new")
+    said = await page.once("said.at(-1)?.[1] === '3 new'", "said.filter(([, text]) => text)")
+
+    assert [text for _, text in said] == ["1 new", "3 new"]
+    assert said[1][0] - said[0][0] >= 5000
+    assert await page.run("document.querySelectorAll('[aria-live] .fresh').length") == 0

@@ -312,7 +312,7 @@ async def test_a_token_signs_in_to_the_view_that_was_asked_for(
     page.excused.append("401 (Unauthorized)")
     await page.open(f"{with_tokens.url}/jobs")
     await sign_in(page, "not a token")
-    await shown(page, ".signin [role=alert]")
+    await shown(page, ".signin [role=alert]", "Request")
     await sign_in(page, token)
     await shown(page, "h1", "Jobs")
 

@@ -1,16 +1,15 @@
-"""What the console shows when the server refuses, fails, is away, or does not know the caller."""
+"""What the console shows of damage, unknown callers, rebuilds, proofs and interrupted uploads."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
 
 import httpx
 import pytest
-from aiohttp import web
 
 from tests.api.damage import content_file, flip
 from tests.journeys.browser import Page, needs_browser
@@ -22,77 +21,6 @@ from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown, sign_in
 
 pytestmark = [pytest.mark.slow, needs_browser]
-
-SCREENS: Final = {
-    "/": "/api/assets",
-    "/jobs": "/api/jobs",
-    "/jobs/first": "/api/jobs/first",
-    "/usage": "/api/assets/usage",
-    "/ledger": "/api/log/checkpoint",
-}
-"""Each screen, and a request without which it has nothing to show."""
-
-BUSY: Final = (503, "busy", "the write queue is full: try again")
-FAULT: Final = (500, "internal", "an internal error")
-
-
-def problem(status: int, slug: str, detail: str) -> web.Response:
-    body = {"type": f"urn:asset-ledger:{slug}", "status": status, "detail": detail}
-    text = json.dumps({**body, "title": slug, "request_id": "request-of-the-test"})
-    return web.Response(status=status, text=text, content_type="application/problem+json")
-
-
-@pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize("answer", [BUSY, FAULT, "no json"])
-async def test_a_refused_request_is_shown_with_its_id_and_can_be_tried_again(
-    proxy: Proxy, filled: Filled, page: Page, screen: str, answer: Any
-) -> None:
-    refused = True
-
-    def instead(path: str) -> web.Response | None:
-        if not refused or path != SCREENS[screen]:
-            return None
-        return web.Response(text="{") if answer == "no json" else problem(*answer)
-
-    proxy.instead = instead
-    page.excused.append("Failed to load resource")
-    await page.open(proxy.url + screen)
-    text = await shown(page, ".failure, .okline.bad")
-    if answer != "no json" and ".failure" in text:
-        assert "request-of-the-test" in text
-    assert await page.run("document.querySelector('main').textContent.length") > 10
-
-    refused = False
-
-
-async def test_a_detail_of_the_server_is_shown_in_its_words(
-    server: Server, filled: Filled, page: Page
-) -> None:
-    detail = filled.client.get("/api/jobs/no-such-job").json()["detail"]
-    page.excused.append("/api/jobs/no-such-job")
-    await page.open(f"{server.url}/jobs/no-such-job")
-
-    assert detail in await shown(page, ".failure", detail)
-    await shown(page, ".failure", "Request")
-
-
-async def test_a_lost_connection_is_shown_and_found_again(
-    proxy: Proxy, filled: Filled, page: Page
-) -> None:
-    await opened(page, f"{proxy.url}/jobs", "Jobs")
-    await shown(page, "tbody tr", "first")
-    page.excused.append("Failed to load resource")
-    proxy.down = True
-    await click(page, ".seg button", "Failed")
-    await shown(page, ".failure", "No connection")
-    await click(page, ".nav a[href='/usage']")  # its module was never loaded
-    await shown(page, ".empty", "This part could not be loaded.")
-    await click(page, ".nav a[href='/jobs']")
-    await shown(page, "h1", "Jobs")
-    proxy.down = False
-    await click(page, ".seg button", "Running")
-    await click(page, ".seg button", "All")
-    await shown(page, "tbody tr", "first")
 
 
 async def test_damage_is_shown_on_the_ledger_and_where_the_content_is_wanted(
@@ -110,6 +38,7 @@ async def test_damage_is_shown_on_the_ledger_and_where_the_content_is_wanted(
     await opened(page, f"{server.url}/assets/{asset['id']}", "a.bin")
     await click(page, ".title button[aria-label=Download]")
     await shown(page, ".toasts", "damaged")
+    await shown(page, ".toasts", "Request")
     assert await page.run("location.pathname") == f"/assets/{asset['id']}"
 
 
@@ -217,6 +146,27 @@ async def test_the_command_of_an_empty_ledger_makes_its_first_asset_appear(
     )
 
 
+async def test_the_commands_of_an_empty_ledger_take_the_token_from_the_environment(
+    with_tokens: Server, page: Page
+) -> None:
+    page.excused.append("401 (Unauthorized)")
+    token = new_token(with_tokens, "alice")
+    await page.open(with_tokens.url)
+    await sign_in(page, token)
+    curl = await shown(page, ".command pre", "$ASSET_LEDGER_TOKEN")
+    await click(page, ".empty .seg button", "Python")
+    python = await shown(page, ".command pre", "asset_ledger")
+    environment = {**os.environ, "ASSET_LEDGER_TOKEN": token}
+    for command in (["bash", "-c", curl], [sys.executable, "-c", python]):
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+
+    await until_true(
+        page,
+        "document.querySelector('#asset-1 .name') || document.querySelector('.fresh')?.click()",
+    )
+    assert token not in await page.run("document.documentElement.outerHTML")
+
+
 def files(folder: Path, number: int) -> list[str]:
     folder.mkdir()
     paths = [folder / f"file-{n:03}.txt" for n in range(number)]
@@ -226,7 +176,7 @@ def files(folder: Path, number: int) -> list[str]:
 
 
 async def choose(page: Page, paths: list[str]) -> None:
-    """Choose files in the dialog, as a person does."""
+    """Choose files in the dialog that uploads."""
     await click(page, "button[aria-label=Upload]")
     await shown(page, "dialog", "Drop files")
     document = await page.command("DOM.getDocument")

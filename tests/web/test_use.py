@@ -11,10 +11,10 @@ from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, Server, until
 from tests.web.files import GOOD
 from tests.web.filled import Filled, picture, upload
-from tests.web.proxy import Proxy
+from tests.web.proxy import Proxy, problem
 from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown, sign_in
-from tests.web.test_trouble import new_token, problem
+from tests.web.test_trouble import choose, files, new_token
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -173,3 +173,21 @@ def wait_for_totals_of(client: httpx.Client) -> None:
     listed = client.get("/api/assets", params={"page_size": 1})
     position = {"min_position": listed.headers["Ledger-Position"]}
     until(lambda: client.get("/api/assets/usage", params=position).is_success, "all is counted")
+
+
+async def test_leaving_the_page_asks_first_while_uploads_are_under_way(
+    proxy: Proxy, page: Page, tmp_path: Path
+) -> None:
+    await opened(page, proxy.url, "Assets")
+    proxy.holds = "/api/assets/content"
+    await choose(page, files(tmp_path / "folder", 1))
+    await shown(page, ".files .sending")
+    leave = "setTimeout(() => location.assign('/jobs'))"
+    await page.command("Runtime.evaluate", expression=leave, userGesture=True)
+    assert await page.answer_dialog(accept=False) == "beforeunload"
+    assert await page.run("location.pathname") == "/"
+
+    proxy.holds = "/nothing"
+    await shown(page, ".whole b", "1 of 1")
+    await page.run(leave)
+    await shown_anew(page, "h1", "Jobs")

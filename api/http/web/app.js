@@ -1,6 +1,5 @@
 // The start of the console: session, theme, keys, the stream of events, and the screen for a path.
-import { fork, offlineSince } from "./core/api.js";
-import { time } from "./core/format.js";
+import { fork } from "./core/api.js";
 import { h, html, render } from "./core/html.js";
 import { listenForKeys, useKeys } from "./core/keys.js";
 import { follow } from "./core/live.js";
@@ -11,6 +10,7 @@ import { Empty, Failure, lazy } from "./parts/basic.js";
 import { Dropping } from "./parts/dropping.js";
 import { Corner, Shown, Toasts } from "./parts/over.js";
 import { help, jump, Shell } from "./parts/shell.js";
+import { Waiting } from "./parts/waiting.js";
 
 /** @param {{title?: string, children?: any}} properties */
 const Page = ({ title = "Loading", children }) => html`<main class="main" id="main"><h1 class="vh">${title}</h1>${children}</main>`;
@@ -55,13 +55,8 @@ function App() {
   return h(Page, { title: "Not found" }, h(Empty, { icon: "search", title: "There is no page here." }, html`<a class="link" href="/">Go to the assets</a>`));
 }
 
-function Offline() {
-  const since = offlineSince.value;
-  return since > 0 && html`<div class="strip warn" role="status">No connection since ${time(new Date(since).toISOString())}. Showing what was loaded.</div>`;
-}
-
 function Root() {
-  return html`${h(Offline, {})}${fork.value && h(Fork, {})}
+  return html`${h(Waiting, {})}${fork.value && h(Fork, {})}
     ${session.value && h(Shell, {}, h(App, { key: signIns.value }))}
     ${needsSignIn.value && h(SignIn, {})}
     ${h(Shown, {})}${h(Dropping, {})}${h(Corner, {})}${h(Toasts, {})}`;

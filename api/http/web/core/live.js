@@ -2,7 +2,7 @@
 // stream, since HTTP/1.1 gives an origin six connections: the visible tab that holds a lock reads it,
 // and tells the others. It is resumed by position; a tab that missed events asks for them.
 // A caller without the scope "read" gets a tick every ten seconds instead.
-import { get, offlineSince, send } from "./api.js";
+import { answered, get, offlineSince, send } from "./api.js";
 import { signal } from "./html.js";
 import { can, session } from "./session.js";
 
@@ -27,9 +27,11 @@ export function onEvents(listener) {
   return () => void listeners.delete(listener);
 }
 
-/** @param {LedgerEvent[] | null} events */
-function publish(events) {
-  for (const event of events ?? []) head.value = Math.max(head.value, event.position);
+/** @param {LedgerEvent[] | null} all */
+function publish(all) {
+  const events = all?.filter((event) => event.position > head.value);
+  if (events?.length === 0) return;
+  head.value = events?.at(-1)?.position ?? head.value;
   for (const listener of [...listeners]) listener(events);
 }
 
@@ -89,11 +91,11 @@ function listen(name) {
     if (leads) return;
     if (state) {
       liveState.value = document.hidden ? "off" : state;
-      offlineSince.value = state === "live" ? 0 : offlineSince.value;
+      if (state === "live") answered();
     }
     if (before && head.value && before > head.value) await catchUp(before).catch(() => {});
     if (before && !event) head.value = Math.max(head.value, before);
-    if (event && event.position > head.value) publish([event]);
+    if (event) publish([event]);
   };
 }
 
@@ -102,7 +104,17 @@ async function catchUp(to) {
   while (head.value < to) {
     const { events } = await get("/api/events", { after: head.value, limit: 1000 });
     if (!events.length) return;
-    publish(events.filter((/** @type {LedgerEvent} */ event) => event.position > head.value));
+    publish(events);
+  }
+}
+
+/** How many events of this user were recorded after a position; 1,000 also for more. @param {number} after */
+export async function eventsAfter(after) {
+  for (let n = 0; ; ) {
+    const { events, next } = await get("/api/events", { after, limit: 1000 });
+    n += events.length;
+    if (n >= 1000 || next === after) return n;
+    after = next;
   }
 }
 
@@ -114,6 +126,7 @@ async function lead(signal) {
     if (signal.aborted) break;
     be("lost");
     await wait(pause, signal);
+    while (offlineSince.value && !signal.aborted) await wait(200, signal); // `reconnect` asks
   }
   leads = false;
 }

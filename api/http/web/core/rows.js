@@ -1,13 +1,25 @@
 // Answers of the API for as long as a component is shown: one answer, or a list that grows at its end.
-import { address, get } from "./api.js";
+import { address, caughtUp, get, OfflineError, returns } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./html.js";
 import { session } from "./session.js";
 
+/** Do something when the server answers again. @param {(() => void) | undefined | false} act nothing if absent */
+export function useReturn(act) {
+  const now = returns.value;
+  const before = useRef(now);
+  useEffect(() => {
+    if (act && now !== before.current) act();
+    before.current = now;
+  }, [now]);
+}
+
 /** The answer of a GET, null until it is here. @param {string} path "" asks nothing
  * @param {import("./api.js").Params} [params] @param {unknown} [turn] changes: ask again
- * @returns {{value: any, error: unknown}} */
+ * @returns {{value: any, error: unknown, retry: () => void}} */
 export function useGet(path, params, turn) {
   const url = path && address(path, params);
+  const [tries, setTries] = useState(0);
+  const retry = () => setTries(tries + 1);
   const [state, setState] = useState({ url: "", value: /** @type {any} */ (null), error: /** @type {unknown} */ (null) });
   useEffect(() => {
     if (!url) return;
@@ -17,8 +29,9 @@ export function useGet(path, params, turn) {
       (error) => abort.signal.aborted || setState({ url, value: null, error }),
     );
     return () => abort.abort();
-  }, [url, turn]);
-  return state.url === url ? state : { value: null, error: null };
+  }, [url, turn, tries, caughtUp.value]);
+  useReturn(state.error instanceof OfflineError && retry);
+  return { ...(state.url === url ? state : { value: null, error: null }), retry };
 }
 
 /** The name of a folder; that of the user is "Home". @param {string | null} id */
@@ -53,7 +66,7 @@ export function useRows(path, params, member, turn) {
     const abort = new AbortController();
     load("", [], abort.signal);
     return () => abort.abort();
-  }, [key, turn]);
+  }, [key, turn, caughtUp.value]);
   const fresh = state.key === key;
   return { rows: fresh ? state.rows : [], first: fresh ? state.first : null, error: fresh ? state.error : null, ready: fresh, more: fresh && state.next ? () => load(state.next, state.rows, undefined) : undefined, retry: () => load("", [], undefined) };
 }

@@ -1,6 +1,6 @@
 // Uploads: three at once, each with a key of its own, so that a retry records nothing twice.
 // A busy server and a lost connection are tried again by themselves; a refusal is shown.
-import { write } from "./api.js";
+import { ApiError, write } from "./api.js";
 import { signal } from "./html.js";
 import { reloads } from "./live.js";
 
@@ -10,7 +10,7 @@ const TRY_AGAIN = new Set([0, 429, 502, 503, 504]);
 
 /** @typedef {{node_id?: string, job_id?: string, workflow_id?: string, tags?: string[], parent_id?: string}} Fields */
 /** @typedef {"waiting" | "sending" | "pausing" | "done" | "failed"} State */
-/** @typedef {{id: number, file: File, fields: Fields, key: string, state: State, sent: number, error: string,
+/** @typedef {{id: number, file: File, fields: Fields, key: string, state: State, sent: number, error: Error | null,
  *   tries: number, request: XMLHttpRequest | null}} Item */
 
 /** Every file since the dialog was opened. @type {Item[]} */
@@ -37,7 +37,7 @@ function changed() {
 export function upload(files, fields) {
   for (const file of files) {
     const key = `console-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
-    items.push({ id: ++last, file, fields, key, state: "waiting", sent: 0, error: "", tries: 0, request: null });
+    items.push({ id: ++last, file, fields, key, state: "waiting", sent: 0, error: null, tries: 0, request: null });
   }
   next();
 }
@@ -58,7 +58,7 @@ export function cancel(item) {
 
 /** @param {Item} item */
 export function tryAgain(item) {
-  Object.assign(item, { state: "waiting", error: "", tries: 0 });
+  Object.assign(item, { state: "waiting", error: null, tries: 0 });
   next();
 }
 
@@ -81,39 +81,40 @@ function next() {
 
 /** @param {Item} item */
 async function send(item) {
-  const answer = await attempt(item).catch(() => ({ status: -1, text: "", after: 0 }));
+  const answer = await attempt(item).catch(() => ({ status: -1, text: "", id: "", after: 0 }));
   item.request = null;
   if (!items.includes(item)) return;
   if (answer.status >= 200 && answer.status < 300) Object.assign(item, { state: "done", sent: item.file.size });
   else if (TRY_AGAIN.has(answer.status)) again(item, answer.after);
-  else Object.assign(item, { state: "failed", error: words(answer) });
+  else Object.assign(item, { state: "failed", error: refusal(answer) });
   next();
 }
 
 /** @param {Item} item @param {number} after seconds that the server named */
 function again(item, after) {
   const pause = Math.max(after, Math.min(30, 2 ** item.tries)) * 1000;
-  Object.assign(item, { state: "pausing", tries: item.tries + 1, sent: 0, error: "Trying again" });
+  Object.assign(item, { state: "pausing", tries: item.tries + 1, sent: 0 });
   setTimeout(() => {
     if (item.state !== "pausing") return;
-    Object.assign(item, { state: "waiting", error: "" });
+    item.state = "waiting";
     next();
   }, pause);
 }
 
-/** @param {{status: number, text: string}} answer */
-function words({ status, text }) {
-  if (status < 0) return "The file cannot be read. It may have been changed or removed.";
+/** @param {Answer} answer */
+function refusal({ status, text, id }) {
+  if (status < 0) return new Error("The file cannot be read. It may have been changed or removed.");
   try {
-    const problem = JSON.parse(text);
-    const errors = (problem.errors ?? []).map((/** @type {any} */ error) => `${error.field}: ${error.message}`);
-    return errors.length ? errors.join(", ") : (problem.detail ?? problem.title);
+    return new ApiError(status, JSON.parse(text), id);
   } catch {
-    return `The server answered ${status}.`;
+    return new ApiError(status, {}, id);
   }
 }
 
-/** @param {Item} item @returns {Promise<{status: number, text: string, after: number}>} status 0: no connection */
+/** @typedef {{status: number, text: string, id: string | null, after: number}} Answer
+ * status 0: no connection; -1: no file; id: of the request; after: seconds of Retry-After */
+
+/** @param {Item} item @returns {Promise<Answer>} */
 async function attempt(item) {
   const query = new URLSearchParams({ name: item.file.name });
   for (const [name, value] of Object.entries(item.fields)) {
@@ -131,7 +132,7 @@ async function attempt(item) {
       item.sent = event.loaded;
       changed();
     };
-    request.onloadend = () => done({ status: request.status, text: request.responseText, after: Number(request.getResponseHeader("Retry-After")) || 0 });
+    request.onloadend = () => done({ status: request.status, text: request.responseText, id: request.getResponseHeader("X-Request-Id"), after: Number(request.getResponseHeader("Retry-After")) || 0 });
     request.send(item.file);
   });
 }

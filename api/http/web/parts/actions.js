@@ -1,14 +1,14 @@
 // What people do with assets: download, tag, move, delete, restore. Each says what it did, and
 // what can be undone offers that.
-import { send, write } from "../core/api.js";
+import { get, send, write } from "../core/api.js";
 import { count, counted, visible } from "../core/format.js";
 import { h, html, useState } from "../core/html.js";
 import { reloads, touched } from "../core/live.js";
 import { useGet } from "../core/rows.js";
 import { session } from "../core/session.js";
-import { Icon } from "./basic.js";
+import { Icon, Problem } from "./basic.js";
 import { Confirm, Dialog } from "./dialog.js";
-import { hide, show, toast } from "./over.js";
+import { hide, show, toast, toastError } from "./over.js";
 
 const quoted = (/** @type {Asset[]} */ assets) => (assets.length === 1 ? visible(assets[0].name) : counted(assets.length, "asset"));
 
@@ -53,7 +53,7 @@ async function attempt(act) {
   try {
     await act();
   } catch (error) {
-    toast(/** @type {Error} */ (error).message, { bad: true });
+    toastError(error, () => attempt(act));
   }
 }
 
@@ -194,26 +194,32 @@ function MoveDialog({ assets, close }) {
   );
 }
 
-/** Ask for a name. What refuses it is said beside it.
- * @param {{title: string, name?: string, action: string, save: (name: string) => Promise<void>, close: () => void}} properties */
-function NameDialog({ title, name: before = "", action, save, close }) {
-  const [name, setName] = useState(before);
-  const [wrong, setWrong] = useState("");
+const MOVED_ON = new Set(["precondition-failed", "version-conflict"]);
+
+/** Ask for a name. What refuses it is said beside it; a newer version of the asset is shown, to choose.
+ * @param {{title: string, asset?: Asset, action: string, save: (name: string, etag?: string) => Promise<void>, close: () => void}} properties */
+function NameDialog({ title, asset, action, save, close }) {
+  const [name, setName] = useState(asset?.name ?? "");
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const [theirs, setTheirs] = useState(/** @type {Asset | null} */ (null));
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     try {
-      await save(name.trim());
-    } catch (error) {
-      setWrong(/** @type {Error} */ (error).message);
+      await save(name.trim(), (theirs ?? asset)?.etag);
+    } catch (/** @type {any} */ failed) {
+      const newer = asset && MOVED_ON.has(failed.slug);
+      setTheirs(newer ? await get(`/api/assets/${asset.id}`).catch(() => null) : null);
+      setError(failed);
     }
   };
+  const buttons = theirs ? ["Keep theirs", "Use mine"] : ["Cancel", action];
   return h(
     Dialog,
     { title, close },
     html`<form class="confirm" onSubmit=${submit}>
-    <label class="field">Name <input class="input" required value=${name} aria-invalid=${Boolean(wrong)} onInput=${(event) => setName(event.target.value)} /></label>
-    ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
-    <footer><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary">${action}</button></footer></form>`,
+    <label class="field">Name <input class="input" required value=${name} aria-invalid=${Boolean(error)} onInput=${(event) => setName(event.target.value)} /></label>
+    ${error && html`<p class="wrong" role="alert">${theirs ? html`The asset changed since you opened it: it is now at version ${count(theirs.version)}, named <bdi>${visible(theirs.name)}</bdi>.` : h(Problem, { error })}</p>`}
+    <footer><button type="button" class="btn" onClick=${close}>${buttons[0]}</button><button class="btn primary">${buttons[1]}</button></footer></form>`,
   );
 }
 
@@ -228,10 +234,10 @@ function askFolder(parent, assets) {
 
 /** Ask for a new name. @param {Asset} asset */
 export function askRename(asset) {
-  const save = async (/** @type {string} */ name) => {
-    await write("PATCH", `/api/assets/${asset.id}`, { name }, { "If-Match": `"${asset.etag}"` });
+  const save = async (/** @type {string} */ name, /** @type {string | undefined} */ etag) => {
+    await write("PATCH", `/api/assets/${asset.id}`, { name }, { "If-Match": `"${etag}"` });
     touched([asset.id]);
     hide();
   };
-  show(NameDialog, { title: "Rename", name: asset.name, action: "Rename", save });
+  show(NameDialog, { title: "Rename", asset, action: "Rename", save });
 }

@@ -1,7 +1,8 @@
 // What every screen is made of: icons, texts from elsewhere, times, states, and what is shown instead of data.
-import { ApiError, OfflineError } from "../core/api.js";
+import { OfflineError, returns } from "../core/api.js";
 import { ago, clock, short, time, visible } from "../core/format.js";
 import { Fragment, h, html, useEffect, useState } from "../core/html.js";
+import { useReturn } from "../core/rows.js";
 import { curl } from "../core/session.js";
 
 const SPRITE = new URL("../icons.svg", import.meta.url).href;
@@ -82,17 +83,43 @@ export function Empty({ icon = "images", title, children }) {
   return html`<div class="empty">${h(Icon, { name: icon })}<p class="title">${title}</p>${children}</div>`;
 }
 
-/** A refusal or fault, with the request id to copy and a way to try again.
+/** What a refusal or fault says, with the request id to copy. @param {{error: unknown}} properties */
+export function Problem({ error }) {
+  const { status, slug, requestId: id, message } = /** @type {import("../core/api.js").ApiError} */ (error);
+  const isFault = status >= 500 && (!slug || slug === "internal-error");
+  return html`<span>${isFault ? "That did not work: a fault of ours." : message}
+    ${id && html`<span class="request">Request <span class="mono">${id}</span> ${h(Copy, { text: id, label: "Copy the request id" })}</span>`}</span>`;
+}
+
+/** A refusal or fault, with a way to try again; a lost connection is tried again by itself.
  * @param {{error: unknown, retry?: () => void}} properties */
 export function Failure({ error, retry }) {
-  const text = error instanceof ApiError && error.status >= 500 && !error.slug ? "That did not work: a fault of ours." : /** @type {Error} */ (error).message;
-  const id = error instanceof ApiError ? error.requestId : "";
+  const isOffline = error instanceof OfflineError;
+  useReturn(isOffline && retry);
   return html`<div class="failure" role="alert">
-    ${h(Icon, { name: error instanceof OfflineError ? "wifi-off" : "circle-alert" })}
-    <p>${text}</p>
-    ${id && html`<p class="quiet">Request <span class="mono">${id}</span> ${h(Copy, { text: id, label: "Copy the request id" })}</p>`}
+    ${h(Icon, { name: isOffline ? "wifi-off" : "circle-alert" })}
+    <p>${h(Problem, { error })}</p>
     ${retry && html`<button class="btn" onClick=${retry}>Try again</button>`}
   </div>`;
+}
+
+const PAUSE = 5000; // milliseconds between two announcements
+
+/** News behind a button, announced at most every five seconds. @param {{text: string, show: () => void}} properties
+ * text: such as "3 new"; "" while there is nothing */
+export function News({ text, show }) {
+  return html`${text && html`<button class="btn primary small fresh num" onClick=${show}>${h(Icon, { name: "arrow-up" })}${text}</button>`}${h(Announced, { text })}`;
+}
+
+/** A text for screen readers alone. @param {{text: string}} properties */
+export function Announced({ text }) {
+  const [said, setSaid] = useState({ text: "", at: -PAUSE });
+  useEffect(() => {
+    if (text === said.text) return;
+    const timer = setTimeout(() => setSaid({ text, at: performance.now() }), said.at + PAUSE - performance.now());
+    return () => clearTimeout(timer);
+  }, [text, said]);
+  return html`<span class="vh" role="status">${said.text}</span>`;
 }
 
 /** Grey boxes of the final size, shown after 150 ms. @param {{lines?: number}} properties */
@@ -120,7 +147,7 @@ export function lazy(load, Frame = Fragment) {
           (found) => ((View = found), draw(1)),
           () => setFailed(true),
         );
-    }, []);
+    }, [returns.value]);
     if (View) return h(View, /** @type {any} */ (properties));
     return h(Frame, {}, failed ? h(Empty, { icon: "rotate-ccw", title: "This part could not be loaded." }, html`<p>The server is away, or the console was updated.</p><button class="btn primary" onClick=${() => location.reload()}>Reload</button>`) : h(Skeleton, { lines: 8 }));
   };

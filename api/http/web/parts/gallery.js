@@ -1,6 +1,6 @@
 // Assets under the filters of the address: bar, count, grid or list, time rail, panel, selection.
 // The same of one job, as it is or as it was at a position of the log.
-import { allRows, get } from "../core/api.js";
+import { allRows, caughtUp, get } from "../core/api.js";
 import { apiParams, chips } from "../core/filters.js";
 import { begin, bytes, count, counted, day, zone } from "../core/format.js";
 import { batch, h, html, signal, useCallback, useEffect, useLayoutEffect, useRef, useState } from "../core/html.js";
@@ -9,7 +9,8 @@ import { onChange, onEvents, reloads } from "../core/live.js";
 import { PagedList, remember } from "../core/pages.js";
 import { kept, tileSize } from "../core/prefs.js";
 import { go, place, setQuery } from "../core/route.js";
-import { Curl, Empty, Failure, Icon, lazy } from "./basic.js";
+import { useReturn } from "../core/rows.js";
+import { Curl, Empty, Failure, Icon, lazy, News, Problem } from "./basic.js";
 import { Chip, Chips, clearFilters, FilterBar, useFilters } from "./filters.js";
 import { Grid, ListHead, selected } from "./grid.js";
 import { Menu } from "./menu.js";
@@ -149,7 +150,10 @@ export function Gallery({ fixed = ALL, empty }) {
   useUpdates(past ? null : list, (found, gone) => setPicked((old) => new Map([...old].filter(([id]) => !gone.has(id)).map(([id, asset]) => [id, found.get(id) ?? asset]))));
   const from = useRef(0);
   useEffect(() => (setAt(-1), setPicked(new Map())), [list]);
-  useEffect(() => void (reloads.value && list && reload(first).catch(() => {})), [reloads.value]);
+  const again = () => void (list && reload(first).catch(() => {}));
+  useEffect(() => void (reloads.value && again()), [reloads.value]);
+  useEffect(() => void (caughtUp.value && !picked.size && again()), [caughtUp.value]);
+  useReturn(() => void (list?.error.value && list.goOn()));
   const byTime = sort.endsWith("created_at") && !past;
   if (list && byTime) list.anchor = anchorsOf(usage.days, list.length, sort === "created_at", begin);
   list?.changes.value;
@@ -216,7 +220,7 @@ export function Gallery({ fixed = ALL, empty }) {
       picked.size
         ? h(Selection, { picked, clear: () => setPicked(new Map()) })
         : html`<div key="sub" class="sub"><b class="num">${list?.first ? `${counted(list.count ?? list.known, "asset")}${list.count === null ? " or more" : ""}` : "…"}</b>${usage.bytes > 0 && html`<span class="num" title=${`${count(usage.bytes)} bytes`}>${bytes(usage.bytes)}</span>`}${h(Curl, { path: "/api/assets", params })}
-        <span aria-live="polite">${fresh > 0 && html`<button class="btn primary small fresh num" onClick=${() => reload().then(() => setJump({ row: 0, n: jump.n + 1 }))}>${h(Icon, { name: "arrow-up" })}${fresh >= 200 ? "200 or more" : count(fresh)} new</button>`}</span>
+        ${h(News, { text: fresh ? `${fresh >= 200 ? "200 or more" : count(fresh)} new` : "", show: () => reload().then(() => setJump({ row: 0, n: jump.n + 1 })) })}
         <span class="sp day">${byTime && row ? day(row.created_at) : ""}</span>
         ${view === "grid" && html`<span class="size">${h(Icon, { name: "image", small: true })}<input type="range" min="96" max="320" value=${tileSize.value} aria-label="Tile size" onInput=${(event) => (tileSize.value = Number(event.target.value))} />${h(Icon, { name: "maximize", small: true })}</span>`}</div>`
     }
@@ -231,6 +235,7 @@ export function Gallery({ fixed = ALL, empty }) {
         ${h(Grid, { list, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
         ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`
     }
+    ${list && list.length > 0 && list.error.value !== null && html`<div class="sub bad" role="alert">${h(Problem, { error: list.error.value })}<button class="btn small" onClick=${() => list.goOn()}>Try again</button></div>`}
     ${list?.paused.value && html`<div class="sub">Looked at 200,000 assets. <button class="btn small" onClick=${() => list.goOn()}>Go on</button></div>`}`;
 }
 

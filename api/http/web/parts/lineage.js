@@ -10,7 +10,7 @@ const MOST = 300; // nodes of a graph that is laid out
 const [WIDTH, HEIGHT] = [132, 108];
 
 /** The lineage of an asset, null until it is here.
- * @param {string} id @param {number} version @param {number} depth @returns {{value: Lineage | null, error: unknown}} */
+ * @param {string} id @param {number} version @param {number} depth @returns {{value: Lineage | null, error: unknown, retry: () => void}} */
 export const useLineage = (id, version, depth) => useGet(`/api/assets/${id}/lineage`, { depth }, version);
 
 /** Sources to the left, what was made from it to the right.
@@ -70,15 +70,15 @@ async function layOut(lineage) {
 }
 
 /** A graph of assets, sources to the left.
- * @param {{lineage: Lineage | null, error?: unknown, root?: string}} properties */
-export function Graph({ lineage, error, root }) {
+ * @param {{lineage: Lineage | null, error?: unknown, retry?: () => void, root?: string}} properties */
+export function Graph({ lineage, error, retry, root }) {
   const [drawn, setDrawn] = useState(/** @type {Layout | null} */ (null));
   const many = (lineage?.nodes.length ?? 0) > MOST;
   useEffect(() => {
     setDrawn(null);
     if (lineage && !many) layOut(lineage).then(setDrawn);
   }, [lineage]);
-  if (error) return h(Failure, { error });
+  if (error) return h(Failure, { error, retry });
   if (many) return html`<p class="quiet pad">These are ${count(lineage?.nodes.length ?? 0)} assets: too many for a picture. Open one of them to see what is near it.</p>`;
   if (!lineage || !drawn) return h(Skeleton, {});
   return html`<div class="graph" tabindex="0" role="group" aria-label="Lineage"><div class="sheet" style=${{ width: `${drawn.width}px`, height: `${drawn.height}px` }}>

@@ -1,5 +1,6 @@
 // What floats over every screen: a dialog, short messages with at most one action, and what stays in the corner.
 import { h, html, signal } from "../core/html.js";
+import { Problem } from "./basic.js";
 
 /** @type {import("../core/html.js").Signal<{component: any, properties: any} | null>} */
 const shown = signal(null);
@@ -17,19 +18,26 @@ export function Shown() {
   return open && h(open.component, { ...open.properties, close: hide });
 }
 
-/** @typedef {{id: number, text: string, action?: string, act?: () => void, bad?: boolean}} Message */
+/** @typedef {{id: number, text: any, action?: string, act?: () => void, bad?: boolean}} Message */
 
 /** @type {import("../core/html.js").Signal<Message[]>} */
 const messages = signal([]);
 let last = 0;
 
 /** Show a message for ten seconds, or until the function that is returned takes it away.
- * @param {string} text @param {{action?: string, act?: () => void, bad?: boolean}} [options] */
+ * @param {any} text @param {{action?: string, act?: () => void, bad?: boolean}} [options] */
 export function toast(text, options = {}) {
   const id = ++last;
   messages.value = [...messages.value, { id, text, ...options }];
   setTimeout(() => dismiss(id), 10_000);
   return () => dismiss(id);
+}
+
+/** Show what went wrong, and offer to try again what a repetition can mend.
+ * @param {any} error @param {() => void} act */
+export function toastError(error, act) {
+  const isRefused = error.status < 500 && !/rate-limited|version-conflict/.test(error.slug);
+  toast(h(Problem, { error }), { bad: true, ...(isRefused ? {} : { action: "Try again", act }) });
 }
 
 /** @param {number} id */

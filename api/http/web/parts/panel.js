@@ -14,11 +14,11 @@ import { Seal } from "./seal.js";
 import { Face } from "./tile.js";
 
 /** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known]
- * @returns {{asset: Asset | null, error: unknown}} */
+ * @returns {{asset: Asset | null, error: unknown, retry: () => void}} */
 export function useAsset(id, known = null) {
   const [turn, setTurn] = useState(0);
   const [gone, setGone] = useState("");
-  const { value, error } = useGet(`/api/assets/${encodeURIComponent(id)}`, {}, turn);
+  const { value, error, retry } = useGet(`/api/assets/${encodeURIComponent(id)}`, {}, turn);
   const change = (/** @type {Set<string>} */ ids, /** @type {Set<string>} */ deleted) => {
     if (!ids.has(id)) return;
     setGone(deleted.has(id) ? id : "");
@@ -26,12 +26,12 @@ export function useAsset(id, known = null) {
   };
   useEffect(() => onChange(change), [id]);
   const asset = value ?? (known?.id === id ? known : null);
-  return { asset, error: gone === id ? new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." }) : error };
+  return { asset, retry, error: gone === id ? new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." }) : error };
 }
 
 /** @param {{id: string, known: Asset | null, close: () => void, previous?: () => void, next?: () => void}} properties */
 export function Panel({ id, known, close, previous, next }) {
-  const { asset, error } = useAsset(id, known);
+  const { asset, error, retry } = useAsset(id, known);
   const name = asset?.name ?? "";
   const [box, title] = useSmall() ? ["main", "h1"] : ["aside", "h2"]; // on a phone it is the page
   const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) => html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
@@ -40,13 +40,13 @@ export function Panel({ id, known, close, previous, next }) {
       <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
       <a class="btn bare small icon" aria-label="Open as page" title="Open as page" href=${`/assets/${encodeURIComponent(id)}`}>${h(Icon, { name: "expand" })}</a>
       <span class="not-small">${step("Close", "x", close)}</span></header>
-    <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Gone, { id, error }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
+    <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Gone, { id, error, retry }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
 }
 
-/** What there is to say of an asset that cannot be shown. @param {{id: string, error: unknown}} properties */
-export function Gone({ id, error }) {
+/** What there is to say of an asset that cannot be shown. @param {{id: string, error: unknown, retry: () => void}} properties */
+export function Gone({ id, error, retry }) {
   const deleted = /** @type {any} */ (error).status === 410;
-  return html`${h(Failure, { error })}${deleted && html`<div class="acts"><button class="btn" onClick=${() => restore([/** @type {any} */ ({ id, name: "It" })])}>${h(Icon, { name: "undo-2" })}Restore</button></div>`}`;
+  return html`${h(Failure, { error, retry: deleted ? undefined : retry })}${deleted && html`<div class="acts"><button class="btn" onClick=${() => restore([/** @type {any} */ ({ id, name: "It" })])}>${h(Icon, { name: "undo-2" })}Restore</button></div>`}`;
 }
 
 /** @param {{asset: Asset}} properties */

@@ -1,4 +1,5 @@
 // An asset as a picture: thumbnail, waveform, first lines, or the icon of its kind; and its tile.
+import { returns } from "../core/api.js";
 import { bytes, group, ICON, length, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { beginning, meanColor, peaks, queue, sized } from "../core/thumbs.js";
@@ -15,8 +16,10 @@ export function Face({ asset, width = 160, plain }) {
 /** @param {{asset: Asset, width: number}} properties */
 function Inside({ asset, width }) {
   const kind = group(asset.content_type);
-  const [failed, setFailed] = useState(false);
-  const fail = () => setFailed(true);
+  const turn = returns.value;
+  const [failedAt, setFailedAt] = useState(-1);
+  const failed = failedAt === turn; // until the server answers again
+  const fail = () => setFailedAt(turn);
   if (asset.thumb_url && !failed && !asset.deleted_at) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
   if (asset.get_url && !failed && !asset.deleted_at) {
     if (kind === "audio") return h(Wave, { asset, fail });

@@ -4,9 +4,9 @@ import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { place } from "../core/route.js";
 import { useFolderName } from "../core/rows.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
-import { Icon } from "./basic.js";
+import { Icon, Problem } from "./basic.js";
 import { Dialog } from "./dialog.js";
-import { corner, show, toast } from "./over.js";
+import { corner, show, toastError } from "./over.js";
 
 /** @typedef {import("../core/upload.js").Item} Item */
 
@@ -22,7 +22,7 @@ export async function uploadDrop(entries, files) {
     for (const group of await dropped(entries, files, place.value.query.get("parent_id") ?? "")) upload(group.files, { parent_id: group.parent_id || undefined });
     askUpload();
   } catch (error) {
-    toast(/** @type {Error} */ (error).message, { bad: true });
+    toastError(error, () => uploadDrop(entries, files));
   }
 }
 
@@ -81,7 +81,7 @@ function Row({ item, state }) {
     <button class="btn bare small icon" aria-label=${`${label} ${name}`} title=${label} onClick=${() => act(item)}>${h(Icon, { name: icon, small: true })}</button>`;
   const icon = { done: "check", failed: "circle-alert", sending: "upload", pausing: "clock", waiting: "clock" }[state] ?? "clock";
   return html`<li class=${state}>${h(Icon, { name: icon, small: true })}<bdi class="cut" title=${name}>${name}</bdi>
-    <span class="what">${state === "sending" ? html`<progress max=${item.file.size || 1} value=${item.sent} aria-label=${name}></progress>` : state === "failed" ? html`<span class="wrong">${item.error}</span>` : state === "pausing" ? html`<span class="quiet">${item.error}</span>` : ""}</span>
+    <span class="what">${state === "sending" ? html`<progress max=${item.file.size || 1} value=${item.sent} aria-label=${name}></progress>` : state === "failed" ? html`<span class="wrong">${h(Problem, { error: item.error })}</span>` : state === "pausing" ? html`<span class="quiet">Trying again</span>` : ""}</span>
     <span class="num quiet">${bytes(item.file.size)}</span>
     ${state === "failed" ? button("Try again", "rotate-ccw", tryAgain) : state === "done" ? html`<span class="room"></span>` : button("Cancel", "x", cancel)}</li>`;
 }

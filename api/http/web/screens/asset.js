@@ -19,11 +19,11 @@ const BYTES = new Set(["created", "content_replaced"]);
 
 /** @param {{id: string}} properties */
 export function Screen({ id }) {
-  const { asset, error } = useAsset(id);
+  const { asset, error, retry } = useAsset(id);
   const events = useHistory(id, asset?.version ?? 0);
   useEffect(() => void (document.title = `${asset ? visible(asset.name) : "Asset"} · Asset Ledger`), [asset?.name]);
   useKeys({ Escape: () => back("/"), z: undo });
-  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error })}${events && events.length > 0 && html`<h2 class="vh">What is left of it</h2>${h(History, { events })}`}</div></main>`;
+  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error, retry })}${events && events.length > 0 && html`<h2 class="vh">What is left of it</h2>${h(History, { events })}`}</div></main>`;
   if (!asset) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Skeleton, { lines: 8 })}</main>`;
   return h(Loaded, { key: id, asset, events });
 }
@@ -42,7 +42,7 @@ function Loaded({ asset, events }) {
   const other = Number(query.get("with")) || 0;
   const tab = other ? "compare" : (query.get("tab") ?? "preview");
   const shown = useVersion(asset, version);
-  const { value: lineage, error } = useLineage(asset.id, asset.version, 2);
+  const { value: lineage, error, retry } = useLineage(asset.id, asset.version, 2);
   const [measures, setMeasures] = useState("");
   const step = (/** @type {1 | -1} */ by) => () => {
     const next = advance(asset.id, by);
@@ -70,7 +70,7 @@ function Loaded({ asset, events }) {
         ${other > 0 && html`<a href=${changed({})} aria-current="page">Version ${count(other)} compared</a>`}</nav></header>
     ${version > 0 && version !== asset.version && shown && html`<p class="past" role="status">${h(Icon, { name: "history", small: true })}Version ${count(version)}, as it was on ${day(shown.updated_at)}, ${time(shown.updated_at)}. <a class="link" href=${changed({ version: null })}>Show the latest</a></p>`}
     <div class="asset-body"><div class="stage-box">${
-      tab === "lineage" ? h(Graph, { lineage, error, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, version: shown.version === asset.version ? 0 : shown.version, measure: setMeasures })
+      tab === "lineage" ? h(Graph, { lineage, error, retry, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, version: shown.version === asset.version ? 0 : shown.version, measure: setMeasures })
     }</div>
       <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
         ${h(Details, { asset: shown ?? asset, measures })}${h(Metadata, { asset: shown ?? asset })}${h(SameBytes, { asset })}

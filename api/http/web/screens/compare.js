@@ -21,12 +21,12 @@ export function Compare({ live }) {
   const { query } = place.value;
   const other = query.get("with") ?? "";
   const mine = /** @type {Job} */ (live.job.value);
-  const { value: theirs, error } = useGet(other && `/api/jobs/${encodeURIComponent(other)}`);
+  const { value: theirs, error, retry } = useGet(other && `/api/jobs/${encodeURIComponent(other)}`);
   const a = Number(live.attempt) || mine.attempt;
   const b = Number(query.get("with_attempt")) || (other === live.id ? (mine.attempts.findLast(({ attempt }) => attempt !== a)?.attempt ?? a) : theirs?.attempt);
   return html`<div class="scroll"><form class="pagehead" onSubmit=${(event) => event.preventDefault()}>
     ${h(Choose, { live, job: mine, other })}${h(Attempts, { name: "Attempt", job: mine, now: a, param: "attempt" })}${theirs && h(Attempts, { name: "Attempt of the other", job: theirs, now: b, param: "with_attempt" })}</form>
-    ${error ? h(Failure, { error }) : theirs && h(Compared, { key: `${other} ${a} ${b}`, live, other, attempts: [a, b] })}</div>`;
+    ${error ? h(Failure, { error, retry }) : theirs && h(Compared, { key: `${other} ${a} ${b}`, live, other, attempts: [a, b] })}</div>`;
 }
 
 /** @param {{live: LiveJob, job: Job, other: string}} properties */
@@ -55,7 +55,7 @@ function Compared({ live, other, attempts }) {
   const list = useRows(path, params, "rows");
   const answer = useRef(/** @type {any} */ (null));
   answer.current = list.first ?? answer.current; // stays while the same ones are loaded
-  if (list.error) return h(Failure, { error: list.error });
+  if (list.error) return h(Failure, { error: list.error, retry: list.retry });
   if (!answer.current) return h(Skeleton, { lines: 8 });
   const { first_divergence: first, counts } = answer.current;
   const keyOf = (/** @type {any} */ row) => JSON.stringify([row.node_id, row.name, row.nth]);

@@ -6,7 +6,7 @@ import { PROVEN, useJob } from "../core/job.js";
 import { useKeys } from "../core/keys.js";
 import { ProofError } from "../core/proof.js";
 import { back, changed, place, setQuery } from "../core/route.js";
-import { Curl, Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
+import { Announced, Curl, Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
 import { Menu } from "../parts/menu.js";
 import { show } from "../parts/over.js";
 import { ProofDialog, useProof } from "../parts/seal.js";
@@ -52,7 +52,7 @@ export function Screen({ id }) {
   if (live.error.value) return html`<main class="main" id="main"><h1 class="vh">${visible(id)}</h1>${h(Failure, { error: live.error.value, retry: () => live.load() })}</main>`;
   if (!job.value || !replay.value) return html`<main class="main" id="main"><h1 class="vh">${visible(id)}</h1>${h(Skeleton, { lines: 8 })}</main>`;
   return html`<main class="main" id="main">${h(Head, { job: job.value, live, tab, verdict: wide ? LONG : verdict, again, events })}
-    ${!live.whole.value && html`<p class="part num" role="status">Reading the history: ${counted(events, "event")} so far.</p>`}
+    ${!live.whole.value && html`<p class="part num">${h(Announced, { text: "Reading the history" })}Reading the history: ${counted(events, "event")} so far.</p>`}
     ${h(tab.View, { live, verdict, key: `${id} ${attempt} ${tab.id}` })}</main>${tab.id === "assets" && h(Beside, {})}`;
 }
 

@@ -5,7 +5,7 @@ import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { Curl, Empty, Failure, Icon, Skeleton, Status, Time, useSmall, wordOf } from "../parts/basic.js";
+import { Curl, Empty, Failure, Icon, News, Skeleton, Status, Time, useSmall, wordOf } from "../parts/basic.js";
 import { Chips, useFilters } from "../parts/filters.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
@@ -30,7 +30,7 @@ export function Screen() {
   const pick = (/** @type {string} */ id) => setPicked((before) => (before.includes(id) ? before.filter((each) => each !== id) : [...before.slice(-1), id]));
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
-      ${news > 0 && html`<button class="btn primary small fresh" onClick=${() => setTurn(turn + 1)}>${h(Icon, { name: "arrow-up" })}${count(news)} changed</button>`}
+      ${h(News, { text: news ? `${count(news)} changed` : "", show: () => setTurn(turn + 1) })}
       ${h(Chips, { fixed: NONE })}
       <input class="input" type="search" aria-label="Jobs whose ids begin with" placeholder="Id begins with" value=${prefix} onChange=${(/** @type {any} */ event) => setQuery({ q: event.target.value || null })} />
       <button class="btn bare" onClick=${() => setQuery({ sort: sort === "created_at" ? null : "created_at" })}>${h(Icon, { name: "arrow-up-down", small: true })}${sort === "created_at" ? "Oldest" : "Newest"}</button>

@@ -3,13 +3,14 @@ import { get, send, write } from "../core/api.js";
 import { bytes, count, counted, duration, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
+import { ProofError } from "../core/proof.js";
 import { changed, place, setQuery } from "../core/route.js";
 import { can } from "../core/session.js";
 import { trust } from "../core/trust.js";
-import { Copy, Curl, Failure, Icon, Skeleton } from "../parts/basic.js";
+import { Announced, Copy, Curl, Failure, Icon, Skeleton } from "../parts/basic.js";
 import { Confirm } from "../parts/dialog.js";
 import { columnsOf } from "../parts/history.js";
-import { show, toast } from "../parts/over.js";
+import { show, toastError } from "../parts/over.js";
 import { Table } from "../parts/table.js";
 
 export function Screen() {
@@ -45,7 +46,7 @@ function useAsked(ask, ms) {
 async function checkNow() {
   const [note, keys] = await Promise.all([send("/api/log/checkpoint").then((response) => response.text()), get("/api/log/key")]);
   const size = Number(note.split("\n")[1]);
-  const { key } = keys.keys.filter((/** @type {any} */ each) => each.since <= size).at(-1);
+  const { key } = keys.keys.filter((/** @type {any} */ each) => each.since <= size).at(-1) ?? keys.keys[0];
   const rotations = keys.keys.slice(1).map((/** @type {any} */ each) => ({ position: each.since, leaf: each.leaf, path: null }));
   return { checked: await trust({ format: "", checkpoint: note, key, rotations, events: [] }), note };
 }
@@ -54,11 +55,13 @@ function Tree() {
   const { value, error, again } = useAsked(checkNow, 0);
   return html`<section class="box"><h2>${h(Icon, { name: "stamp" })}Tree<span class="end">${h(Curl, { path: "/api/log/checkpoint" })}<button class="btn bare small icon" aria-label="Check again" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}</button></span></h2>
     ${
-      error
-        ? html`<p class="okline bad">${h(Icon, { name: "shield-alert", small: true })}${/** @type {Error} */ (error).message}</p>`
-        : !value
-          ? h(Skeleton, { lines: 3 })
-          : html`
+      error instanceof ProofError
+        ? html`<p class="okline bad">${h(Icon, { name: "shield-alert", small: true })}${error.message}</p>`
+        : error
+          ? h(Failure, { error, retry: again })
+          : !value
+            ? h(Skeleton, { lines: 3 })
+            : html`
     <p class="big num">${counted(Math.max(value.checked.size, head.value), "event")}</p>
     <p class="okline">${h(Icon, { name: "shield-check", small: true })}${value.checked.grew ? `${value.checked.grew.size === value.checked.size ? "unchanged" : `grew from ${count(value.checked.grew.size)}`}, seen ${time(value.checked.grew.seen)}` : "signature holds; kept by this browser from now on"}</p>
     <dl class="details"><dt>Root</dt><dd><span class="mono">${short(value.checked.root)}</span>${h(Copy, { text: value.checked.root, label: "Copy the root" })}</dd>
@@ -77,7 +80,8 @@ function Tables() {
     },
     fast ? 500 : 3000,
   );
-  const act = (/** @type {string} */ what, /** @type {any} */ body) => write("POST", `/api/projections/${what}`, body).then(again, (failed) => toast(failed.message, { bad: true }));
+  /** @type {(what: string, body: any) => Promise<void>} */
+  const act = (/** @type {string} */ what, /** @type {any} */ body) => write("POST", `/api/projections/${what}`, body).then(again, (failed) => toastError(failed, () => act(what, body)));
   const rebuild = (/** @type {boolean} */ dry) =>
     show(Confirm, { title: dry ? "Compare the tables with the events?" : "Make the tables anew?", action: dry ? "Compare" : "Rebuild", act: () => act("rebuild", { dry_run: dry }), children: html`<p>They are made from ${counted(head.value || value.serving.position, "event")}. Reads and writes go on.</p>` });
   if (error && !value) return html`<section class="box"><h2>Tables</h2>${h(Failure, { error, retry: again })}</section>`;
@@ -110,13 +114,13 @@ function Building({ building }) {
   const part = building.target ? Math.min(1, building.position / building.target) : 0;
   const seconds = (Date.now() - Date.parse(building.started_at)) / 1000;
   const speed = seconds > 0.5 ? `, ${count(Math.round(building.position / seconds))} events a second` : "";
-  return html`<div class="build num" role="status">${building.state}: ${count(building.position)} of ${count(building.target)}${speed}<span class="meter"><i style=${{ width: `${part * 100}%` }}></i></span></div>`;
+  return html`<div class="build num">${h(Announced, { text: building.state })}${building.state}: ${count(building.position)} of ${count(building.target)}${speed}<span class="meter"><i style=${{ width: `${part * 100}%` }}></i></span></div>`;
 }
 
 function Server() {
-  const { value } = useAsked(async () => await fetchReady(), 5000);
+  const { value, error, again } = useAsked(fetchReady, 5000);
   const { value: slowest } = useAsked(commitTime, 15_000);
-  if (!value) return html`<section class="box"><h2>Server</h2>${h(Skeleton, { lines: 3 })}</section>`;
+  if (!value) return html`<section class="box"><h2>Server</h2>${error ? h(Failure, { error, retry: again }) : h(Skeleton, { lines: 3 })}</section>`;
   const disk = value.parts.find((/** @type {any} */ part) => part.free_bytes !== undefined);
   return html`<section class="box"><h2>${h(Icon, { name: "server" })}Server<span class="end">${h(Curl, { path: "/readyz" })}</span></h2><p class="big">${value.ready ? "Ready" : "Not ready"}</p>
     <dl class="details">${disk && html`<dt>Disk</dt><dd class="num">${bytes(disk.free_bytes)} free</dd>`}
@@ -126,7 +130,8 @@ function Server() {
 
 /** What is sent to other programs; nothing without a webhook. */
 function Hooks() {
-  const { value } = useAsked(() => get("/api/hooks"), 5000);
+  const { value, error, again } = useAsked(() => get("/api/hooks"), 5000);
+  if (!value && error) return html`<section class="box"><h2>Webhooks</h2>${h(Failure, { error, retry: again })}</section>`;
   if (!value?.hooks.length) return null;
   return html`<section class="box"><h2>Webhooks<span class="end">${h(Curl, { path: "/api/hooks" })}</span></h2><dl class="details">${value.hooks.map((/** @type {any} */ hook) => html`<dt class="cut" key=${hook.id} title=${hook.id}>${hook.url}</dt><dd class="num">${hook.status === "live" ? "live" : html`<span class="bad">${hook.status}: ${hook.error}</span>`}${hook.lag > 0 && `, ${count(hook.lag)} behind`}</dd>`)}</dl></section>`;
 }
@@ -157,12 +162,15 @@ function Events() {
   const [events, setEvents] = useState(/** @type {LedgerEvent[]} */ ([]));
   const topic = place.value.query.get("topic") ?? "";
   const paused = place.value.query.has("paused");
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [turn, setTurn] = useState(0);
   useEffect(() => {
     let left = false;
     const abort = new AbortController();
+    setError(null);
     load(topic, abort.signal).then(
       (found) => left || setEvents(found),
-      () => {},
+      (failed) => left || setError(failed),
     );
     const stop = onEvents((news) => {
       const wanted = (news ?? []).filter((event) => !topic || event.topic === topic);
@@ -173,10 +181,11 @@ function Events() {
       abort.abort();
       stop();
     };
-  }, [topic, paused]);
+  }, [topic, paused, turn]);
   return html`<div class="pagehead"><h2>Events</h2>${topic && html`<span class="chip"><span class="k">topic</span>${topic}<button aria-label="Remove the filter" onClick=${() => setQuery({ topic: null })}>${h(Icon, { name: "x", small: true })}</button></span>`}
       <span class="okline quiet">${!paused && liveState.value === "live" ? html`<span class="dot live"></span> live` : "paused"}</span>
       <button class="btn small" onClick=${() => setQuery({ paused: paused ? null : "1" }, { replace: true })}>${h(Icon, { name: paused ? "play" : "pause", small: true })}${paused ? "Go on" : "Pause"}</button>${h(Curl, { path: "/api/events", params: asked(topic) })}</div>
+    ${error && h(Failure, { error, retry: () => setTurn(turn + 1) })}
     ${h(Table, { columns: columnsOf(named, topicLink), rows: events, keyOf: (event) => event.position, label: "Newest events", tight: true })}`;
 }
 

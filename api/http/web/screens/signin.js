@@ -2,11 +2,11 @@
 import { h, html, useEffect, useState } from "../core/html.js";
 import { go, place } from "../core/route.js";
 import { session, signIn } from "../core/session.js";
-import { Mark } from "../parts/basic.js";
+import { Mark, Problem } from "../parts/basic.js";
 
 /** @param {{done?: () => void}} properties */
 export function SignIn({ done }) {
-  const [error, setError] = useState("");
+  const [error, setError] = useState(/** @type {unknown} */ (null));
   const [busy, setBusy] = useState(false);
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
@@ -16,14 +16,14 @@ export function SignIn({ done }) {
       await signIn(String(new FormData(form).get("token") ?? "").trim());
       done?.();
     } catch (failed) {
-      setError(/** @type {Error} */ (failed).message);
+      setError(failed);
     }
     setBusy(false);
   };
   return html`<div class="signin" role="dialog" aria-modal="true" aria-label="Sign in"><form onSubmit=${submit}>
     <div class="brand">${h(Mark, {})}<span>Asset Ledger</span></div>
     <label class="field">Token<input class="input mono" name="token" type="password" autocomplete="off" required autofocus aria-invalid=${Boolean(error)} /></label>
-    ${error && html`<p class="wrong" role="alert">${error}</p>`}
+    ${error && html`<p class="wrong" role="alert">${h(Problem, { error })}</p>`}
     <button class="btn primary" disabled=${busy}>Sign in</button>
     <p class="quiet">A token comes from <span class="mono">asset-ledger token create</span>. This browser keeps it for this session only.</p></form></div>`;
 }

@@ -141,11 +141,15 @@ function spanOf(by, key) {
 /** Columns a day, by node: the seven largest, and the others together. @param {{filters: any, ofBytes: boolean}} properties */
 function OverTime({ filters, ofBytes }) {
   const [series, setSeries] = useState(/** @type {{name: string, rows: UsageRow[]}[] | null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [turn, setTurn] = useState(0);
   useEffect(() => {
     const abort = new AbortController();
-    load(filters, ofBytes, abort.signal).then(setSeries, () => {});
+    setError(null);
+    load(filters, ofBytes, abort.signal).then(setSeries, (failed) => abort.signal.aborted || setError(failed));
     return () => abort.abort();
-  }, []);
+  }, [turn]);
+  if (error) return h(Failure, { error, retry: () => setTurn(turn + 1) });
   if (!series) return html`<div class="chart"><svg viewBox="0 0 1000 210" aria-hidden="true"></svg></div>`;
   const days = [...new Set(series.flatMap((each) => each.rows.map((row) => row.key ?? "")))].sort();
   const columns = filled(days).map((day) => ({

@@ -131,6 +131,8 @@ class Connections:
 
     def admit(self, connection: Connection, user: str) -> None:
         """Note the user of the request under way. Raises BusyError above the user's share."""
+        if connection not in self.all:  # lost meanwhile: `finish` would never give the share back
+            return
         if self._busy[user] >= self.limits.per_user:
             raise BusyError(
                 f"this user has {self.limits.per_user:,} requests under way, half of what the"

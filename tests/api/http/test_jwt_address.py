@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -21,6 +24,7 @@ from pydantic import ValidationError
 from asset_ledger.api.http import jwt_address
 from asset_ledger.api.settings import Settings
 from tests.api.calling import Caller
+from tests.api.http.test_connections import get
 from tests.api.http.test_jwt import ED25519, RSA, base64url, jwk, signed
 from tests.api.running import Api, serving
 from tests.journeys.server import Server, run
@@ -176,6 +180,32 @@ async def test_requests_with_known_keys_do_not_wait_for_a_fetch(
         issuer.keys = {"keys": [jwk(RSA, "rsa"), jwk(ED25519, "new")]}
         issuer.gate.set()
         assert await asyncio.gather(*waiting) == [200] * 5
+
+
+async def test_a_client_that_leaves_before_its_keys_are_fetched_takes_no_share_of_its_user(
+    data_dir: Path, issuer: Issuer
+) -> None:
+    async with trusting(data_dir, **by_address(issuer), max_connections=2) as api:
+        token = signed("EdDSA", {"kid": "new"})
+        assert await status(api, signed("RS256", {"kid": "rsa"})) == 200
+        issuer.gate.clear()
+        others = {*api.server.clients.all}
+        parts = urlsplit(api.url)
+        with socket.create_connection((parts.hostname, parts.port)) as leaving:
+            leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            leaving.sendall(get(f"/api/assets/{'0' * 32}", token).replace(b"GET", b"DELETE"))
+            async with asyncio.timeout(30):
+                while issuer.asked < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while {*api.server.clients.all} - others:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+        issuer.keys = {"keys": [jwk(RSA, "rsa"), jwk(ED25519, "new")]}
+        later = asyncio.create_task(status(api, token))
+        issuer.gate.set()
+
+        assert await later == 200
 
 
 @pytest.mark.parametrize(

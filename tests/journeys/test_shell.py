@@ -286,13 +286,17 @@ def test_get_refuses_to_replace_other_bytes(shell: Shell, tree: Path, tmp_path: 
     assert target.read_text() == "a"
 
 
-def test_get_prints_json_documents(shell: Shell, tree: Path, tmp_path: Path) -> None:
-    shell("put", tree)
+def test_put_and_get_print_json_documents(shell: Shell, tree: Path, tmp_path: Path) -> None:
+    put = json.loads(shell("put", tree, "--json").stdout)
+    again = shell.documents("put", tree)
 
     lines = shell.documents("get", "project", "-o", tmp_path / "out")
     whole = json.loads(shell("get", "project", "-o", tmp_path / "out", "--json").stdout)
 
+    assert put["counts"] == {"left out": 1, "new": 4}
+    assert [each["outcome"] for each in again] == ["known"] * 4
     assert [each["outcome"] for each in lines] == ["written"] * 4
+    assert {each["id"] for each in put["assets"]} == {each["id"] for each in lines}
     assert {Path(each["path"]).read_bytes() for each in lines} == {*files(tree).values()}
     assert (whole["counts"], {each["id"] for each in whole["assets"]}) == (
         {"known": 4},

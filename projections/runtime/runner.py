@@ -48,7 +48,7 @@ class Runner(Status):
         super().__init__(database.projections, feed)
         self.database, self._fills = database, fills
         self._turn = threading.Lock()
-        self._is_doubtful = False
+        self._is_doubtful, self._written = False, 0
         self._skips = feed.skips()
         self._settling = [sql for each in database.projections for sql in each.settling]
         if fills:
@@ -131,6 +131,7 @@ class Runner(Status):
                 self.reload()  # a COMMIT that raised may have succeeded
                 self._skips = self.feed.skips()  # the event that stalled it may be skipped by now
             more = work()
+            self._watermark.move(self._written)  # once every transaction of the work has ended
         except Exception as error:
             self._stall(error)
             return False
@@ -214,7 +215,7 @@ class Runner(Status):
         with self.database.transaction():
             execute(self.database, (statement for group in batch for statement in group.statements))
             self.settle(last, leaf)
-        self._watermark.move(last)
+        self._written = last
         return True
 
     def settle(self, last: int, leaf: bytes) -> None:
@@ -234,7 +235,8 @@ class Runner(Status):
 
     def _load_position(self) -> None:
         rows = self.database.write.execute("SELECT min(position) FROM positions").fetchall()
-        self._watermark.move(rows[0][0])
+        self._written = rows[0][0]
+        self._watermark.move(self._written)
 
 
 def execute(database: Database, statements: Iterable[Statement]) -> None:

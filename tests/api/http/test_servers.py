@@ -7,6 +7,7 @@ import random
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,6 +90,26 @@ async def counted(two: Two, count: int) -> bool:
         if [row["count"] for row in usage] != [count] or len(found) != count:
             return False
     return True
+
+
+async def test_usage_of_a_position_is_read_after_its_rows_are_committed(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asset_ledger.projections.runtime.table_schemas import PostgresDatabase  # noqa: PLC0415
+
+    exclusive = PostgresDatabase.exclusive
+
+    @contextmanager
+    def late(database: PostgresDatabase) -> Iterator[bool]:
+        with exclusive(database) as is_mine:
+            yield is_mine
+            time.sleep(0.1)  # a slow COMMIT
+
+    monkeypatch.setattr(PostgresDatabase, "exclusive", late)
+    for number, api in enumerate((*two, *two), 1):
+        position = (await api.upload(b"x", node_id="n")).headers["Ledger-Position"]
+        path = f"/api/assets/usage?group_by=node_id&min_position={position}"
+        assert [row["count"] for row in (await api.get(path)).json["usage"]] == [number]
 
 
 async def test_writes_of_both_at_once_have_one_order(two: Two) -> None:

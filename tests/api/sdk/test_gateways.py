@@ -1,4 +1,4 @@
-"""Both gateways keep the contract: over HTTP, and in this process."""
+"""Every gateway keeps the contract: over HTTP, also to PostgreSQL, and in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,8 +10,10 @@ import pytest
 from asset_ledger import Asset, Gateway, ProcessingContext, connect
 from asset_ledger.api.settings import Settings
 from asset_ledger.errors import EventLoopError
+from tests.api import running
 from tests.api.running import serving
 from tests.contracts.gateway import GatewayContract
+from tests.postgres import Databases, Postgres
 
 
 class TestEmbedded(GatewayContract):
@@ -26,6 +28,19 @@ class TestRemote(GatewayContract):
     async def gateway(self, opened_data_dir: Path) -> AsyncIterator[Gateway]:
         async with serving(Settings(data_dir=opened_data_dir)) as api, connect(api.url) as gateway:
             yield gateway
+
+
+@pytest.mark.chaos  # a new database for each of 150 tests
+class TestRemoteInDatabase(GatewayContract):
+    @pytest.fixture
+    async def gateway(
+        self, postgres: Postgres, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Gateway]:
+        databases = Databases(postgres)
+        monkeypatch.setattr(running, "engine_for", databases.engine_for)
+        async with serving(Settings(data_dir=data_dir)) as api, connect(api.url) as gateway:
+            yield gateway
+        databases.drop()
 
 
 def in_another_loop(call: Callable[[], Coroutine[Any, Any, object]]) -> object:

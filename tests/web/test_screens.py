@@ -164,7 +164,7 @@ async def test_the_ledger_has_the_size_of_its_checkpoint(
     await shown(page, ".box", "generation 1")
     await shown(page, ".box", "Ready")
     await shown(page, ".box", "ok, 0 waiting")
-    await shown(page, ".box", "99 % of commitsup to")
+    await shown(page, ".box", "Commit p99up to")
     await shown(page, "tbody tr", size)
     await click(page, "tbody a", "job.finished")
     await shown(page, ".chip", "job.finished")

@@ -125,7 +125,7 @@ function Server() {
   return html`<section class="box"><h2>${h(Icon, { name: "server" })}Server<span class="end">${h(Curl, { path: "/readyz" })}</span></h2><p class="big">${value.ready ? "Ready" : "Not ready"}</p>
     <dl class="details">${disk && html`<dt>Disk</dt><dd class="num">${bytes(disk.free_bytes)} free</dd>`}
       ${value.parts.filter((/** @type {any} */ part) => part !== disk).map((/** @type {any} */ part) => html`<dt class="cut" key=${part.name} title=${part.name}>${part.name.replace("projection ", "")}</dt><dd class="num">${part.ok ? "ok" : html`<span class="bad">${part.damaged > 0 && `${count(part.damaged)} damaged: `}${part.reason}</span>`}${part.waiting !== undefined && `, ${count(part.waiting)} waiting`}${part.lag > 0 && `, ${count(part.lag)} behind`}</dd>`)}
-      ${slowest && html`<dt title="Since the start">99 % of commits</dt><dd class="num">${slowest < Infinity ? `up to ${duration(slowest)}` : "over 10 s"}</dd>`}</dl></section>`;
+      ${slowest && html`<dt title="99 % of the commits since the start took no longer">Commit p99</dt><dd class="num">${slowest < Infinity ? `up to ${duration(slowest)}` : "over 10 s"}</dd>`}</dl></section>`;
 }
 
 /** What is sent to other programs; nothing without a webhook. */

@@ -1,12 +1,20 @@
 // What this browser saw of the ledger at this address: its key at first use, and the newest
 // checkpoint. A proof is checked against both, so a ledger that was replaced or rewritten shows.
 import { fork, get } from "./api.js";
+import { signal } from "./html.js";
 import { seen } from "./prefs.js";
 import { canCheck, check, consistent, ProofError } from "./proof.js";
 
 /** @typedef {import("./prefs.js").Seen} Seen */
 /** @typedef {import("./proof.js").Checked & {first: boolean, seen: Seen, grew: Seen | null}} Trusted
  * first: the key was kept just now; grew: what this browser had seen before */
+
+/** @typedef {{id: string, version: number, state: "" | "loading" | "hashed" | "large" | "unread", digest: string}} Hashed
+ * large: only a part is loaded; unread: the bytes could not be loaded; digest: computed from them */
+
+/** The check of the bytes that a preview shows.
+ * @type {import("./html.js").Signal<Hashed>} */
+export const hashed = signal({ id: "", version: 0, state: "", digest: "" });
 
 /** @type {Promise<unknown>} checks run one after the other, since each moves the kept checkpoint */
 let chain = Promise.resolve();

@@ -1,22 +1,25 @@
-// The seal: green only when this browser checked signature, key, inclusion, consistency and content.
+// The seal: green only when this browser checked signature, key, inclusion, consistency, fields, and
+// the bytes where they are shown.
 import { ApiError, fork, get } from "../core/api.js";
 import { empty, evolve } from "../core/fold.js";
 import { count, counted, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
-import { can } from "../core/session.js";
-import { forget, trust } from "../core/trust.js";
-import { Copy, Icon } from "./basic.js";
+import { can, session } from "../core/session.js";
+import { forget, hashed, trust } from "../core/trust.js";
+import { Copy, Icon, Id } from "./basic.js";
 import { Dialog } from "./dialog.js";
 
 /** @typedef {import("../core/trust.js").Trusted} Trusted */
 /** @typedef {{state: "checking" | "proven" | "unchecked" | "failed", checked?: Trusted, proof?: any, why?: string, step?: string}} Verdict */
 
+const lacking = () => `Your token does not have the scope audit. Ask for one that has: asset-ledger token create${[...(session.value?.scopes ?? []), "audit"].map((scope) => ` --scope ${scope}`).join("")}`;
+
 /** @param {unknown} error @param {any} proof @returns {Verdict} */
 function verdictOf(error, proof) {
   if (error instanceof ProofError && error.step !== "browser") return { state: "failed", why: error.message, step: error.step, proof };
-  const why = error instanceof ApiError && error.slug === "missing-scope" ? "Your token does not have the scope audit." : /** @type {Error} */ (error).message;
+  const why = error instanceof ApiError && error.slug === "missing-scope" ? lacking() : /** @type {Error} */ (error).message;
   return { state: "unchecked", why };
 }
 
@@ -26,7 +29,7 @@ export function useProof(path, inputs, compare) {
   const [verdict, setVerdict] = useState(/** @type {Verdict} */ ({ state: "checking" }));
   const [turn, setTurn] = useState(0);
   useEffect(() => {
-    const reason = !path ? "" : !can("audit") ? "Your token does not have the scope audit." : !canCheck() ? "Checks need https or localhost." : "";
+    const reason = !path ? "" : !can("audit") ? lacking() : !canCheck() ? "Checks need https or localhost." : "";
     if (!path || reason) return setVerdict({ state: path ? "unchecked" : "checking", why: reason });
     const abort = new AbortController();
     /** @type {any} */
@@ -70,29 +73,51 @@ const FACES = {
   failed: { icon: "shield-alert", title: "Proof failed", kind: "seal bad" },
 };
 
-/** The seal of an asset. @param {{asset: Asset}} properties */
-export function Seal({ asset }) {
+/** The verdict of a proof and of the bytes that are shown with it.
+ * @param {Verdict} verdict @param {Asset} asset @param {import("../core/trust.js").Hashed["state"]} bytes @returns {Verdict} */
+function withBytes(verdict, asset, bytes) {
+  if (verdict.state !== "proven") return verdict;
+  if (bytes === "loading") return { state: "checking" };
+  if (bytes !== "hashed" || hashed.value.digest === asset.digest) return verdict;
+  return { ...verdict, state: "failed", step: "content", why: "the bytes shown are not those that were recorded" };
+}
+
+/** The seal of an asset; `bytes`: its preview is shown, too.
+ * @param {{asset: Asset, bytes?: boolean}} properties */
+export function Seal({ asset, bytes = false }) {
   const [open, setOpen] = useState(false);
-  const [verdict, again] = useProof(`/api/assets/${asset.id}/proof`, [asset.id, asset.position], (checked) => compareAsset(asset, checked));
+  const [proof, again] = useProof(`/api/assets/${asset.id}/proof`, [asset.id, asset.position], (checked) => compareAsset(asset, checked));
+  const { id, version, state } = hashed.value;
+  const read = !bytes || !asset.get_url ? "" : id === asset.id && version === asset.version ? state : "loading";
+  const verdict = withBytes(proof, asset, read);
   useKeys({ p: again }, [again]);
   const face = FACES[verdict.state];
   return html`<div class=${face.kind} role=${verdict.state === "failed" ? "alert" : undefined}>
     ${h(Icon, { name: face.icon })}
-    <div><b>${face.title}</b><p>${summary(asset, verdict)}</p></div>
+    <div><b>${face.title}</b><p>${summary(asset, verdict, read)}</p></div>
     <button class="btn bare small" aria-expanded=${open} onClick=${() => setOpen(!open)}>Details</button>
-    ${open && h(Details, { verdict, again, name: `proof-${asset.id}.json` })}</div>`;
+    ${open && h(Details, { verdict, again, name: `proof-${asset.id}.json`, bytes: asset.digest && h(Bytes, { asset, read }) })}</div>`;
 }
 
-/** @param {Asset} asset @param {Verdict} verdict */
-function summary(asset, { state, checked, why }) {
+const READ = { "": "not checked here", loading: "loading", hashed: "SHA-256 of what is shown, computed here:", large: "too large to be checked here", unread: "could not be loaded" };
+
+/** Whether the bytes were checked, and else the command that does. @param {{asset: Asset, read: keyof typeof READ}} properties */
+function Bytes({ asset, read }) {
+  const auth = session.value?.auth === "local" ? "" : ' -H "Authorization: Bearer $TOKEN"';
+  const command = `curl -sS${auth} '${location.origin}${asset.get_url}?version=${asset.version}' | sha256sum`;
+  return html`<dt>Bytes</dt><dd>${READ[read]} ${read === "hashed" ? h(Id, { id: hashed.value.digest }) : html`<span class="quiet">This prints their digest:</span> <span class="mono wrap">${command}</span>${h(Copy, { text: command, label: "Copy the command" })}`}</dd>`;
+}
+
+/** @param {Asset} asset @param {Verdict} verdict @param {string} bytes */
+function summary(asset, { state, checked, why }, bytes) {
   if (state === "checking") return "Signature, path and ledger";
   if (state === "unchecked") return why;
   if (state === "failed") return `The proof does not hold: ${why}. Save the proof and tell the operator of this ledger.`;
-  return `Event ${count(asset.position)} of ${count(checked?.size ?? 0)}, checked here`;
+  return `Event ${count(asset.position)} of ${count(checked?.size ?? 0)}, checked here${bytes === "large" || bytes === "unread" ? " without its bytes" : ""}`;
 }
 
-/** Every step with its value. @param {{verdict: Verdict, again: () => void, name: string}} properties */
-export function Details({ verdict, again, name }) {
+/** Every step with its value. @param {{verdict: Verdict, again: () => void, name: string, bytes?: any}} properties */
+export function Details({ verdict, again, name, bytes }) {
   const { checked, proof, state } = verdict;
   return html`<div class="steps">
     ${
@@ -104,7 +129,7 @@ export function Details({ verdict, again, name }) {
       <dt>Root</dt><dd><span class="mono cut">${short(checked.root)}</span>${h(Copy, { text: checked.root, label: "Copy the root" })}</dd>
       <dt>Path</dt><dd>${counted(checked.events.length, "event")}, ${counted(checked.path, "hash", "hashes")} up to the root</dd>
       <dt>Growth</dt><dd>${checked.grew ? `continues the ${counted(checked.grew.size, "event")} seen ${time(checked.grew.seen)}` : "nothing was seen before"}</dd>
-      <dt>Content</dt><dd>the fields shown are those in the proven events</dd></dl>`
+      <dt>Fields</dt><dd>those shown are those in the proven events</dd>${bytes}</dl>`
     }
     <p class="quiet">This page came from the server it checks. For a check that needs no trust, take the audit bundle.</p>
     <div class="acts"><button class="btn small" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}Check again</button>

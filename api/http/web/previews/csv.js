@@ -37,8 +37,9 @@ function separatorOf(text, type) {
 }
 
 /** @param {import("./preview.js").PreviewProperties} properties */
-export function Preview({ asset, url, fail }) {
-  const { text, all, more, busy, to } = useText(url, asset.size, fail);
+export function Preview(properties) {
+  const { asset } = properties;
+  const { text, all, more, busy, to } = useText(properties);
   const [shown, setShown] = useState(STEP);
   const whole = all ? text : text.slice(0, text.lastIndexOf("\n") + 1);
   const [head = [], ...rows] = useMemo(() => parse(whole, separatorOf(whole, asset.content_type)), [whole]);

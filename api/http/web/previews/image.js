@@ -1,7 +1,9 @@
 // A picture: fit, 100 %, and zoom to 800 % at the pointer by wheel, pinch, keys and double click.
+import { visible } from "../core/format.js";
 import { h, html, useEffect, useLayoutEffect, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { Icon } from "../parts/basic.js";
+import { useContent, useSource } from "./content.js";
 
 const MOST = 8;
 const STEP = 1.25;
@@ -11,6 +13,7 @@ const STEP = 1.25;
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
   const box = useRef(null);
+  const source = useSource(useContent(asset, url, true), fail);
   const [size, setSize] = useState({ width: 0, height: 0 });
   const zoom = useZoom(box, size);
   const loaded = (/** @type {Event} */ event) => {
@@ -22,8 +25,8 @@ export function Preview({ asset, url, fail, measure }) {
   const { view } = zoom;
   const style = size.width ? { width: `${size.width}px`, height: `${size.height}px`, transform: `translate(${view.x}px, ${view.y}px) scale(${view.scale})` } : { opacity: "0" };
   const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {() => void} */ act) => html`<button class="btn small icon" aria-label=${label} title=${label} onClick=${act}>${h(Icon, { name: icon, small: true })}</button>`;
-  return html`<div ref=${box} class=${`viewer picture${view.scale > 3 ? " pixels" : ""}`} tabindex="0" role="group" aria-label="Picture" onDblClick=${zoom.toggle}>
-    <img src=${url} alt=${`Preview of ${asset.name}`} style=${style} draggable=${false} onLoad=${loaded} onError=${() => fail("No preview: the picture is broken or of an unknown kind.")} />
+  return html`<div ref=${box} class=${`viewer picture${view.scale > 3 ? " pixels" : ""}`} tabindex="0" data-zoomed=${zoom.fitted ? undefined : ""} role="group" aria-label="Picture" onDblClick=${zoom.toggle}>
+    <img src=${source || undefined} alt=${`Preview of ${visible(asset.name)}`} style=${style} draggable=${false} onLoad=${loaded} onError=${() => fail("No preview: the picture is broken or of an unknown kind.")} />
     <div class="zoom-bar">${button("Zoom out", "zoom-out", () => zoom.by(1 / STEP))}<button class="btn small num" aria-label=${`${Math.round(view.scale * 100)} %: show in full size`} onClick=${zoom.full}>${Math.round(view.scale * 100)} %</button>${button("Zoom in", "zoom-in", () => zoom.by(STEP))}${button("Fit", "maximize", zoom.fit)}</div></div>`;
 }
 
@@ -58,7 +61,8 @@ export function useZoom(box, size) {
     observer.observe(/** @type {HTMLElement} */ (box.current));
     return () => observer.disconnect();
   }, [size]);
-  usePointers(box, at, (dx, dy) => {
+  usePointers(box, at, (dx, dy, touch) => {
+    if (touch && fitted.current) return; // the whole picture is shown: a swipe leads to the next one
     fitted.current = false;
     setView((now) => ({ ...now, x: now.x + dx, y: now.y + dy }));
   });
@@ -70,11 +74,11 @@ export function useZoom(box, size) {
     else fit();
   };
   useKeys({ "+": () => by(STEP), "=": () => by(STEP), "-": () => by(1 / STEP), 0: fit });
-  return { view, by, fit, full, toggle };
+  return { view, by, fit, full, toggle, fitted: fitted.current };
 }
 
 /** Wheel and pinch zoom, dragging moves. @param {{current: HTMLElement | null}} box
- * @param {(change: (scale: number) => number, px: number, py: number) => void} at @param {(dx: number, dy: number) => void} move */
+ * @param {(change: (scale: number) => number, px: number, py: number) => void} at @param {(dx: number, dy: number, touch: boolean) => void} move */
 function usePointers(box, at, move) {
   const acts = useRef({ at, move });
   acts.current = { at, move };
@@ -103,7 +107,7 @@ function usePointers(box, at, move) {
         const reach = (/** @type {PointerEvent} */ one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) || 1;
         const middle = { clientX: (event.clientX + other.clientX) / 2, clientY: (event.clientY + other.clientY) / 2 };
         acts.current.at((scale) => (scale * reach(event)) / reach(before), ...inside(middle));
-      } else acts.current.move(event.clientX - before.clientX, event.clientY - before.clientY);
+      } else acts.current.move(event.clientX - before.clientX, event.clientY - before.clientY, event.pointerType === "touch");
       down.set(event.pointerId, event);
     };
     const up = (/** @type {PointerEvent} */ event) => void down.delete(event.pointerId);

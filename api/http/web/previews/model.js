@@ -1,42 +1,40 @@
 // A 3D model (GLB, STL) by three.js: orbit with the pointer or the arrow keys, or as a wireframe.
 // Nothing outside the file is loaded; compressed meshes are refused, since they need a decoder.
-import { send } from "../core/api.js";
 import { counted } from "../core/format.js";
 import { html, useEffect, useRef, useState } from "../core/html.js";
+import { useContent } from "./content.js";
 
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url, fail, measure }) {
   const box = useRef(null);
+  const content = useContent(asset, url, true);
   const scene = useRef(null);
   const [wire, setWire] = useState(false);
   useEffect(() => {
-    const abort = new AbortController();
+    const { signal } = content.abort;
     const element = box.current;
-    open(asset, url, element, abort.signal).then(
+    open(content, element).then(
       (made) => {
-        if (abort.signal.aborted) return made.close();
+        if (signal.aborted) return made.close();
         scene.current = made;
         measure?.(counted(made.triangles, "triangle"));
       },
-      (error) => abort.signal.aborted || fail(`No preview: ${error.message}`),
+      (error) => signal.aborted || fail(`No preview: ${error.message}`),
     );
-    return () => {
-      abort.abort();
-      scene.current?.close();
-    };
-  }, [url]);
+    return () => scene.current?.close();
+  }, [content]);
   useEffect(() => scene.current?.wire(wire), [wire]);
   return html`<div ref=${box} class="viewer solid" tabindex="0" role="group" aria-label="3D model: drag to turn it">
     <div class="zoom-bar"><button class="btn small" aria-pressed=${wire} onClick=${() => setWire(!wire)}>Wireframe</button><button class="btn small" onClick=${() => scene.current?.reset()}>Reset</button></div></div>`;
 }
 
-/** @param {Asset} asset @param {string} url @param {HTMLElement} element @param {AbortSignal} signal */
-async function open(asset, url, element, signal) {
+/** @param {import("./content.js").Content} content @param {HTMLElement} element */
+async function open(content, element) {
   const three = await import("../vendor/three.mjs");
   three.setConsoleFunction(() => {}); // what is wrong with a file is said on the page
   const { OrbitControls } = await import("../vendor/three/controls/OrbitControls.js");
-  const body = await (await send(url, { signal })).arrayBuffer();
-  const object = /stl/.test(asset.content_type) ? await stl(three, body) : await glb(three, body);
+  const body = await content.all();
+  const object = /stl/.test(content.asset.content_type) ? await stl(three, body) : await glb(three, body);
   return stage(three, OrbitControls, object, element);
 }
 

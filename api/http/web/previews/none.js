@@ -1,10 +1,10 @@
 // A content without a preview: its kind, and its first 512 bytes.
-import { send } from "../core/api.js";
 import { bytes } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { download } from "../parts/actions.js";
 import { Icon } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
+import { useContent } from "./content.js";
 
 const SHOWN = 512;
 const WIDTH = 16;
@@ -18,18 +18,15 @@ function line(row, at) {
 
 /** @param {import("./preview.js").PreviewProperties} properties */
 export function Preview({ asset, url }) {
+  const content = useContent(asset, url);
   const [body, setBody] = useState(new Uint8Array());
   useEffect(() => {
-    const abort = new AbortController();
-    if (asset.get_url && asset.size)
-      send(url, { headers: { Range: `bytes=0-${SHOWN - 1}` }, signal: abort.signal })
-        .then((response) => response.arrayBuffer())
-        .then(
-          (got) => setBody(new Uint8Array(got).subarray(0, SHOWN)),
-          () => {},
-        );
-    return () => abort.abort();
-  }, [url]);
+    if (!asset.get_url || !asset.size) return;
+    content.part(0, SHOWN).then(
+      (got) => setBody(new Uint8Array(got).subarray(0, SHOWN)),
+      () => {},
+    );
+  }, [content]);
   const rows = Array.from({ length: Math.ceil(body.length / WIDTH) }, (_, k) => line(body.subarray(k * WIDTH, (k + 1) * WIDTH), k * WIDTH));
   const why = asset.thumb_url ? "Too large, or of a kind that browsers do not show: this is its thumbnail." : asset.get_url ? "There is no preview of this kind of file." : "This asset has no bytes.";
   return html`<div class="viewer none"><div class="refused">${h(Face, { asset, width: 240, plain: true })}<p>${why}</p>

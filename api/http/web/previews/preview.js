@@ -39,9 +39,9 @@ export function kindOf(asset) {
   return kind === "text" || /ya?ml|xml|sql|javascript|toml|x-sh/.test(type) ? "text" : "none";
 }
 
-/** @param {{asset: Asset, version?: number, measure?: (text: string) => void}} properties */
-export function Preview({ asset, version, measure }) {
-  const url = version ? `${asset.get_url}?version=${version}` : String(asset.get_url);
+/** @param {{asset: Asset, measure?: (text: string) => void}} properties */
+export function Preview({ asset, measure }) {
+  const url = `${asset.get_url}?version=${asset.version}`; // of this version, also if there is a newer one
   const [failed, setFailed] = useState({ url: "", why: "" });
   if (failed.url === url) return h(Refused, { asset, why: failed.why });
   const fail = (why = "No preview: the file is broken or of an unknown kind.") => setFailed({ url, why });

@@ -8,13 +8,14 @@ import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
 import { Icon, lazy, Name, Skeleton } from "../parts/basic.js";
 import { Details, Folders, History, MadeBy, useHistory } from "../parts/details.js";
-import { Flow, Graph, useLineage } from "../parts/lineage.js";
+import { Flow, useLineage } from "../parts/lineage.js";
 import { Menu } from "../parts/menu.js";
 import { Gone, Metadata, More, useAsset } from "../parts/panel.js";
 import { Seal } from "../parts/seal.js";
 import { Preview } from "../previews/preview.js";
 
 const Changes = lazy(async () => (await import("../previews/compare.js")).Changes);
+const Graph = lazy(async () => (await import("../previews/graph.js")).Graph);
 const BYTES = new Set(["created", "content_replaced"]);
 
 /** @param {{id: string}} properties */
@@ -69,10 +70,8 @@ function Loaded({ asset, events }) {
       <nav class="tabrow" aria-label="Views">${link("preview", "Preview", 0)}${link("lineage", "Lineage", lineage ? lineage.nodes.length : 0)}
         ${other > 0 && html`<a href=${changed({})} aria-current="page">Version ${count(other)} compared</a>`}</nav></header>
     ${version > 0 && version !== asset.version && shown && html`<p class="past" role="status">${h(Icon, { name: "history", small: true })}Version ${count(version)}, as it was on ${day(shown.updated_at)}, ${time(shown.updated_at)}. <a class="link" href=${changed({ version: null })}>Show the latest</a></p>`}
-    <div class="asset-body"><div class="stage-box">${
-      tab === "lineage" ? h(Graph, { lineage, error, retry, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, version: shown.version === asset.version ? 0 : shown.version, measure: setMeasures })
-    }</div>
-      <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
+    <div class="asset-body"><div class="stage-box">${tab === "lineage" ? h(Graph, { lineage, error, retry, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, measure: setMeasures })}</div>
+      <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset: shown ?? asset, bytes: tab === "preview" })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
         ${h(Details, { asset: shown ?? asset, measures })}${h(Metadata, { asset: shown ?? asset })}${h(SameBytes, { asset })}
         <div class="versions">${h(History, { events, current: version || asset.version, act: (n) => h(VersionLinks, { n, asset, events, version }) })}</div></aside></div></main>`;
 }

@@ -24,7 +24,7 @@ from tests.web.site import (
     read,
     sent,
 )
-from tools import vendor
+from tools import console_types, vendor
 
 BELOW: Final = {
     "app.js": {"screens", "parts", "core"},
@@ -243,6 +243,10 @@ def test_no_text_of_a_sheet_looks_like_a_comment() -> None:
         assert re.findall(r"(['\"])[^'\"\n]*/\*[^\n]*?\1", text) == [], name
         assert "/*" not in site().files[name].body.decode()
         assert site().files[name].body.count(b"{") == len(re.findall(r"{", text)), name
+
+
+def test_the_types_of_the_api_are_those_of_the_contract() -> None:
+    assert read("core/types.d.ts") == console_types.types(), "python -m tools.console_types"
 
 
 def test_every_file_that_is_loaded_exists_and_every_module_is_loaded() -> None:

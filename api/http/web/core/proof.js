@@ -222,15 +222,17 @@ export async function consistent(older, newer, path) {
 /** A proven leaf in the shape of an event of the API. @param {Leaf} leaf
  * @returns {LedgerEvent} */
 export function eventOf({ position, stream, version, topic, state }) {
-  const { by, recorded_at, user_id, workflow_id, node_id, job_id, job_seq, attempt, command, traceparent, private: own, ...data } = state;
+  const { by, recorded_at, clock, user_id, workflow_id, node_id, job_id, job_seq, attempt, late, command, traceparent, private: own, ...data } = state;
   return {
     position,
     topic,
     time: recorded_at,
+    clock: clock ?? null,
     by,
     version,
     job_seq: job_seq ?? null,
     attempt: attempt ?? null,
+    late: late ?? false,
     asset_id: topic.startsWith("asset.") ? stream : null,
     job_id: job_id ?? null,
     workflow_id: workflow_id ?? null,

@@ -4,7 +4,8 @@ import { computed, signal } from "./html.js";
 
 const ACTS = "asset-ledger.acts";
 
-/** @type {import("./html.js").Signal<Session | null>} */
+/** `user_id` is the owner of what is shown: `for_user`, or else `self`, the caller.
+ * @type {import("./html.js").Signal<Session & {self: string} | null>} */
 export const session = signal(null);
 
 /** Whether a sign-in is needed and absent. */
@@ -61,7 +62,7 @@ export function curl(path, params, type) {
   return words.join(" ");
 }
 
-/** Return whether the caller has a scope. @param {string} scope */
+/** Return whether the caller has a scope. @param {Session["scopes"][number]} scope */
 export function can(scope) {
   return session.value?.scopes.includes(scope) ?? false;
 }

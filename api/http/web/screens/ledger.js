@@ -48,7 +48,7 @@ async function checkNow() {
   const size = Number(note.split("\n")[1]);
   const { key } = keys.keys.filter((/** @type {any} */ each) => each.since <= size).at(-1) ?? keys.keys[0];
   const rotations = keys.keys.slice(1).map((/** @type {any} */ each) => ({ position: each.since, leaf: each.leaf, path: null }));
-  return { checked: await trust({ format: "", checkpoint: note, key, rotations, events: [] }), note };
+  return { checked: await trust({ format: "asset-ledger-proof/1", checkpoint: note, key, rotations, events: [] }), note };
 }
 
 function Tree() {

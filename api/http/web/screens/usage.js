@@ -95,7 +95,7 @@ function Body({ list, by, sort, filters, ofBytes, subject }) {
     { name: "Bytes", n: true, sort: "-bytes", cell: (/** @type {UsageRow} */ row) => html`<span title=${`${count(row.bytes)} bytes`}>${bytes(row.bytes)}</span>` },
     { name: "Assets", n: true, sort: "-count", cell: (/** @type {UsageRow} */ row) => count(row.count) },
     { name: "Largest", n: true, opt: true, sort: "-largest", cell: (/** @type {UsageRow} */ row) => bytes(row.largest) },
-    { name: "Last", n: true, opt: true, cell: (/** @type {UsageRow} */ row) => h(Time, { at: row.last_seen }) },
+    { name: "Last", n: true, opt: true, cell: (/** @type {UsageRow} */ row) => row.last_seen && h(Time, { at: row.last_seen }) },
   ];
   return html`${subject && h(Numbers, { subject, filters })}${h(OverTime, { key: JSON.stringify([filters, ofBytes]), filters, ofBytes })}${subject && h(Newest, { filters })}
     ${h(Table, { columns, rows, keyOf: (row) => row.key ?? "", label: `Usage by ${named}`, sorted: sort, sort: (key) => setQuery({ sort: key }), more: list.more, tight: true })}`;

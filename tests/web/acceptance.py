@@ -71,6 +71,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     ),
     21: (
         "tests.web.test_screens::test_a_proof_that_was_changed_on_its_way_is_red_with_the_step",
+        "tests.web.test_seal::test_other_bytes_under_a_true_asset_are_red",
         "tests.web.test_units::test_a_changed_byte_names_the_step_that_does_not_hold",
     ),
     22: ("tests.web.test_screens::test_a_ledger_in_the_place_of_another_is_named",),
@@ -118,7 +119,10 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_refused::test_a_refusal_beside_what_was_done_has_its_request_id",
         "tests.web.test_refused::test_a_detail_of_the_server_is_shown_in_its_words",
     ),
-    37: ("tests.web.test_accessibility",),
+    37: (
+        "tests.web.test_accessibility",
+        "tests.web.test_contrast",
+    ),
     38: (
         "tests.web.test_layout::test_two_keys_lead_to_each_screen",
         "tests.web.test_layout::test_jump_finds_a_job_and_gives_the_focus_back",
@@ -134,8 +138,9 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     40: (
         "tests.web.test_previews::test_an_odd_file_neither_runs_nor_stops_the_page",
         "tests.web.test_previews::test_a_content_that_is_opened_itself_runs_nothing",
-        "tests.web.test_screens::test_names_are_text_on_every_screen",
-        "tests.web.test_screens::test_a_name_is_read_in_full",
+        "tests.web.test_hostile::test_names_are_text_on_every_screen",
+        "tests.web.test_hostile::test_a_name_is_read_in_full",
+        "tests.web.test_hostile::test_ids_and_errors_of_jobs_are_texts_on_every_screen",
     ),
     41: (
         "tests.web.test_trouble::test_the_command_of_an_empty_ledger_makes_its_first_asset_appear",
@@ -147,7 +152,7 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
     42: (
         (
             "no pixels are compared: fonts and Chromium versions differ between machines;"
-            " `tools/pictures.py` takes the pictures, which people compare by eye"
+            " `tools/pictures.py --every` takes each screen, which people compare by eye"
         ),
     ),
 }

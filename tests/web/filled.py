@@ -18,8 +18,9 @@ HOSTILE: Final = (
     "constructor",
     "gnp.\u202ecat.txt",
     "${globalThis.ran='template'}.txt",
-    "x" * 250 + ".txt",
+    "x" * 4092 + ".txt",  # as long as a name may be
     "a ?#%2F&amp; b.txt",
+    "../../jobs/it's (a) path.txt",
 )
 """Names that would run, or break out of their place, where they are not taken as text."""
 

@@ -9,7 +9,7 @@ from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, run
 from tests.web.commands import copied_command, output
 from tests.web.conftest import UNKNOWN
-from tests.web.filled import HOSTILE, Filled, picture, upload
+from tests.web.filled import Filled
 from tests.web.proxy import Proxy
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -270,38 +270,6 @@ async def test_a_ledger_in_the_place_of_another_is_named(
     proxy.upstream = other.url
     await opened(page, f"{proxy.url}/ledger", "Ledger")
     await shown(page, ".fork", "This ledger is not the one this browser saw")
-
-
-async def test_names_are_text_on_every_screen(server: Server, filled: Filled, page: Page) -> None:
-    made = []
-    for name in HOSTILE:
-        labels = {"node_id": name[:60], "job_id": "hostile", "name": name}
-        asset = upload(filled.client, picture(1, 2, 3), "image/png", labels)
-        patch = {"tags": [name[:60]], "metadata": {name: name, "list": [name]}}
-        made.append(filled.client.patch(f"/api/assets/{asset['id']}", json=patch).json())
-    broken = {"name": "<b>broken</b>.png", "job_id": "hostile"}
-    html = b"<script>globalThis.ran = 'content'</script>"
-    made.append(upload(filled.client, html, "image/png", broken))
-    paths = ["/?job_id=hostile", "/?job_id=hostile&view=list", "/jobs/hostile", "/usage", "/ledger"]
-    paths += [f"/assets/{asset['id']}" for asset in made]
-
-    for path in paths:
-        await page.open(server.url + path)
-        await page.once("document.querySelector('main h1:not(.vh), [role=option], tbody tr')", "1")
-        assert await page.run("globalThis.ran ?? null") is None, path
-        assert await page.run("document.querySelectorAll('#app script, #app b > b').length") == 0
-
-
-@pytest.mark.parametrize("name", ["gnp.\u202ecat.txt", "<i>a</i>.txt", "__proto__"])
-async def test_a_name_is_read_in_full(
-    server: Server, filled: Filled, page: Page, name: str
-) -> None:
-    asset = upload(filled.client, b"x", "text/plain", {"name": name})
-
-    await page.open(f"{server.url}/assets/{asset['id']}")
-    await shown(page, "h1", name.replace("\u202e", "U+202E")[:6])
-    title = json.dumps(name.replace("\u202e", "U+202E"))
-    await page.once(f"document.title.startsWith({title})", "1")
 
 
 async def test_a_token_signs_in_to_the_view_that_was_asked_for(

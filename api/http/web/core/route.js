@@ -68,9 +68,13 @@ export function match(pattern, path) {
   if (names.length !== parts.length) return null;
   /** @type {Record<string, string>} */
   const found = {};
-  for (const [k, name] of names.entries()) {
-    if (name.startsWith(":") && parts[k]) found[name.slice(1)] = decodeURIComponent(parts[k]);
-    else if (name !== parts[k]) return null;
+  try {
+    for (const [k, name] of names.entries()) {
+      if (name.startsWith(":") && parts[k]) found[name.slice(1)] = decodeURIComponent(parts[k]);
+      else if (name !== parts[k]) return null;
+    }
+  } catch {
+    return null; // a part is not percent-encoded UTF-8
   }
   return found;
 }

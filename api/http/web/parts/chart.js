@@ -1,4 +1,5 @@
 // Columns over time, stacked by group. Arrow keys walk the columns; the table below is its twin.
+import { visible } from "../core/format.js";
 import { h, html, useState } from "../core/html.js";
 
 const WIDTH = 1000;
@@ -54,5 +55,5 @@ function Stack({ column, x, step, y, on, enter }) {
 function Tip({ column, total, form, x }) {
   const place = x < 0.6 ? { left: `calc(${x * 100}% + 24px)` } : { right: `calc(${(1 - x) * 100}% + 24px)` };
   return html`<div class="tip num" role="status" style=${place}><b>${column.label}</b> · ${form(total)}
-    <ul>${column.parts.filter((part) => part.value).map((part) => html`<li key=${part.name} style=${{ "--c": part.color }}><i></i><bdi class="cut">${part.name}</bdi><b>${form(part.value)}</b></li>`)}</ul></div>`;
+    <ul>${column.parts.filter((part) => part.value).map((part) => html`<li key=${part.name} style=${{ "--c": part.color }}><i></i><bdi class="cut">${visible(part.name)}</bdi><b>${form(part.value)}</b></li>`)}</ul></div>`;
 }

@@ -55,7 +55,7 @@ function Body({ list, picked, pick, sort, filtered }) {
     { name: "Bytes", n: true, opt: true, sort: "-bytes", cell: (/** @type {Job} */ job) => bytes(job.bytes) },
     { name: "Duration", n: true, opt: true, sort: "-duration", cell: length },
     { name: "Started", n: true, opt: true, cell: (/** @type {Job} */ job) => job.started_at && h(Time, { at: job.started_at, form: "ago" }) },
-    { name: "Compare", n: true, opt: true, cell: (/** @type {Job} */ job) => html`<input type="checkbox" aria-label=${`Compare ${job.job_id}`} checked=${picked.includes(job.job_id)} onChange=${() => pick(job.job_id)} />` },
+    { name: "Compare", n: true, opt: true, cell: (/** @type {Job} */ job) => html`<input type="checkbox" aria-label=${`Compare ${visible(job.job_id)}`} checked=${picked.includes(job.job_id)} onChange=${() => pick(job.job_id)} />` },
   ];
   return h(Table, { columns, rows: list.rows, keyOf: (job) => job.job_id, sorted: sort, sort: (key) => setQuery({ sort: key === sort ? null : key }), more: list.more, label: "Jobs" });
 }

@@ -136,7 +136,7 @@ function Track({ lane, at, x, width, run }) {
 /** A run of a node, from its start to its end. @param {{bar: import("../core/lanes.js").Bar, at: number}} properties */
 function RunBar({ bar: { run, from, to, first, last }, at }) {
   const status = last < at ? run.status : "running";
-  const title = `Run ${run.run} ${status}${status === "running" || !run.seconds ? "" : ` after ${duration(run.seconds * 1000)}`}${status === "failed" && run.error ? `: ${visible(run.error)}` : ""}`;
+  const title = `Run ${visible(run.run)} ${status}${status === "running" || !run.seconds ? "" : ` after ${duration(run.seconds * 1000)}`}${status === "failed" && run.error ? `: ${visible(run.error)}` : ""}`;
   return html`<div class=${`run ${status}${first >= at ? " late" : ""}`} role="img" aria-label=${title} title=${title} style=${{ left: percent(from), width: percent(Math.max(0.004, to - from)) }}></div>`;
 }
 
@@ -199,7 +199,7 @@ function Transport({ head, xs, replay }) {
   const { at, total, move, play, playing, speed, faster } = head;
   const now = replay.events[at - 1];
   const asset = replay.state.assets.get(now.asset_id ?? "");
-  const words = `Event ${count(at)} of ${count(total)}, ${asset ? `${asset.node_id ?? "no node"} ${now.topic.slice(6)} ${asset.name}` : now.topic}`;
+  const words = `Event ${count(at)} of ${count(total)}, ${asset ? visible(`${asset.node_id ?? "no node"} ${now.topic.slice(6)} ${asset.name}`) : now.topic}`;
   const key = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {number} */ to, far = false) => html`<button class=${`btn bare icon${far ? " far" : ""}`} aria-label=${label} title=${label} onClick=${() => move(to)}>${h(Icon, { name: icon })}</button>`;
   return html`<div class="transport"><div class="keys">
     ${key("skip-back", "First event", 1, true)}${key("step-back", "One event back", at - 1)}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, serving
-from tests.web.files import BROKEN, GOOD, ODD, File
+from tests.web.files import BROKEN, GOOD, ODD, SVG, File
 from tests.web.filled import picture, upload
 from tests.web.test_screens import click, shown
 
@@ -128,6 +128,23 @@ async def test_json_folds(gallery: httpx.Client, page: Page) -> None:
 
     await click(page, ".tree button[aria-expanded=true]")
     await shown(page, ".tree button[aria-expanded=false]", "1 member")
+
+
+async def test_an_svg_has_its_source_and_is_only_that_when_it_is_large(
+    gallery: httpx.Client, page: Page
+) -> None:
+    await page.open(recorded(gallery, GOOD["svg"]))
+    await shown(page, ".picture img")
+    await click(page, ".seg button", "Source")
+    await shown(page, ".lines li", "<script>")
+    await nothing_ran(page)
+    await click(page, ".seg button", "Picture")
+    await until_true(page, READY["svg"])
+
+    large = SVG.replace(b"</svg>", b"<!--" + b"x" * 2_000_000 + b"--></svg>")
+    await page.open(recorded(gallery, File("large.svg", "image/svg+xml", large)))
+    await shown(page, ".lines li", "<script>")
+    assert await page.run("document.querySelector('.picture') === null")
 
 
 async def test_a_text_of_50_mb_opens_with_its_first_lines(

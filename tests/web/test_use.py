@@ -1,5 +1,6 @@
 """What people do with the console: drop folders, listen, compare, and act for another user."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,62 @@ async def test_a_dropped_folder_becomes_folders_with_its_files(
     await shown(page, ".crumb", "Home / shots / day 1 / raw")
 
 
+async def test_files_dropped_on_the_dialog_get_its_fields_and_its_folder(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    single = tmp_path / "single.txt"
+    single.write_text("single")
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+        sent = {"name": "renders", "content_type": "folder"}
+        folder = client.post("/api/assets", json=sent).raise_for_status().json()
+        await opened(page, server.url, "Assets")
+        await click(page, "button[aria-label=Upload]")
+        for number, text in enumerate(("camera", "shoot", "raw, day 1")):
+            await page.once(f"document.querySelectorAll('dialog .input')[{number}]", "1")
+            await page.run(f"document.querySelectorAll('dialog .input')[{number}].focus()")
+            await page.insert(text)
+        await click(page, "dialog button", "To Home")
+        await click(page, "dialog .folders button", "renders")
+        await shown(page, "dialog button", "To renders")
+
+        await page.drop(single)
+
+        await shown(page, ".whole b", "1 of 1")
+        (asset,) = client.get("/api/assets", params={"name": "single.txt"}).json()["assets"]
+    assert asset["parent_id"] == folder["id"]
+    assert (asset["node_id"], asset["job_id"]) == ("camera", "shoot")
+    assert asset["tags"] == ["raw", "day 1"]
+
+
+async def swipe(page: Page, to_x: int) -> None:
+    """Swipe over the middle of a phone, from one side to the other."""
+    for kind, x in (("touchStart", 200), ("touchMove", (200 + to_x) // 2), ("touchMove", to_x)):
+        await page.command("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": 250}])
+    await page.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+
+async def test_a_swipe_leads_to_the_next_asset_unless_the_picture_is_zoomed(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.resize(390, 844)
+    await opened(page, f"{server.url}/?job_id=second&sort=name", "Assets")
+    await click(page, "#asset-0", "face-00")
+    await click(page, ".panel a[aria-label='Open as page']")
+    for to_x, name in ((60, "face-00"), (340, "face-02")):
+        await shown(page, "main.asset h1", name)
+        await until_true(page, "document.querySelector('.picture img')?.naturalWidth")
+        await swipe(page, to_x)
+    await shown(page, "main.asset h1", "face-00")
+    await until_true(page, "document.querySelector('.picture img')?.naturalWidth")
+    await page.press("+")
+    await page.once("document.querySelector('.picture[data-zoomed]')", "1")
+    before = await page.run("document.querySelector('.picture img').style.transform")
+    await swipe(page, 60)
+
+    await until_true(page, f"document.querySelector('.picture img').style.transform !== {before!r}")
+    await shown(page, "main.asset h1", "face-00")
+
+
 async def test_a_picture_that_is_slow_shows_its_mean_colour(
     server: Server, proxy: Proxy, page: Page
 ) -> None:
@@ -102,13 +159,17 @@ async def test_the_panel_shows_pixels_and_folders_without_the_bytes(
     with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
         sent = {"name": "renders", "content_type": "folder"}
         folder = client.post("/api/assets", json=sent).raise_for_status().json()
-        fields = {"name": "a.png", "parent_id": folder["id"]}
+        metadata = json.dumps({"steps": 30, "model": {"name": "sdxl", "weights": [1, 0.5]}})
+        fields = {"name": "a.png", "parent_id": folder["id"], "metadata": metadata}
         asset = upload(client, picture(1, 2, 3), "image/png", fields)
 
     await page.open(f"{server.url}/?open={asset['id']}")
 
     await shown(page, ".panel .details", "48 × 32")
     await shown(page, ".panel .details", "Home / renders")
+    await shown(page, ".panel .tree .leaf", 'name: "sdxl"')
+    await click(page, ".panel .tree button[aria-expanded=true]")
+    await shown(page, ".panel .tree", "2 members")
     assert not [url for url in page.fetched if url.endswith("/content")]
 
 

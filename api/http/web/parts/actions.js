@@ -5,9 +5,9 @@ import { count, counted, visible } from "../core/format.js";
 import { h, html, useState } from "../core/html.js";
 import { reloads, touched } from "../core/live.js";
 import { useGet } from "../core/rows.js";
-import { session } from "../core/session.js";
 import { Icon, Problem } from "./basic.js";
 import { Confirm, Dialog } from "./dialog.js";
+import { FolderChoice, home } from "./folders.js";
 import { hide, show, toast, toastError } from "./over.js";
 
 const quoted = (/** @type {Asset[]} */ assets) => (assets.length === 1 ? visible(assets[0].name) : counted(assets.length, "asset"));
@@ -163,12 +163,8 @@ export const askMove = (assets) => show(MoveDialog, { assets });
 
 /** @param {{assets: Asset[], close: () => void}} properties */
 function MoveDialog({ assets, close }) {
-  const home = { id: session.value?.user_id ?? "", name: "Home" };
-  const [path, setPath] = useState([home]);
+  const [path, setPath] = useState([home()]);
   const here = path[path.length - 1];
-  const { value, error } = useGet("/api/assets", { content_type: "folder", parent_id: here.id, sort: "name", page_size: 200 });
-  /** @type {Asset[] | undefined} */
-  const folders = error ? [] : value?.assets.filter((/** @type {Asset} */ folder) => !assets.some((asset) => asset.id === folder.id));
   const move = () => {
     close();
     attempt(async () => {
@@ -179,16 +175,7 @@ function MoveDialog({ assets, close }) {
   return h(
     Dialog,
     { title: `Move ${quoted(assets)}`, close },
-    html`<div class="confirm">
-    <nav class="crumb" aria-label="Folder">${path.map(
-      (folder, k) => html`${k > 0 && h(Icon, { name: "chevron-right", small: true })}
-      <button key=${folder.id} class="btn bare small" onClick=${() => setPath(path.slice(0, k + 1))}>${visible(folder.name)}</button>`,
-    )}</nav>
-    <ul class="folders">${folders?.map(
-      (folder) => html`<li key=${folder.id}><button class="btn bare" onClick=${() => setPath([...path, folder])}>
-      ${h(Icon, { name: "folder", color: "var(--m-folder)" })}<bdi class="cut">${visible(folder.name)}</bdi>${h(Icon, { name: "chevron-right", small: true })}</button></li>`,
-    )}
-      ${folders?.length === 0 && html`<li class="quiet">No folders in ${visible(here.name)}.</li>`}</ul>
+    html`<div class="confirm">${h(FolderChoice, { path, setPath, without: assets })}
     <footer><button class="btn" onClick=${() => askFolder(here, assets)}>New folder</button>
       <button class="btn" onClick=${close}>Cancel</button><button class="btn primary" onClick=${move}>Move here</button></footer></div>`,
   );

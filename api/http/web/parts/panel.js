@@ -8,6 +8,7 @@ import { curl } from "../core/session.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
 import { Failure, Icon, Name, Skeleton, useSmall } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
+import { Json } from "./json.js";
 import { Flow, useLineage } from "./lineage.js";
 import { Menu } from "./menu.js";
 import { Seal } from "./seal.js";
@@ -67,7 +68,7 @@ export function Metadata({ asset }) {
     entries.length > 0 &&
     html`<section class="sec"><h3>Metadata</h3><dl class="details">${entries.map(
       ([key, value]) => html`
-    <dt key=${key} class="cut" title=${visible(key)}><bdi>${visible(key)}</bdi></dt><dd><bdi class="wrap">${visible(typeof value === "string" ? value : JSON.stringify(value))}</bdi></dd>`,
+    <dt key=${key} class="cut" title=${visible(key)}><bdi>${visible(key)}</bdi></dt><dd>${value && typeof value === "object" ? html`<div class="json tree">${h(Json, { value })}</div>` : html`<bdi class="wrap">${visible(String(value))}</bdi>`}</dd>`,
     )}</dl></section>`
   );
 }

@@ -1,11 +1,12 @@
 // The dialog that uploads, and the pill that stays while uploads are under way.
 import { bytes, count, duration, visible } from "../core/format.js";
-import { h, html, useEffect, useRef, useState } from "../core/html.js";
+import { h, html, signal, useEffect, useRef, useState } from "../core/html.js";
 import { place } from "../core/route.js";
 import { useFolderName } from "../core/rows.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
 import { Icon, Problem } from "./basic.js";
 import { Dialog } from "./dialog.js";
+import { FolderChoice, home } from "./folders.js";
 import { corner, show, toastError } from "./over.js";
 
 /** @typedef {import("../core/upload.js").Item} Item */
@@ -13,46 +14,66 @@ import { corner, show, toastError } from "./over.js";
 const SHOWN = 200;
 const ORDER = { failed: 0, sending: 1, pausing: 2, waiting: 3, done: 4 };
 
+const BLANK = { node_id: "", job_id: "", tags: "" };
+/** What the fields of the dialog hold, also for files that are dropped while it is open. */
+const written = signal(BLANK);
+/** The way to the folder that was chosen in the dialog; null: the folder that is shown.
+ * @type {import("../core/html.js").Signal<import("./folders.js").Folder[] | null>} */
+const chosen = signal(null);
+
 /** Open the dialog. */
 export const askUpload = () => show(Upload, {});
 
-/** Upload what was dropped, into the folder that is shown. @param {FileSystemEntry[]} entries @param {File[]} files */
+/** The fields of the next files, and the folder to put them in. */
+function fieldsNow() {
+  const { node_id, job_id, tags } = written.value;
+  const parent_id = chosen.value?.at(-1)?.id ?? place.value.query.get("parent_id") ?? undefined;
+  return {
+    parent_id,
+    node_id: node_id.trim(),
+    job_id: job_id.trim(),
+    tags: tags
+      .split(",")
+      .map((tag) => tag.trim())
+      .filter(Boolean),
+  };
+}
+
+/** Upload what was dropped. @param {FileSystemEntry[]} entries @param {File[]} files */
 export async function uploadDrop(entries, files) {
   try {
-    for (const group of await dropped(entries, files, place.value.query.get("parent_id") ?? "")) upload(group.files, { parent_id: group.parent_id || undefined });
+    const fields = fieldsNow();
+    for (const group of await dropped(entries, files, fields.parent_id ?? "")) upload(group.files, { ...fields, parent_id: group.parent_id || undefined });
     askUpload();
   } catch (error) {
     toastError(error, () => uploadDrop(entries, files));
   }
 }
 
+/** Forget what is done, and what was written for it. */
+function closed() {
+  written.value = BLANK;
+  chosen.value = null;
+  if (!progress().active) clearDone();
+}
+
 /** @param {{close: () => void}} properties */
 function Upload({ close }) {
   ticks.value;
-  const [fields, setFields] = useState({ node_id: "", job_id: "", tags: "" });
+  const fields = written.value;
   const input = useRef(null);
-  useEffect(() => () => void (progress().active || clearDone()), []);
-  const folder = place.value.query.get("parent_id");
-  const all = {
-    parent_id: folder ?? undefined,
-    node_id: fields.node_id.trim(),
-    job_id: fields.job_id.trim(),
-    tags: fields.tags
-      .split(",")
-      .map((tag) => tag.trim())
-      .filter(Boolean),
-  };
+  useEffect(() => closed, []);
   const choose = (/** @type {any} */ event) => {
-    upload([...event.target.files], all);
+    upload([...event.target.files], fieldsNow());
     event.target.value = "";
   };
   const field = (/** @type {"node_id" | "job_id" | "tags"} */ name, /** @type {string} */ label) => html`<label class="field">${label}
-    <input class="input" value=${fields[name]} onInput=${(event) => setFields({ ...fields, [name]: event.target.value })} /></label>`;
+    <input class="input" value=${fields[name]} onInput=${(event) => (written.value = { ...fields, [name]: event.target.value })} /></label>`;
   const rows = [...items].sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.id - b.id);
   return h(
     Dialog,
-    { title: `Upload to ${visible(useFolderName(folder))}`, close, wide: true },
-    html`<div class="upload">
+    { title: "Upload", close, wide: true },
+    html`<div class="upload">${h(Target, {})}
     <div class="fields">${field("node_id", "Node")}${field("job_id", "Job")}${field("tags", "Tags, with commas")}</div>
     <input ref=${input} type="file" multiple class="vh" tabindex="-1" aria-label="Files" onChange=${choose} />
     ${items.length ? h(Progress, {}) : null}
@@ -60,6 +81,16 @@ function Upload({ close }) {
     ${rows.length > SHOWN && html`<p class="quiet">and ${count(rows.length - SHOWN)} more</p>`}
     <footer><button class="btn primary" onClick=${() => input.current?.click()}>${h(Icon, { name: "plus" })}Choose files</button></footer></div>`,
   );
+}
+
+/** The folder that files are put in, and the choice of another. */
+function Target() {
+  const [open, setOpen] = useState(false);
+  const shown = place.value.query.get("parent_id");
+  const name = useFolderName(shown);
+  const path = chosen.value ?? (shown && shown !== home().id ? [home(), { id: shown, name }] : [home()]);
+  return html`<button class="btn" aria-expanded=${open} onClick=${() => setOpen(!open)}>${h(Icon, { name: "folder", color: "var(--m-folder)" })}To <bdi class="cut">${visible(path[path.length - 1].name)}</bdi>${h(Icon, { name: open ? "chevron-up" : "chevron-down", small: true })}</button>
+    ${open && h(FolderChoice, { path, setPath: (to) => (chosen.value = to) })}`;
 }
 
 function Progress() {

@@ -12,6 +12,7 @@ import { Face } from "../parts/tile.js";
 const view = (load) => lazy(async () => (await load()).Preview);
 const VIEWS = {
   image: view(() => import("./image.js")),
+  svg: view(() => import("./svg.js")),
   video: view(() => import("./video.js")),
   audio: view(() => import("./audio.js")),
   text: view(() => import("./text.js")),
@@ -21,7 +22,7 @@ const VIEWS = {
   model: view(() => import("./model.js")),
   none: view(() => import("./none.js")),
 };
-const LIMITS = /** @type {Record<string, number>} */ ({ image: 50e6, json: 2e6, csv: 20e6, pdf: 50e6, model: 50e6 });
+const LIMITS = /** @type {Record<string, number>} */ ({ image: 50e6, svg: 2e6, json: 2e6, csv: 20e6, pdf: 50e6, model: 50e6 });
 const UNSHOWN = /^image\/(tiff|x-|vnd|heic|heif|jxl|jp2)/;
 
 /** Which preview a content gets. @param {Asset} asset @returns {keyof typeof VIEWS} */
@@ -30,6 +31,7 @@ export function kindOf(asset) {
   const kind = group(type);
   const within = (/** @type {string} */ name) => asset.size <= LIMITS[name];
   if (!asset.get_url) return "none";
+  if (type === "image/svg+xml") return within("svg") ? "svg" : "text";
   if (kind === "image") return UNSHOWN.test(type) || !within("image") ? "none" : "image";
   if (kind === "video" || kind === "audio") return kind;
   if (type === "application/pdf") return within("pdf") && navigator.pdfViewerEnabled ? "pdf" : "none";

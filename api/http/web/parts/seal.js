@@ -6,7 +6,7 @@ import { count, counted, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
-import { can, session } from "../core/session.js";
+import { can, curl, session } from "../core/session.js";
 import { forget, hashed, trust } from "../core/trust.js";
 import { Copy, Icon, Id } from "./basic.js";
 import { Dialog } from "./dialog.js";
@@ -103,8 +103,7 @@ const READ = { "": "not checked here", loading: "loading", hashed: "SHA-256 of w
 
 /** Whether the bytes were checked, and else the command that does. @param {{asset: Asset, read: keyof typeof READ}} properties */
 function Bytes({ asset, read }) {
-  const auth = session.value?.auth === "local" ? "" : ' -H "Authorization: Bearer $TOKEN"';
-  const command = `curl -sS${auth} '${location.origin}${asset.get_url}?version=${asset.version}' | sha256sum`;
+  const command = `${curl(String(asset.get_url), { version: asset.version })} | sha256sum`;
   return html`<dt>Bytes</dt><dd>${READ[read]} ${read === "hashed" ? h(Id, { id: hashed.value.digest }) : html`<span class="quiet">This prints their digest:</span> <span class="mono wrap">${command}</span>${h(Copy, { text: command, label: "Copy the command" })}`}</dd>`;
 }
 

@@ -110,7 +110,7 @@ function Numbers({ subject, filters }) {
   const row = value?.usage[0];
   if (!row) return null;
   return html`<div class="stats num pad"><span><b>${count(row.count)}</b> ${row.count === 1 ? "asset" : "assets"}</span><span><b>${bytes(row.bytes)}</b></span><span>largest <b>${bytes(row.largest)}</b></span>
-    ${row.first_seen && html`<span>from ${h(Time, { at: row.first_seen })} to ${h(Time, { at: row.last_seen })}</span>`}
+    ${row.first_seen && row.last_seen && html`<span>from ${h(Time, { at: row.first_seen })} to ${h(Time, { at: row.last_seen })}</span>`}
     ${row.runs > 0 && html`<span><b>${counted(row.runs, "run")}</b>, ${count(row.failed)} failed, ${duration(row.seconds * 1000)} together</span>`}</div>`;
 }
 

@@ -9,9 +9,8 @@ from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server
 from tests.web.files import GOOD
 from tests.web.filled import Filled, picture, upload
-from tests.web.proxy import Change, Proxy
+from tests.web.proxy import Change, Proxy, problem
 from tests.web.test_screens import SEAL, click, opened, shown
-from tests.web.test_trouble import problem
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -70,7 +69,7 @@ async def test_the_details_have_the_digest_of_the_bytes_that_are_shown(
         await opened(page, f"{server.url}/assets/{asset['id']}{version}", "notes.txt")
         await shown(page, SEAL, "Recorded and proven")
         await click(page, ".seal button", "Details")
-        await shown(page, ".seal dd", "SHA-256 of what is shown, computed here")
+        await shown(page, ".seal dd", "SHA-256 of what is shown")
         computed = await page.run("document.querySelector('.seal dd .id bdi').title")
         assert computed == digest
     await opened(page, f"{server.url}/?open={asset['id']}", "Assets")
@@ -86,7 +85,7 @@ async def test_bytes_that_are_too_many_have_the_command_that_checks_them(
     await opened(page, f"{server.url}/assets/{asset['id']}", "long")
     assert "checked here without its bytes" in await shown(page, SEAL, "Recorded and proven")
     await click(page, ".seal button", "Details")
-    await shown(page, ".seal dd", "too large to be checked here")
+    await shown(page, ".seal dd", "too large to check here")
     command = await shown(page, ".seal dd .mono", "sha256sum")
 
     printed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

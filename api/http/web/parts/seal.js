@@ -6,7 +6,7 @@ import { count, counted, short, time } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
-import { can, curl, session } from "../core/session.js";
+import { can, curl } from "../core/session.js";
 import { forget, hashed, trust } from "../core/trust.js";
 import { Copy, Icon, Id } from "./basic.js";
 import { Dialog } from "./dialog.js";
@@ -14,12 +14,12 @@ import { Dialog } from "./dialog.js";
 /** @typedef {import("../core/trust.js").Trusted} Trusted */
 /** @typedef {{state: "checking" | "proven" | "unchecked" | "failed", checked?: Trusted, proof?: any, why?: string, step?: string}} Verdict */
 
-const lacking = () => `Your token does not have the scope audit. Ask for one that has: asset-ledger token create${[...(session.value?.scopes ?? []), "audit"].map((scope) => ` --scope ${scope}`).join("")}`;
+const LACKING = "Your token does not have the scope audit. Ask for one: asset-ledger token create --scope read --scope write --scope audit";
 
 /** @param {unknown} error @param {any} proof @returns {Verdict} */
 function verdictOf(error, proof) {
   if (error instanceof ProofError && error.step !== "browser") return { state: "failed", why: error.message, step: error.step, proof };
-  const why = error instanceof ApiError && error.slug === "missing-scope" ? lacking() : /** @type {Error} */ (error).message;
+  const why = error instanceof ApiError && error.slug === "missing-scope" ? LACKING : /** @type {Error} */ (error).message;
   return { state: "unchecked", why };
 }
 
@@ -29,7 +29,7 @@ export function useProof(path, inputs, compare) {
   const [verdict, setVerdict] = useState(/** @type {Verdict} */ ({ state: "checking" }));
   const [turn, setTurn] = useState(0);
   useEffect(() => {
-    const reason = !path ? "" : !can("audit") ? lacking() : !canCheck() ? "Checks need https or localhost." : "";
+    const reason = !path ? "" : !can("audit") ? LACKING : !canCheck() ? "Checks need https or localhost." : "";
     if (!path || reason) return setVerdict({ state: path ? "unchecked" : "checking", why: reason });
     const abort = new AbortController();
     /** @type {any} */
@@ -99,7 +99,7 @@ export function Seal({ asset, bytes = false }) {
     ${open && h(Details, { verdict, again, name: `proof-${asset.id}.json`, bytes: asset.digest && h(Bytes, { asset, read }) })}</div>`;
 }
 
-const READ = { "": "not checked here", loading: "loading", hashed: "SHA-256 of what is shown, computed here:", large: "too large to be checked here", unread: "could not be loaded" };
+const READ = { "": "not checked here", loading: "loading", hashed: "SHA-256 of what is shown:", large: "too large to check here", unread: "could not be loaded" };
 
 /** Whether the bytes were checked, and else the command that does. @param {{asset: Asset, read: keyof typeof READ}} properties */
 function Bytes({ asset, read }) {

@@ -32,10 +32,7 @@ function fieldsNow() {
     parent_id,
     node_id: node_id.trim(),
     job_id: job_id.trim(),
-    tags: tags
-      .split(",")
-      .map((tag) => tag.trim())
-      .filter(Boolean),
+    tags: tags.split(",").map((tag) => tag.trim()),
   };
 }
 

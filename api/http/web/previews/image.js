@@ -4,6 +4,7 @@ import { h, html, useEffect, useLayoutEffect, useRef, useState } from "../core/h
 import { useKeys } from "../core/keys.js";
 import { Icon } from "../parts/basic.js";
 import { useContent, useSource } from "./content.js";
+import { useSwipe } from "./swipe.js";
 
 const MOST = 8;
 const STEP = 1.25;
@@ -11,7 +12,8 @@ const STEP = 1.25;
 /** @typedef {{scale: number, x: number, y: number}} View scale: screen px a picture px; x, y: of its left upper corner */
 
 /** @param {import("./preview.js").PreviewProperties} properties */
-export function Preview({ asset, url, fail, measure }) {
+export function Preview({ asset, url, fail, measure, step }) {
+  const swipe = useSwipe(step);
   const box = useRef(null);
   const source = useSource(useContent(asset, url, true), fail);
   const [size, setSize] = useState({ width: 0, height: 0 });
@@ -25,7 +27,7 @@ export function Preview({ asset, url, fail, measure }) {
   const { view } = zoom;
   const style = size.width ? { width: `${size.width}px`, height: `${size.height}px`, transform: `translate(${view.x}px, ${view.y}px) scale(${view.scale})` } : { opacity: "0" };
   const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {() => void} */ act) => html`<button class="btn small icon" aria-label=${label} title=${label} onClick=${act}>${h(Icon, { name: icon, small: true })}</button>`;
-  return html`<div ref=${box} class=${`viewer picture${view.scale > 3 ? " pixels" : ""}`} tabindex="0" data-zoomed=${zoom.fitted ? undefined : ""} role="group" aria-label="Picture" onDblClick=${zoom.toggle}>
+  return html`<div ref=${box} class=${`viewer picture${view.scale > 3 ? " pixels" : ""}`} tabindex="0" ...${swipe} data-zoomed=${zoom.fitted ? undefined : ""} role="group" aria-label="Picture" onDblClick=${zoom.toggle}>
     <img src=${source || undefined} alt=${`Preview of ${visible(asset.name)}`} style=${style} draggable=${false} onLoad=${loaded} onError=${() => fail("No preview: the picture is broken or of an unknown kind.")} />
     <div class="zoom-bar">${button("Zoom out", "zoom-out", () => zoom.by(1 / STEP))}<button class="btn small num" aria-label=${`${Math.round(view.scale * 100)} %: show in full size`} onClick=${zoom.full}>${Math.round(view.scale * 100)} %</button>${button("Zoom in", "zoom-in", () => zoom.by(STEP))}${button("Fit", "maximize", zoom.fit)}</div></div>`;
 }

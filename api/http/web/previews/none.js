@@ -5,6 +5,7 @@ import { download } from "../parts/actions.js";
 import { Icon } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 import { useContent } from "./content.js";
+import { useSwipe } from "./swipe.js";
 
 const SHOWN = 512;
 const WIDTH = 16;
@@ -17,7 +18,8 @@ function line(row, at) {
 }
 
 /** @param {import("./preview.js").PreviewProperties} properties */
-export function Preview({ asset, url }) {
+export function Preview({ asset, url, step }) {
+  const swipe = useSwipe(step);
   const content = useContent(asset, url);
   const [body, setBody] = useState(new Uint8Array());
   useEffect(() => {
@@ -29,7 +31,7 @@ export function Preview({ asset, url }) {
   }, [content]);
   const rows = Array.from({ length: Math.ceil(body.length / WIDTH) }, (_, k) => line(body.subarray(k * WIDTH, (k + 1) * WIDTH), k * WIDTH));
   const why = asset.thumb_url ? "Too large, or of a kind that browsers do not show: this is its thumbnail." : asset.get_url ? "There is no preview of this kind of file." : "This asset has no bytes.";
-  return html`<div class="viewer none"><div class="refused">${h(Face, { asset, width: 240, plain: true })}<p>${why}</p>
+  return html`<div class="viewer none" ...${swipe}><div class="refused">${h(Face, { asset, width: 240, plain: true })}<p>${why}</p>
     ${asset.get_url && html`<button class="btn" onClick=${() => download([asset])}>${h(Icon, { name: "download" })}Download ${bytes(asset.size)}</button>`}</div>
     ${!asset.thumb_url && rows.length > 0 && html`<pre class="hex" tabindex="0" aria-label="First bytes">${rows.join("\n")}</pre>`}</div>`;
 }

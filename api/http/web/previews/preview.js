@@ -5,8 +5,8 @@ import { download } from "../parts/actions.js";
 import { Icon, lazy } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
-/** @typedef {{asset: Asset, url: string, fail: (why?: string) => void, measure?: (text: string) => void}} PreviewProperties
- * url: of the bytes; fail: shows a download instead; measure: tells "2048 × 1536" */
+/** @typedef {{asset: Asset, url: string, fail: (why?: string) => void, measure?: (text: string) => void, step?: (by: 1 | -1) => () => void}} PreviewProperties
+ * url: of the bytes; fail: shows a download instead; measure: tells "2048 × 1536"; step: to the next asset, or back */
 
 /** @param {() => Promise<{Preview: (properties: PreviewProperties) => any}>} load */
 const view = (load) => lazy(async () => (await load()).Preview);
@@ -41,13 +41,13 @@ export function kindOf(asset) {
   return kind === "text" || /ya?ml|xml|sql|javascript|toml|x-sh/.test(type) ? "text" : "none";
 }
 
-/** @param {{asset: Asset, measure?: (text: string) => void}} properties */
-export function Preview({ asset, measure }) {
+/** @param {Pick<PreviewProperties, "asset" | "measure" | "step">} properties */
+export function Preview({ asset, measure, step }) {
   const url = `${asset.get_url}?version=${asset.version}`; // of this version, also if there is a newer one
   const [failed, setFailed] = useState({ url: "", why: "" });
   if (failed.url === url) return h(Refused, { asset, why: failed.why });
   const fail = (why = "No preview: the file is broken or of an unknown kind.") => setFailed({ url, why });
-  return h(VIEWS[kindOf(asset)], { key: url, asset, url, fail, measure });
+  return h(VIEWS[kindOf(asset)], { key: url, asset, url, fail, measure, step });
 }
 
 /** What is shown instead of a preview. @param {{asset: Asset, why: string}} properties */

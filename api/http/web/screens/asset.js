@@ -1,6 +1,6 @@
 // One asset at `/assets/{id}`: its preview, what made it, lineage, versions and what they changed.
 import { count, day, time, visible } from "../core/format.js";
-import { h, html, useEffect, useRef, useState } from "../core/html.js";
+import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { advance, beside } from "../core/pages.js";
 import { back, changed, go, place, setQuery } from "../core/route.js";
@@ -36,22 +36,6 @@ function useVersion(asset, version) {
   return now ? asset : value;
 }
 
-const SWIPE = 60; // px
-
-/** Listeners by which a swipe over a preview that fits leads to the next asset, or back.
- * @param {(by: 1 | -1) => () => void} step */
-function useSwipe(step) {
-  const start = useRef(null);
-  return {
-    onTouchStart: (/** @type {TouchEvent} */ { touches }) => void (start.current = touches.length === 1 ? touches[0] : null),
-    onTouchEnd: (/** @type {TouchEvent} */ { target, changedTouches: [end] }) => {
-      if (!start.current || !(/** @type {Element} */ (target).closest(".picture:not([data-zoomed]), .refused, .none"))) return;
-      const [dx, dy] = [end.clientX - start.current.clientX, end.clientY - start.current.clientY];
-      if (Math.abs(dx) > Math.max(SWIPE, 2 * Math.abs(dy))) step(dx < 0 ? 1 : -1)();
-    },
-  };
-}
-
 /** @param {{asset: Asset, events: LedgerEvent[] | null}} properties */
 function Loaded({ asset, events }) {
   const query = place.value.query;
@@ -65,7 +49,6 @@ function Loaded({ asset, events }) {
     const next = advance(asset.id, by);
     if (next) go(`/assets/${next.id}`, { replace: true });
   };
-  const swipe = useSwipe(step);
   const all = [asset];
   useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void navigator.clipboard?.writeText(asset.id), d: () => download(all), e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
@@ -87,7 +70,7 @@ function Loaded({ asset, events }) {
       <nav class="tabrow" aria-label="Views">${link("preview", "Preview", 0)}${link("lineage", "Lineage", lineage ? lineage.nodes.length : 0)}
         ${other > 0 && html`<a href=${changed({})} aria-current="page">Version ${count(other)} compared</a>`}</nav></header>
     ${version > 0 && version !== asset.version && shown && html`<p class="past" role="status">${h(Icon, { name: "history", small: true })}Version ${count(version)}, as it was on ${day(shown.updated_at)}, ${time(shown.updated_at)}. <a class="link" href=${changed({ version: null })}>Show the latest</a></p>`}
-    <div class="asset-body"><div class="stage-box" ...${swipe}>${tab === "lineage" ? h(Graph, { lineage, error, retry, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, measure: setMeasures })}</div>
+    <div class="asset-body"><div class="stage-box">${tab === "lineage" ? h(Graph, { lineage, error, retry, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, measure: setMeasures, step })}</div>
       <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset: shown ?? asset, bytes: tab === "preview" })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
         ${h(Details, { asset: shown ?? asset, measures })}${h(Metadata, { asset: shown ?? asset })}${h(SameBytes, { asset })}
         <div class="versions">${h(History, { events, current: version || asset.version, act: (n) => h(VersionLinks, { n, asset, events, version }) })}</div></aside></div></main>`;

@@ -4,7 +4,6 @@ Promise: a refused asset does not stop the others. Everything that a batch recor
 once, in the order of its lines.
 """
 
-import binascii
 from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -98,7 +97,7 @@ class Batch:
             number += 1
             try:
                 await self._take(read_object(line, "it"))
-            except (MalformedBodyError, FieldError, binascii.Error) as error:
+            except (MalformedBodyError, FieldError, ValueError) as error:  # base64 raises the last
                 raise MalformedBodyError(f"line {number}: {error}") from error
         await self._finish()
 

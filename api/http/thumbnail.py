@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -138,10 +139,13 @@ async def get_placeholder(request: Request) -> web.Response:
 )
 async def list_placeholders(request: Request) -> web.Response:
     """List the placeholders of assets as far as they are known: nothing is drawn."""
-    ids = {"id": required(request.parameters, "id")}
-    page = await request.projections.assets.page(request.user_id, ids, page_size=MAX_VALUES)
-    known = await asyncio.to_thread(_known, request, orjson.loads(b"[%b]" % page.json))
-    return json_answer(orjson.dumps({"placeholders": known}), page.position)
+    ids, known, cursor = {"id": required(request.parameters, "id")}, list[dict[str, Any]](), ""
+    read = partial(request.projections.assets.page, request.user_id, ids, page_size=MAX_VALUES)
+    while True:
+        page = await read(cursor=cursor)
+        known += await asyncio.to_thread(_known, request, orjson.loads(b"[%b]" % page.json))
+        if not (cursor := page.next):  # a page ends after 1 MiB of assets
+            return json_answer(orjson.dumps({"placeholders": known}), page.position)
 
 
 def _known(request: Request, assets: list[dict[str, Any]]) -> list[dict[str, Any]]:

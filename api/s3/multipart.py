@@ -13,6 +13,7 @@ from asset_ledger.api.http.content_headers import Span
 from asset_ledger.api.s3.body import read_document, receive_object
 from asset_ledger.api.s3.call import (
     Call,
+    context,
     etag_of,
     parsed,
     read_xml,
@@ -158,7 +159,10 @@ async def abort_upload(call: Call) -> web.StreamResponse:
 
 async def complete_upload(call: Call) -> web.StreamResponse:
     """Record the parts of an upload, in their order, as one object."""
-    upload = await _upload(call)
+    try:
+        upload = await _upload(call)
+    except S3Error:
+        return await _completed(call)
     body = await read_document(call.request, call.signing, MAX_DOCUMENT, of_object=True)
     chosen = await asyncio.to_thread(_chosen, body, await call.uploads.parts(upload))
     completing = asyncio.create_task(_complete(call, upload, chosen))
@@ -185,6 +189,29 @@ def _late(call: Call, completing: "asyncio.Task[dict[str, Any]]") -> bytes:
     return document("CompleteMultipartUploadResult", completing.result())
 
 
+async def _completed(call: Call) -> web.StreamResponse:
+    """Answer as the completion did whose answer was lost. Raises S3Error if there was none."""
+    ledger, made = call.request.ledger, context(call, _once(call.parameters["uploadId"]))
+    asset = await ledger.create.recorded(made)
+    if asset is None and (changed := await ledger.edit.changed(made)) is not None:
+        asset = changed.asset
+    entry = await call.find(await call.bucket_folder(), call.key)
+    if asset is None or entry is None or entry.id != asset.id:
+        raise S3Error("NoSuchUpload", "there is no such upload: it was completed or removed")
+    return xml_answer("CompleteMultipartUploadResult", _result(call, asset.digest))
+
+
+def _once(upload_id: str) -> str:
+    """Return the Idempotency-Key of the completion of an upload."""
+    return f"s3-upload-{upload_id}"
+
+
+def _result(call: Call, digest: str | None) -> dict[str, Any]:
+    location = f"/{call.bucket}/{call.key}"
+    members = {"Location": location, "Bucket": call.bucket, "Key": call.key}
+    return members | {"ETag": etag_of(digest)}
+
+
 async def _complete(
     call: Call, upload: MultipartUpload, chosen: Sequence[ChosenPart]
 ) -> dict[str, Any]:
@@ -206,12 +233,10 @@ async def _complete(
                 check.end_part()
             check.finish()
             staged = await stage.finish()
-            key, once = parse_key(upload.key), f"s3-upload-{upload.id}"
-            await store(call, bucket, key, staged, upload.fields, once)
+            once = _once(upload.id)
+            await store(call, bucket, parse_key(upload.key), staged, upload.fields, once)
     await call.uploads.remove(upload)
-    location = f"/{call.bucket}/{call.key}"
-    members = {"Location": location, "Bucket": call.bucket, "Key": call.key}
-    return members | {"ETag": etag_of(staged.digest)}
+    return _result(call, staged.digest)
 
 
 def _chosen(body: bytes, parts: Sequence[StoredPart]) -> list[ChosenPart]:

@@ -56,15 +56,13 @@ _NEVER_RUN: Final = {"Content-Security-Policy": "sandbox"}
 async def get_object(call: Call) -> web.StreamResponse:
     """Send the bytes of an object, or with HEAD its headers alone."""
     request = call.request
-    entry = await _existing(call)
+    entry, asset = await _read(call)
     headers = {"ETag": etag_of(entry.digest), "Last-Modified": _http_time(entry.updated_at)}
     if (unchanged := _unchanged(call, entry, headers)) is not None:
         return unchanged
     if entry.is_folder or entry.digest is None:  # a folder, or an asset without bytes
         empty = {"Content-Length": "0", "Content-Type": "application/x-directory"}
         return web.Response(headers=headers | empty)
-    found = await request.projections.assets.find(call.user_id, entry.id)
-    asset = orjson.loads(found.json)
     span = requested_range(request.headers.get("Range"), entry.size)
     response = content_response(asset, span)
     response.headers.update(headers | metadata_headers(asset["metadata"]))
@@ -75,6 +73,15 @@ async def get_object(call: Call) -> web.StreamResponse:
     finally:
         await content.close()
     return response
+
+
+async def _read(call: Call) -> tuple[KeyEntry, dict[str, Any]]:
+    """Return the asset of a key as one read of its document has it: it may change meanwhile."""
+    entry = await _existing(call)
+    found = await call.request.projections.assets.find(call.user_id, entry.id)
+    asset = orjson.loads(found.json)
+    names = ("digest", "size", "updated_at")
+    return entry._replace(**{name: asset[name] for name in names}), asset
 
 
 def _overrides(call: Call) -> dict[str, str]:
@@ -169,8 +176,8 @@ async def store(
 ) -> Receipt:
     """Record bytes under a key. Raises S3Error where If-Match or If-None-Match forbid it.
 
-    `idempotency_key` is that of a new asset. A repeated new version needs none: the same bytes
-    and metadata again record nothing.
+    `idempotency_key`: see `CallContext`. Bytes and metadata that the key has already record
+    nothing, also without one.
     """
     folder = await call.make_folders(bucket, key.folders)
     segment, ledger = shown(key.name), call.request.ledger
@@ -188,7 +195,8 @@ async def store(
             changed["content_type"] = sniff(staged.head, key.name)
         read_changes = read_update_fields(changed)
         label = label_of(read_changes, call.user_id)
-        return await ledger.edit.asset(context(call), found.id, label, staged, read_changes)
+        made = context(call, idempotency_key)
+        return await ledger.edit.asset(made, found.id, label, staged, read_changes)
 
 
 async def _current(call: Call, found: KeyEntry) -> Asset:

@@ -16,7 +16,7 @@ from asset_ledger.api.uploads.resumable import MOST, OpenUpload, Uploads
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.content.batches import Batches
 from asset_ledger.ledger.content.receiving import Announced, ReceivingStage
-from asset_ledger.ledger.content.store import HEAD, Staged
+from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.content.unfinished import (
     UnfinishedUpload,
     UploadState,
@@ -124,6 +124,7 @@ class FolderUploads(Uploads[UnfinishedUpload]):
         if staged is not None:
             return staged
         digest, size = upload.state.digest or digest_of(b""), upload.state.size
+        small = size <= SMALL  # its file may be gone, and its declaration back, after a power cut
         try:  # published before a kill, or before its event was refused
             content = await self._ledger.open_content(digest, size)
         except (ContentCollectedError, ContentDamagedError) as error:
@@ -131,10 +132,11 @@ class FolderUploads(Uploads[UnfinishedUpload]):
             await self._remove(upload)
             raise UnknownUploadError(upload.state.id) from error
         try:
-            head = b"".join([piece async for piece in content.chunks(0, min(HEAD, size))])
+            stop = size if small else HEAD
+            head = b"".join([piece async for piece in content.chunks(0, stop)])
         finally:
             await content.close()
-        return upload.stored.staged(head)
+        return upload.stored.staged(head, small=small)
 
     async def _check_room(self, user_id: str, size: int) -> None:
         self._check_number(len(self._all), self._of_user[user_id])

@@ -132,7 +132,8 @@ def job_json(preview: int = 0) -> str:
 
 def page_statement(query: JobQuery, cursor: str, limit: int) -> tuple[str, list[Any]]:
     """Return SQL of rows (first position, JSON, sum of bytes, sorted value), then (end of a walk,
-    NULL, position, NULL). The row that exceeds `MAX_BYTES` is the last one.
+    NULL, position, NULL). The row that exceeds `MAX_BYTES` is the last one, or the one after it if
+    it is the first.
 
     The first parameter, which is not returned, is that of `_STATUS`. Raises CursorError.
     """
@@ -141,9 +142,9 @@ def page_statement(query: JobQuery, cursor: str, limit: int) -> tuple[str, list[
         SELECT first_position, json, bytes, key FROM (
             SELECT *, sum(length(json)) OVER (
                 ORDER BY {order} ROWS UNBOUNDED PRECEDING
-            ) AS bytes
+            ) AS bytes, row_number() OVER (ORDER BY {order}) AS number
             FROM ({rows[0]})
-        ) WHERE bytes - length(json) <= {MAX_BYTES}
+        ) WHERE bytes - length(json) <= {MAX_BYTES} OR number = 2
         UNION ALL
         SELECT ({edge[0]}), NULL, ({REFLECTED}), NULL
     """

@@ -126,7 +126,7 @@ class JobQueries:
             check_backfilled(self._pending_backfill, "assets", ("job_id", "node_id"))
         sql, parameters = page_statement(query, cursor, page_size + 1)
         *rows, (edge, _, position, _) = await self._readers.rows(sql, [self._limit, *parameters])
-        more = len(rows) > page_size or (rows and rows[-1][2] > MAX_BYTES)
+        more = len(rows) > page_size or (len(rows) > 1 and rows[-1][2] > MAX_BYTES)
         page = rows[:-1] if more else rows
         after = query.cursor_at(rows[-1]) if more else query.cursor_at_edge(edge)
         return Page(b",".join(row[1] for row in page), len(page), after, position)

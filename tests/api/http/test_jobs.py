@@ -294,6 +294,27 @@ async def test_filters_of_jobs_are_combined_with_and(api: Api) -> None:
     assert await ids(api, "?status=cancelled") == []
 
 
+@pytest.mark.parametrize("sort", ["created_at", "-created_at", "-duration"])
+async def test_a_job_larger_than_a_page_is_a_page_of_its_own(api: Api, sort: str) -> None:
+    error = "x" * 32_000
+    for job in ("first", "large", "last"):
+        for attempt in range(1, 36 if job == "large" else 2):
+            number = {"attempt": attempt}
+            started = await api.call("POST", f"/api/jobs/{job}/start", json=number)
+            assert started.status == 200, started.body
+            failed = {**number, "status": "failed", "error": error if job == "large" else None}
+            await api.call("POST", f"/api/jobs/{job}/finish", json=failed)
+
+    found, cursor = list[str](), ""
+    for _ in range(3):
+        page = (await api.get(f"/api/jobs?sort={sort}&cursor={cursor}")).json
+        found += [each["job_id"] for each in page["jobs"]]
+        if not (cursor := page["next"]):
+            break
+
+    assert sorted(found) == ["first", "large", "last"]
+
+
 async def test_pages_list_every_job_once(api: Api) -> None:
     for number in range(7):
         await api.created(job_id=f"{number}", workflow_id="w")

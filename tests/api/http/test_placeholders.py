@@ -76,6 +76,16 @@ async def test_placeholder_has_the_pixels_of_the_whole_picture(api: Api) -> None
     assert await placeholders(api, asset["id"]) == [found]
 
 
+async def test_placeholders_of_more_assets_than_a_page_has_are_all_listed(api: Api) -> None:
+    metadata, made = {"graph": "x" * 30_000}, list[str]()
+    for _ in range(40):  # 1.2 MB of assets
+        asset = await api.created(picture((8, 4)), content_type="image/png", metadata=metadata)
+        made.append(asset["id"])
+    await api.get(f"/api/assets/{made[0]}/placeholder")  # all have the same picture
+
+    assert {each["id"] for each in await placeholders(api, *made)} == {*made}
+
+
 @pytest.mark.parametrize(("turn", "size"), [(1, (80, 40)), (3, (80, 40)), (6, (40, 80))])
 async def test_placeholder_of_a_photo_is_upright(
     api: Api, turn: int, size: tuple[int, int]

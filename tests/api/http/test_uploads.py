@@ -626,6 +626,32 @@ async def test_upload_killed_after_its_bytes_were_published_is_recorded_if_they_
         assert (await api.get("/readyz")).status == 200
 
 
+@pytest.mark.parametrize("size", [3, 200_000])
+async def test_upload_whose_declaration_came_back_after_a_power_cut_is_done(
+    tmp_path: Path, size: int
+) -> None:
+    settings, key = Settings(data_dir=tmp_path), {"Idempotency-Key": "k"}
+    async with serving(settings) as api:
+        path = (await create(api, size, key)).headers["Location"]
+        (declaration,) = (tmp_path / "content" / "uploads").glob("*.json")
+        state = orjson.loads(declaration.read_bytes())
+        await append(api, path, 0, CONTENT[:size])
+        (asset,) = await recorded(api)
+    digest = f"sha256:{hashlib.sha256(CONTENT[:size]).hexdigest()}"
+    declaration.write_bytes(orjson.dumps({**state, "offset": size, "digest": digest}))
+
+    async with serving(settings) as api:
+        await until(lambda: head(api, path), 200)
+        again = await create(api, size, key)
+
+        assert again.headers["Ledger-Asset"] == asset["id"]
+        assert await content_of(api, again) == CONTENT[:size]
+        assert len(await recorded(api)) == 1
+        async with asyncio.timeout(60):
+            while unfinished(settings):  # noqa: ASYNC110 - the sweep removes it just now
+                await asyncio.sleep(0.02)
+
+
 async def test_files_that_a_kill_left_beside_uploads_are_removed(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     async with serving(settings) as api:

@@ -116,6 +116,7 @@ async def test_an_asset_without_bytes_is_filled_by_a_later_import(api: Api) -> N
         (b'{"name": "x"}', "line 1: id: must be 32"),
         (b'{"id": 7}', "line 1: id: must be 32"),
         (line(1) + b'{"bytes": "*"}', "line 2: "),
+        (line(1) + '{"bytes": "é"}'.encode(), "line 2: "),
         (line(1) + b'{"bytes": 1}', "line 2: bytes are sent as"),
         (b"".join(line(number) for number in range(300)), "at most 256 assets"),
         (b'{"id": "' + b"0" * (3 << 20), "a line is longer"),

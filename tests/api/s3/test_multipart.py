@@ -87,6 +87,23 @@ async def test_wrong_completions_are_refused_and_lose_no_part(s3: S3) -> None:
         await complete(s3, upload, first, second)
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_a_repeated_completion_gets_the_same_answer(s3: S3, is_new: bool) -> None:
+    if not is_new:
+        await s3.put("big/file", b"before")
+    upload = await begun(s3)
+    only = await part(s3, upload, 1, b"a" * 70_000)
+
+    first = await complete(s3, upload, only)
+    again = await complete(s3, upload, only)
+    await s3.run(s3.client.delete_object, **TARGET)
+    with pytest.raises(ClientError, match="NoSuchUpload"):
+        await complete(s3, upload, only)
+
+    members = ("Location", "Bucket", "Key", "ETag")
+    assert [again[name] for name in members] == [first[name] for name in members]
+
+
 async def test_an_aborted_upload_leaves_nothing(s3: S3, data_dir: Path) -> None:
     upload = await begun(s3)
     await part(s3, upload, 1, b"a" * 100_000)

@@ -89,6 +89,25 @@ async def test_the_same_object_again_records_nothing(s3: S3) -> None:
     assert s3.backend.feed.head() == before
 
 
+async def test_a_read_beside_overwrites_has_the_bytes_of_its_etag(s3: S3) -> None:
+    bodies = [b"x" * 60_000, b"y" * 10]
+    etags = {(await s3.put("k", body))["ETag"]: body for body in bodies}
+
+    async def overwrite() -> None:
+        for _ in range(20):
+            for body in bodies:
+                await s3.put("k", body)
+
+    async def read() -> None:
+        while not writing.done():
+            found = await s3.run(s3.client.get_object, Bucket="bucket", Key="k")
+            assert await asyncio.to_thread(found["Body"].read) == etags[found["ETag"]]
+
+    writing = asyncio.create_task(overwrite())
+    await asyncio.gather(*(read() for _ in range(4)))
+    await writing
+
+
 async def test_concurrent_puts_of_a_key_make_one_asset_and_one_folder(s3: S3) -> None:
     await asyncio.gather(*(s3.put("new/folder/a", bytes([n])) for n in range(8)))
 

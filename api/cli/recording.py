@@ -23,7 +23,7 @@ from asset_ledger.api.cli.naming import children, is_folder
 from asset_ledger.api.contract.errors import ForbiddenError, UnauthenticatedError
 from asset_ledger.api.sdk.content import UploadContent, opened
 from asset_ledger.api.sdk.gateway import Document, Gateway
-from asset_ledger.ledger.errors import DigestMismatchError, RefusedError
+from asset_ledger.ledger.errors import AssetDeletedError, DigestMismatchError, RefusedError
 from asset_ledger.ledger.ids import Digest
 
 NEW, CHANGED, KNOWN = "new", "changed", "known"
@@ -132,7 +132,7 @@ class Recorder:
 
     async def _created_folder(self, above: str, name: str, found: Sequence[Document]) -> Document:
         fields = {"name": name, "content_type": "folder", "parent_id": above or None}
-        return await self.gateway.create(fields, None, key=_key(fields, found))
+        return await self._created(fields, None, found)
 
     async def _record(self, file: LocalFile, folder: str, named: Sequence[Document]) -> None:
         reported = 0
@@ -185,8 +185,30 @@ class Recorder:
             "size": content.size,
             "digest": digest,
         }
-        created = await self.gateway.create(fields, content, key=_key(fields, named))
-        return NEW, created
+        return NEW, await self._created(fields, content, named)
+
+    async def _created(
+        self, fields: dict[str, Any], content: UploadContent | None, named: Sequence[Document]
+    ) -> Document:
+        """Create an asset; of two commands at once, the second gets the asset of the first.
+
+        The key of an asset that was renamed or moved since is the same: then send another one.
+        """
+        beside = [*named]
+        while True:
+            head = await self.gateway.position()
+            created = await self.gateway.create(fields, content, key=_key(fields, beside))
+            if created["position"] > head or await self._is_in_place(created):
+                return created
+            beside.append(created)
+
+    async def _is_in_place(self, created: Document) -> bool:
+        """Return whether an asset still has the name and the folder that it was created with."""
+        try:
+            present = await self.gateway.find(created["id"])
+        except AssetDeletedError:
+            return False
+        return all(present[name] == created[name] for name in ("name", "parent_id"))
 
     async def _known(self, asset: Document) -> tuple[str, Document]:
         """Return an asset that has the bytes already, with the tags that it lacked."""

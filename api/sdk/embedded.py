@@ -114,6 +114,10 @@ class EmbeddedGateway:
         json = fields_json(fields)
         return await self._write(partial(self._create, self._call(key), json, content))
 
+    async def position(self) -> int:
+        """Return the last position of the log."""
+        return (await self._folder.backend()).feed.head()
+
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
         known_id, assets = read_asset_id(asset_id), (await self._projections()).assets
@@ -121,8 +125,7 @@ class EmbeddedGateway:
 
     async def page(self, query: Query) -> Document:
         """Return `{"assets": [...], "next": "..."}`. Raises ParameterError, CursorError."""
-        head = (await self._folder.backend()).feed.head()
-        return await (await self._tables()).page(query, head)
+        return await (await self._tables()).page(query, await self.position())
 
     async def lineage(self, asset_id: str, query: Query) -> Document:
         """Return the sources and derivatives of an asset. Raises UnknownAssetError."""
@@ -287,11 +290,11 @@ class EmbeddedGateway:
         """Yield events as they are recorded, until the folder is closed."""
         given = _FOLLOWED.read(query)
         chosen = event_filter(given, self._user_id)
-        position = given.get("after", (await self._folder.backend()).feed.head())
+        position = given.get("after", await self.position())
         while True:
             backend = await self._folder.backend()
-            read = backend.ledger.replay(Replay.events_after, chosen, position, MAX_PAGE)
-            events, position = await read
+            read = backend.ledger.replay
+            events, position = await read(Replay.events_after, chosen, position, MAX_PAGE)
             for event in events:
                 yield _read(orjson.dumps(event_out(event)))
             await backend.feed.wait_beyond(position)

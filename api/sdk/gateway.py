@@ -42,6 +42,9 @@ class Gateway(Protocol):
         records nothing, and returns the first answer.
         """
 
+    async def position(self) -> int:
+        """Return the newest position of the log that this connection has seen."""
+
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
 

@@ -58,6 +58,10 @@ class RemoteGateway:
         headers = {} if key is None else {"Idempotency-Key": key}
         return await self._write("POST", "/api/assets", body, headers)
 
+    async def position(self) -> int:
+        """Return the newest position of the log that an answer named."""
+        return self._client.answers.position
+
     async def find(self, asset_id: str) -> Document:
         """Return one asset. Raises UnknownAssetError, AssetDeletedError."""
         return await self._client.request("GET", _asset(asset_id))

@@ -128,6 +128,18 @@ def test_a_deleted_file_is_recorded_again(shell: Shell, tree: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_moved_file_or_folder_is_recorded_again(shell: Shell, tree: Path) -> None:
+    shell("put", tree)
+    shell("put", tree / "a.txt", "--into", "x")
+    for _ in range(2):
+        shell("mv", "project/a.txt", "/")
+        shell("mv", "project/tables", "x")
+        assert shell.outcomes(tree) == ["known", "new", "new", "new"]
+        assert shell.outcomes(tree) == ["known"] * 4
+
+    assert len(shell.lines("ls", "x")) == 3
+
+
 def test_another_tag_is_added_to_a_known_file(shell: Shell, tree: Path) -> None:
     path = tree / "a.txt"
     assert shell.outcomes(path, "--tag", "draft") == ["new"]

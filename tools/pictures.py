@@ -67,7 +67,7 @@ def screens(client: httpx.Client) -> Iterator[Shot]:
     failed = client.get("/api/jobs?status=failed").json()["jobs"][0]["job_id"]
     other = next(each for each in jobs if each not in (failed, job.removeprefix("/jobs/")))
     yield from (gallery, replay)
-    yield Shot("list", "/?view=list", "Sort by name")
+    yield Shot("list", "/?view=list", "NodeJob")
     yield Shot("asset", asset, "Recorded and proven")
     yield Shot("asset-lineage", f"{asset}?tab=lineage", "Recorded and proven")
     yield Shot("jobs", "/jobs", job.removeprefix("/jobs/"))

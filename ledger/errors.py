@@ -16,7 +16,7 @@ LedgerError
 │   ├── NotRestorableError         the bytes of the tombstone were collected
 │   ├── PreconditionFailedError    the asset is not at the version of If-Match
 │   ├── JobStateError              the job's attempts do not allow this
-│   ├── GenerationError            no previous generation of the tables can be used
+│   ├── GenerationError            this generation of the tables cannot take over now
 │   ├── TooLargeError              a field, an event or a body is above its limit
 │   ├── FieldError                 a field has an invalid value
 │   └── KeyReusedError             the Idempotency-Key was used for another request
@@ -166,7 +166,7 @@ class JobStateError(RefusedError):
 
 
 class GenerationError(RefusedError):
-    """No previous generation of the tables can be used, or not during a rebuild."""
+    """No previous generation of the tables can be used, or another one was put in use meanwhile."""
 
 
 class TooLargeError(RefusedError):

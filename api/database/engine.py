@@ -31,7 +31,7 @@ from asset_ledger.ledger.errors import DataFolderError, GenerationError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
 from asset_ledger.ledger.log.opening import open_identity, read_identity
-from asset_ledger.ledger.log.postgres import APPEND_LOCK, PostgresLog, PostgresLogReader
+from asset_ledger.ledger.log.postgres import PostgresLog, PostgresLogReader
 from asset_ledger.ledger.log.postgres_copying import refuse_copying
 from asset_ledger.ledger.log.reader import SqlLogReader
 from asset_ledger.ledger.log.shared_key import share_key
@@ -53,9 +53,8 @@ from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders, o
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
-from asset_ledger.projections.runtime.table_schemas import TableSchemas
+from asset_ledger.projections.runtime.table_schemas import BUILD_LOCK, TableSchemas
 
-BUILD_LOCK = APPEND_LOCK + 3
 _ALONE = b"SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
 logger = logging.getLogger(__name__)

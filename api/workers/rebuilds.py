@@ -19,7 +19,7 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import GenerationError, LedgerError
 from asset_ledger.ledger.reading.feed import LiveFeed
-from asset_ledger.projections.rebuild.build import remove_all_but
+from asset_ledger.projections.rebuild.build import remove_older
 from asset_ledger.projections.runtime.generation import open_followers
 from asset_ledger.projections.runtime.previous_generation import check_usable
 from asset_ledger.projections.runtime.store import TableStore, next_number
@@ -149,34 +149,37 @@ class Rebuilds:
         self.last, self.building = ended, None
 
     async def _rebuild(self, building: RunningRebuild) -> FinishedRebuild:
-        number = building.generation
+        number, before = building.generation, self._projections.generation.number
         try:
             built = await self._perform("build", building)
             self.compared = built["comparison"]
             if building.dry_run:
                 return FinishedRebuild(building, "discarded", built)
-            before = self._projections.generation.number
-            await self._take_over(building)
+            await self._take_over(before, building)
             self.digests[number] = {"value": built["digest"], "position": built["position"]}
-            await asyncio.to_thread(remove_all_but, self._tables, {before, number})
+            await asyncio.to_thread(remove_older, self._tables, number, before)
             return FinishedRebuild(building, "switched", built)
         finally:
             if self._projections.generation.number != number:
                 await asyncio.to_thread(self._tables.remove, number)
 
     async def _go_back(self, building: RunningRebuild) -> FinishedRebuild:
+        before = self._projections.generation.number
         await self._perform("catch-up", building)
-        await self._take_over(building)
+        await self._take_over(before, building)
         return FinishedRebuild(building, "switched")
 
     async def _perform(self, task: str, building: RunningRebuild) -> dict[str, Any]:
         where = (self._folder, self._database)
         return await perform(task, *where, building.generation, building.report)
 
-    async def _take_over(self, building: RunningRebuild) -> None:
-        """Switch to the new generation, once the committer writes to it."""
+    async def _take_over(self, before: int, building: RunningRebuild) -> None:
+        """Switch to the new generation, once the committer writes to it.
+
+        Raises GenerationError if the generation `before` is not in use any more.
+        """
         building.state = SWITCHING
         number, retire = building.generation, building.rollback
         following = await asyncio.to_thread(open_followers, self._tables, number, self._feed)
-        switch = partial(self._committer.switch, number, retire=retire)
+        switch = partial(self._committer.switch, before, number, retire=retire)
         await self._projections.switch(following, switch)

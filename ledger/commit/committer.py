@@ -152,9 +152,9 @@ class Committer:
         moved: int = await self._queue.send(CompactRequest(next(self._numbers), pack))
         return moved
 
-    async def switch(self, generation: int, *, retire: bool = False) -> None:
+    async def switch(self, before: int, generation: int, *, retire: bool = False) -> None:
         """Put another generation of the tables in use; see `SwitchRequest`. One at a time."""
-        await self._queue.send(SwitchRequest(next(self._numbers), generation, retire))
+        await self._queue.send(SwitchRequest(next(self._numbers), before, generation, retire))
 
     async def drain(self) -> None:
         """Return once every waiting command is answered."""

@@ -56,8 +56,11 @@ class Tables(Protocol):
     def doubt(self) -> None:
         """Note that what `apply` wrote may have been rolled back. Never raises."""
 
-    def begin_switch(self, generation: int, *, retire: bool) -> None:
-        """Open another generation, which `turn` brings to the head. Raises DataFolderError."""
+    def begin_switch(self, before: int, generation: int, *, retire: bool) -> None:
+        """Open the generation that is to take over from `before`, which `turn` brings to the head.
+
+        Raises DataFolderError and GenerationError.
+        """
 
     def turn(self) -> Exception | int | None:
         """Take one batch from the log. Return the generation, or the error, that ends a switch."""
@@ -182,7 +185,8 @@ class GroupCommit:
     def _begin_switch(self, request: SwitchRequest) -> list[tuple[int, Answer]]:
         """Begin a switch. It is answered when it ends; an error answers it at once."""
         try:
-            self._tables.begin_switch(request.generation, retire=request.retire)
+            _, before, generation, retire = request
+            self._tables.begin_switch(before, generation, retire=retire)
         except Exception as error:
             return [(request.number, error)]
         self._switch = request

@@ -31,12 +31,13 @@ class CheckpointRequest(NamedTuple):
 
 
 class SwitchRequest(NamedTuple):
-    """Fill another generation of the tables from now on, and put it in use.
+    """Fill another generation of the tables from now on, and put it in use in place of `before`.
 
     `retire`: a rollback, which marks the present generation retired instead of the other ready.
     """
 
     number: int
+    before: int
     generation: int
     retire: bool = False
 

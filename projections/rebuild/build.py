@@ -69,13 +69,14 @@ def adopt(store: TableStore, number: int) -> None:
     before = in_use(store)
     with closing(store.open(number, PROJECTIONS)) as database:
         database.declare("ready")
-    remove_all_but(store, {before, number})
+    remove_older(store, number, before)
 
 
-def remove_all_but(store: TableStore, kept: set[int | None]) -> None:
-    """Delete every generation except `kept`."""
-    for number in set(store.numbers()) - kept:
-        store.remove(number)
+def remove_older(store: TableStore, number: int, before: int | None) -> None:
+    """Delete the generations below `number` except `before`. A server may build a higher one."""
+    for each in store.numbers():
+        if each < number and each != before:
+            store.remove(each)
 
 
 def rebuild(store: TableStore, feed: Feed, progress: Progress = no_progress) -> Rebuilt:

@@ -8,15 +8,21 @@ from dataclasses import dataclass
 
 from asset_ledger.ledger.commit.requests import TablesState
 from asset_ledger.ledger.domain.event import Recorded
+from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.projections.runtime.generation import NEAR, open_tables, turn
+from asset_ledger.projections.runtime.migrate import is_newer
 from asset_ledger.projections.runtime.runner import Prepared, Runner
-from asset_ledger.projections.runtime.store import TableStore
+from asset_ledger.projections.runtime.store import TableStore, changed_meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class _Switch:
-    """The generation that is to take over. `retire`: mark the current one retired (a rollback)."""
+    """The generation that is to take over from the generation `before`.
 
+    `retire`: mark that one retired (a rollback).
+    """
+
+    before: int
     runner: Runner
     retire: bool
 
@@ -52,14 +58,21 @@ class LiveTables:
         """Note that the last rows may have been rolled back: the position is read again."""
         self._runner.doubt()
 
-    def begin_switch(self, generation: int, *, retire: bool) -> None:
-        """Open the generation that is to take over. Raises DataFolderError if it cannot be used."""
-        self._switch = _Switch(open_tables(self._store, generation, self._runner.feed), retire)
+    def begin_switch(self, before: int, generation: int, *, retire: bool) -> None:
+        """Open the generation that is to take over from `before`, which `turn` brings to the head.
+
+        Raises DataFolderError if it cannot be used, GenerationError for a rebuild if a later
+        release fills the tables: its servers could not use those of this one.
+        """
+        if not retire and self._store.is_shared and is_newer(self._runner.database):
+            raise GenerationError("a later release fills the tables: rebuild at a server of it")
+        runner = open_tables(self._store, generation, self._runner.feed)
+        self._switch = _Switch(before, runner, retire)
 
     def adopt(self, generation: int) -> None:
         """Fill a generation that another server has put in use. Raises DataFolderError.
 
-        A switch of this server ends with an error at its next turn.
+        A switch of this server ends with GenerationError at its next turn.
         """
         runner = open_tables(self._store, generation, self._runner.feed)
         self._runner.close()
@@ -89,18 +102,20 @@ class LiveTables:
             self._switch.runner.close()
 
     def _approach(self, switch: _Switch) -> int | None:
-        """Take a batch, and take over if no more than `NEAR` events are left."""
+        """Take a batch, and take over if no more than `NEAR` events are left.
+
+        Raises GenerationError if the generation in use is not the one to take over from.
+        """
+        before, after = self._runner.database, switch.runner.database
+        if before.number != switch.before:
+            raise changed_meanwhile(before.number)
         if switch.runner.lag > NEAR:
             turn(switch.runner)
             return None
         while switch.runner.lag:
             turn(switch.runner)
-        if switch.retire:
-            self._runner.database.declare("retired")
-        else:
-            switch.runner.database.declare("ready")
-        self._store.put_in_use(switch.runner.database.number)
+        self._store.take_over(before, after, retire=switch.retire)
         self._runner.close()
         self._runner, self._switch = switch.runner, None
-        self._runner.database.expect_groups()
-        return self._runner.database.number
+        after.expect_groups()
+        return after.number

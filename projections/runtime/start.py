@@ -162,11 +162,12 @@ def _corruption(store: TableStore, error: Exception) -> str:
 def _build_next(
     store: TableStore, feed: Feed, progress: Progress | None, projections: Sequence[Projection]
 ) -> Runner:
-    existing = store.numbers()
-    database = store.open(next_number(store), projections)
-    migrate(database)
-    runner = Runner(database, feed)
-    _catch_up(runner, progress)
+    with store.building():
+        existing = store.numbers()
+        database = store.open(next_number(store), projections)
+        migrate(database)
+        runner = Runner(database, feed)
+        _catch_up(runner, progress)
     if runner.error is None and not store.is_shared:  # another server may build one
         for number in existing[:-1]:  # a rollback needs the last
             store.remove(number)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.errors import GenerationError, StorageFailedError
 from asset_ledger.ledger.storage.database import AsyncReaders, SqlConnection
 from asset_ledger.projections.projection import Projection
 
@@ -280,11 +280,20 @@ class TableStore(Protocol):
     def starting(self) -> AbstractContextManager[None]:
         """Keep other servers from opening tables at a start until the block ends."""
 
+    def building(self) -> AbstractContextManager[None]:
+        """Wait while another server builds tables, and keep others from it until the block ends."""
+
     def next_number(self) -> int:
         """Return a number for a generation that none had before."""
 
     def put_in_use(self, number: int) -> None:
         """Tell all servers which generation is in use."""
+
+    def take_over(self, before: Database, after: Database, *, retire: bool) -> None:
+        """Put a generation in use in place of `before`: mark it ready, or else `before` retired.
+
+        Raises GenerationError if another server has put another generation in use.
+        """
 
     def close(self) -> None:
         """Close the connections that its methods have left open."""
@@ -317,6 +326,11 @@ def open_current(
 def next_number(store: TableStore) -> int:
     """Return the number of the next generation. Numbers are never reused."""
     return store.next_number()
+
+
+def changed_meanwhile(number: int) -> GenerationError:
+    """Refuse to take over from a generation that is not in use any more."""
+    return GenerationError(f"generation {number} was put in use meanwhile: start the rebuild again")
 
 
 def in_use(store: TableStore) -> int | None:

@@ -289,12 +289,23 @@ class TableFiles:
         """Do nothing: one server has the folder."""
         return nullcontext()
 
+    def building(self) -> AbstractContextManager[None]:
+        """Do nothing: one server has the folder."""
+        return nullcontext()
+
     def next_number(self) -> int:
         """Return a number for a generation that none had before."""
         return max(self.numbers(), default=0) + 1
 
     def put_in_use(self, number: int) -> None:
         """Do nothing: the state of the file says it."""
+
+    def take_over(self, before: Database, after: Database, *, retire: bool) -> None:
+        """Put a generation in use in place of `before`."""
+        if retire:
+            before.declare("retired")
+        else:
+            after.declare("ready")
 
     def close(self) -> None:
         """Do nothing: no method leaves a connection open."""

@@ -31,12 +31,16 @@ from asset_ledger.projections.runtime.store import (
     Database,
     State,
     TextIndexKind,
+    changed_meanwhile,
 )
 from asset_ledger.projections.tables.postgres_search import PostgresSearch
 
 NO_PACKAGES: Final = "it has no postgresql = True, and this ledger is in PostgreSQL"
 
 START_LOCK: Final = APPEND_LOCK + 2
+BUILD_LOCK: Final = APPEND_LOCK + 3
+_LOCK: Final = "SELECT pg_advisory_xact_lock(?)"
+_IN_USE: Final = "SELECT generation FROM in_use"
 _TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0))"
 _NEXT: Final = "SELECT nextval('generations')"
 
@@ -205,8 +209,8 @@ class PostgresDatabase(Database):
             if self.part:
                 yield bool(db.execute(_TRY_LOCK, (self.name,)).fetchone()[0])
                 return
-            if db.execute("SELECT generation FROM in_use").fetchone() == (self.number,):
-                db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
+            if db.execute(_IN_USE).fetchone() == (self.number,):
+                db.execute(_LOCK, (APPEND_LOCK,))
             yield True
 
     def is_lost(self, error: Exception) -> bool:
@@ -338,12 +342,19 @@ class TableSchemas:
             with writing(self.url) as db:
                 db.execute(f"DROP SCHEMA {', '.join(schemas)} CASCADE")
 
-    @contextmanager
-    def starting(self) -> Iterator[None]:
+    def starting(self) -> AbstractContextManager[None]:
         """Keep other servers from opening tables at a start until the block ends."""
+        return self._alone(START_LOCK)
+
+    def building(self) -> AbstractContextManager[None]:
+        """Wait while another server builds tables, and keep others from it until the block ends."""
+        return self._alone(BUILD_LOCK)
+
+    @contextmanager
+    def _alone(self, lock: int) -> Iterator[None]:
         with closing(PostgresConnection(self.url, (LOG,))) as db:
-            db.execute("SET lock_timeout = 0")  # the other start may fill tables
-            db.execute("SELECT pg_advisory_lock(?)", (START_LOCK,))
+            db.execute("SET lock_timeout = 0")  # the other server may fill tables
+            db.execute("SELECT pg_advisory_lock(?)", (lock,))
             yield
 
     def next_number(self) -> int:
@@ -357,9 +368,20 @@ class TableSchemas:
     def put_in_use(self, number: int) -> None:
         """Tell all servers which generation is in use."""
         with writing(self.url) as db:
-            db.execute("SELECT pg_advisory_xact_lock(?)", (APPEND_LOCK,))
+            db.execute(_LOCK, (APPEND_LOCK,))
             db.execute("DELETE FROM in_use")
             db.execute("INSERT INTO in_use VALUES (?)", (number,))
+
+    def take_over(self, before: Database, after: Database, *, retire: bool) -> None:
+        """Put a generation in use in place of `before`, in one transaction."""
+        changed, state = (before, "retired") if retire else (after, "ready")
+        with writing(self.url) as db:
+            db.execute(_LOCK, (APPEND_LOCK,))
+            ((number,),) = db.execute(_IN_USE).fetchall()
+            if number != before.number:
+                raise changed_meanwhile(number)
+            db.execute(f"UPDATE {changed.location}.generation SET state = ?", (state,))
+            db.execute("UPDATE in_use SET generation = ?", (after.number,))
 
     def close(self) -> None:
         """Close the connections."""

@@ -62,7 +62,7 @@ class Tables:
     def doubt(self) -> None:
         raise AssertionError("these tables are in no transaction of the log")
 
-    def begin_switch(self, generation: int, *, retire: bool) -> None:
+    def begin_switch(self, before: int, generation: int, *, retire: bool) -> None:
         raise AssertionError("these tables have one generation")
 
     def turn(self) -> None:

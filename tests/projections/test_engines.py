@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from asset_ledger.api.export.ledger import checked_leaf
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.ledger import FORMAT, LedgerOpened
+from asset_ledger.ledger.errors import GenerationError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.copying import Copied, CopiedLog
 from asset_ledger.ledger.log.event_log import Appended, EventLog, LogReader
@@ -21,6 +22,7 @@ from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.rebuild.build import build
 from asset_ledger.projections.rebuild.digest import digest
+from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.registry import FOLLOWING
 from asset_ledger.projections.runtime.start import follow, start
 from asset_ledger.projections.runtime.store import TableStore
@@ -141,6 +143,34 @@ def test_copies_of_a_log_in_each_engine_give_the_same_tables(
         schemas = stack.enter_context(closing(table_schemas.TableSchemas(url)))
         assert projected(there, schemas) == expected
         assert projected(again, TableFiles(back)) == expected
+
+
+def test_generation_takes_over_only_from_the_one_that_is_in_use(postgres: Postgres) -> None:
+    with in_database(postgres) as (log, tables), ExitStack() as stack:
+        log.append([command(opening())], lambda _: None)
+        feed = Feed(log, Codec(), LOG_ID)
+        live = LiveTables(tables, start(tables, feed))
+        stack.callback(live.close)
+        tables.put_in_use(1)
+        for number in (2, 3):
+            build(tables, number, feed)
+
+        live.begin_switch(1, 2, retire=False)
+        tables.put_in_use(3)  # another server, after the last look of this one
+        refused = live.turn()
+
+        assert isinstance(refused, GenerationError)
+        assert str(refused) == "generation 3 was put in use meanwhile: start the rebuild again"
+        assert (live.is_working, live.state.generation, tables.state_of(2)) == (
+            False,
+            1,
+            "building",
+        )
+        live.begin_switch(1, 2, retire=False)
+        live.adopt(3)
+        assert isinstance(live.turn(), GenerationError)
+        live.begin_switch(3, 2, retire=False)
+        assert (live.turn(), live.state.generation, tables.state_of(2)) == (2, 2, "ready")
 
 
 def copy_log(source: LogReader, target: Any) -> None:

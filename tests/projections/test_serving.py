@@ -148,7 +148,7 @@ async def test_adopt_serves_the_generation_of_a_restarted_committer(here: World)
         server.write(created())
         await server.projections.reach(2, ("usage",))
         number = await built(here)
-        server.tables.begin_switch(number, retire=False)
+        server.tables.begin_switch(1, number, retire=False)
         assert server.tables.turn() == number
 
         await server.projections.adopt(server.tables.state)
@@ -163,7 +163,7 @@ async def test_switch_to_a_missing_generation_is_refused(
     server: Served,
 ) -> None:
     with pytest.raises(DataFolderError, match=r"there is no projections\.g7"):
-        server.tables.begin_switch(7, retire=False)
+        server.tables.begin_switch(1, 7, retire=False)
 
     server.write(created())
     await server.projections.reach(2)

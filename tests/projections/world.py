@@ -112,7 +112,7 @@ class Served:
         following = await asyncio.to_thread(open_followers, self.here.tables, number, self.feed)
 
         async def switch() -> None:
-            self.tables.begin_switch(number, retire=False)
+            self.tables.begin_switch(self.tables.state.generation, number, retire=False)
             while (result := await asyncio.to_thread(self.tables.turn)) is None:
                 pass
             self.report()

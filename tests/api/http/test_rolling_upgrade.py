@@ -28,6 +28,9 @@ psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not ins
 pytestmark = pytest.mark.slow
 
 SMELL = Migration(PLANTED, add_smell, needs_events=True)
+LATER_FILLS = "a later release fills the tables: rebuild at a server of it"
+WAITING = """SELECT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted),
+    (SELECT count(*) FROM pg_namespace WHERE nspname ~ '^g[0-9]+$')"""
 STATE = """SELECT (SELECT generation FROM ledger.in_use), (SELECT count(*) FROM g2.assets),
     (SELECT count(*) FROM g2.assets WHERE smell = 'none'), (SELECT min(position) FROM g2.positions),
     (SELECT max(notification_id) FROM ledger.stored_events)"""
@@ -74,6 +77,24 @@ async def uploaded(server: Server, name: str) -> Reply:
     return await asyncio.to_thread(upload)
 
 
+async def rebuilt(server: Server) -> tuple[str, str]:
+    """Rebuild at a server. Return the result and the error."""
+
+    def rebuild() -> Reply:
+        with talking(server.port) as client:
+            return client.call("POST", "/api/projections/rebuild")
+
+    begun = await asyncio.to_thread(rebuild)
+    assert begun.status == 202, begun.body
+    await until(lambda: has_ended(server))
+    last = (await asked(server, "/api/projections")).json["last"]
+    return last["result"], last["error"]
+
+
+async def has_ended(server: Server) -> bool:
+    return (await asked(server, "/api/projections")).json["last"] is not None
+
+
 async def shows(server: Server, count: int) -> bool:
     """Return whether the list, a search and the usage of a server have so many assets."""
     listed = (await asked(server, "/api/assets")).json["assets"]
@@ -101,6 +122,7 @@ async def test_servers_of_two_releases_record_and_read_while_the_tables_change(
         behind = await uploaded(earlier, "asset 5")
         assert (behind.status, behind.headers.get("Ledger-Projection")) == (202, "behind")
         assert len(await names(api, int(behind.headers["Ledger-Position"]))) == 6
+        assert await rebuilt(earlier) == ("failed", LATER_FILLS)
         with psycopg.connect(shared_url) as db:
             generation, rows, filled, reflected, head = db.execute(STATE).fetchone()
         assert (generation, rows, filled, reflected) == (2, 6, 6, head)
@@ -115,6 +137,16 @@ async def test_servers_of_two_releases_record_and_read_while_the_tables_change(
 def start_again(earlier: Server, shared_url: str) -> Any:
     where = ("--database-url", shared_url, "--data-dir", earlier.data_dir)
     return run("serve", "--port", "0", "--log-level", "error", *where)
+
+
+async def build_until_a_server_waits(engine: Any) -> None:
+    """Keep others from building, as a rebuild does, until one waits and has begun no tables."""
+    with engine.building(), psycopg.connect(engine.database, autocommit=True) as db:
+
+        async def waits() -> bool:
+            return bool(db.execute(WAITING).fetchone() == (1, 1))
+
+        await until(waits)
 
 
 def add_weight(db: SqlConnection) -> None:
@@ -132,7 +164,10 @@ async def test_an_earlier_release_does_not_fill_a_projection_that_a_later_one_ch
     monkeypatch.setattr("tests.api.running.engine_for", lambda folder: engine(shared_url, folder))
     settings = Settings(data_dir=tmp_path / "later", content_url=str(tmp_path / "store"))
 
+    releasing = asyncio.create_task(build_until_a_server_waits(engine(shared_url, tmp_path)))
+
     async with serving(settings) as api:
+        await releasing
         await until(lambda: shows(earlier, 1))
         assert (await uploaded(earlier, "asset 1")).status == 201
         await api.upload(name="asset 2", node_id="n")

@@ -24,7 +24,7 @@ def live(here: World, runner: Runner) -> LiveTables:
 def test_lagging_generation_takes_batches_before_it_takes_over(
     live: LiveTables, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live.begin_switch(2, retire=False)
+    live.begin_switch(1, 2, retire=False)
     seen = [(live.turn(), live.is_working, live.state.generation) for _ in range(2)]
 
     assert seen == [(None, True, 1), (2, False, 2)]  # first a batch, then the rest and the switch
@@ -35,7 +35,7 @@ def test_lagging_generation_takes_batches_before_it_takes_over(
 def test_generation_that_stalls_during_a_switch_does_not_take_over(
     live: LiveTables, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live.begin_switch(2, retire=False)
+    live.begin_switch(1, 2, retire=False)
     with monkeypatch.context() as patch:
         patch.setattr(Assets, "statements", _refuse)
         result = live.turn()

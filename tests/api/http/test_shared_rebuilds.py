@@ -1,0 +1,70 @@
+"""Rebuilds of a server while other servers of its database build tables or put some in use."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asset_ledger.api.settings import Settings
+from asset_ledger.projections.rebuild.build import build
+from asset_ledger.projections.runtime.registry import PROJECTIONS
+from tests.api import running
+from tests.api.http.test_servers import Two, names, serves, until
+from tests.api.running import serving
+from tests.postgres import Postgres
+
+pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def tables(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Have the servers in one database, and yield its tables as another server opens them."""
+    from asset_ledger.api.database.engine import DatabaseEngine  # noqa: PLC0415 - an optional extra
+
+    with postgres.database() as url:
+        monkeypatch.setattr(running, "engine_for", lambda folder: DatabaseEngine(url, folder))
+        with closing(DatabaseEngine(url, Path()).tables()) as opened:
+            yield opened
+
+
+@pytest.fixture
+async def two(tables: Any, tmp_path: Path) -> AsyncIterator[Two]:
+    async with (
+        serving(Settings(data_dir=tmp_path / "first")) as first,
+        serving(Settings(data_dir=tmp_path / "second")) as second,
+    ):
+        yield Two(first, second)
+
+
+async def test_rebuild_keeps_what_another_server_builds_and_replaces_nothing_newer(
+    two: Two, tables: Any
+) -> None:
+    rebuilds = two.first.backend.rebuilds
+    await two.first.created(name="before")
+    rebuilds.start()
+    newer = tables.next_number()
+    tables.open(newer, PROJECTIONS).close()  # another server begins to build
+    switched = await rebuilds.wait()
+    assert switched is not None
+    assert (switched.result, switched.error) == ("switched", None)
+    assert tables.numbers() == [1, 2, newer]
+
+    late = rebuilds.start().generation
+    build(tables, newer, two.first.backend.feed)  # before the event loop continues
+    with closing(tables.open(newer, PROJECTIONS)) as database:
+        database.declare("ready")
+    tables.put_in_use(newer)
+    refused = await rebuilds.wait()
+
+    assert refused is not None
+    error = f"generation {newer} was put in use meanwhile: start the rebuild again"
+    assert (refused.result, refused.error) == ("failed", error)
+    answer = await two.first.upload(name="after")
+    for api in two:
+        await until(partial(serves, api, newer))
+        assert await names(api, int(answer.headers["Ledger-Position"])) == ["after", "before"]
+    assert late not in tables.numbers()

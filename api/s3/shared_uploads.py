@@ -82,7 +82,7 @@ class SharedMultipartUploads:
         """Remove the uploads that got no part for a week."""
         for state in await self._shared.all(KIND):
             if _now() - state.changed_at > LIFE:
-                await self._shared.remove(state.id)
+                await self._shared.remove(state.id, state.changed_at)
 
 
 def _upload(state: UploadState) -> MultipartUpload:

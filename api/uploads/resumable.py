@@ -257,8 +257,7 @@ class Uploads(ABC, Generic[S]):
             return
         if self._is_expired(upload):
             async with upload.lock:
-                await self._remove(upload)
-            self.expired += 1
+                self.expired += await self._remove_expired(upload)
         elif upload.is_whole and not upload.is_refused and await self._is_left(upload):
             await self.finish(upload)
 
@@ -304,6 +303,11 @@ class Uploads(ABC, Generic[S]):
 
     def _is_expired(self, upload: OpenUpload[S]) -> bool:
         return not upload.lock.locked() and self.expires(upload) <= self._clock()
+
+    async def _remove_expired(self, upload: OpenUpload[S]) -> bool:
+        """Remove an upload. Return False if another server has changed it meanwhile: it stays."""
+        await self._remove(upload)
+        return True
 
     @abstractmethod
     async def _known(self, upload_id: AssetId) -> OpenUpload[S] | None:

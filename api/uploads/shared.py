@@ -147,6 +147,9 @@ class SharedUploads(Uploads[SharedUpload]):
         finally:
             await stage.discard()
 
+    async def _remove_expired(self, upload: OpenShared) -> bool:
+        return await self._parts.remove(upload.state.id, upload.state.changed_at)
+
     async def _remove(self, upload: OpenShared) -> None:
         self._open.pop(upload.state.id, None)
         await self._parts.remove(upload.state.id)

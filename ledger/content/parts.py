@@ -60,7 +60,7 @@ _PARTS: Final = """SELECT number, digest, size, stored_at, url FROM upload_parts
     WHERE upload_id = ? ORDER BY number"""
 _BYTES: Final = "SELECT bytes FROM upload_parts WHERE upload_id = ? AND number = ? AND digest = ?"
 _URLS: Final = "SELECT url FROM upload_parts WHERE upload_id = ? AND url IS NOT NULL"
-_REMOVE: Final = "DELETE FROM uploads WHERE id = ?"
+_REMOVE: Final = "DELETE FROM uploads WHERE id = ? AND changed_at = coalesce(?, changed_at)"
 _CLAIM: Final = """UPDATE uploads SET claimed_at = ? WHERE id = ? AND claimed_at < ?
     RETURNING 1"""
 
@@ -155,12 +155,14 @@ class SharedParts:
         """Return whether no server has claimed an upload since `before`. Then claim it."""
         return bool(await self._rows(_CLAIM, (now, upload_id, before)))
 
-    async def remove(self, upload_id: str) -> None:
-        """Remove an upload and its parts. Objects that stay in a store that fails are removed after
-        a day."""
+    async def remove(self, upload_id: str, changed_at: float | None = None) -> bool:
+        """Remove an upload and its parts, if it was not changed after `changed_at`. Return whether
+        it was removed. Objects that stay in a store that fails are removed after a day."""
         urls = [url for (url,) in await self._rows(_URLS, (upload_id,))]
-        await self._change(_REMOVE, (upload_id,))
+        if not await self._change(_REMOVE, (upload_id, changed_at)):
+            return False
         await self._contents.remove_objects(urls)
+        return True
 
     async def close(self) -> None:
         """Close the connection."""

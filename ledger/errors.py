@@ -28,6 +28,7 @@ LedgerError
 │   ├── StoreUnavailableError      the store of large contents failed; nothing was recorded
 │   ├── TablesDamagedError         a file of the tables is damaged: rebuild it
 │   ├── StorageFailedError         the disk failed; nothing was recorded
+│   │   ├── MissingBytesError        stored bytes are not there any more
 │   │   ├── DiskFullError            the disk has no free space
 │   │   ├── LogDamagedError          a page of the log cannot be read
 │   │   ├── SigningKeyError          no checkpoint can be signed without the log's key
@@ -252,6 +253,10 @@ class TablesDamagedError(UnavailableError):
 
 class StorageFailedError(UnavailableError):
     """The disk failed, and nothing of this request was recorded."""
+
+
+class MissingBytesError(StorageFailedError):
+    """Bytes that were stored are not there any more."""
 
 
 class DiskFullError(StorageFailedError):

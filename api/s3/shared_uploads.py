@@ -16,7 +16,7 @@ from asset_ledger.ledger.clock import utc_now
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.store import Stage, Staged
 from asset_ledger.ledger.content.unfinished import UploadPart, UploadState
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.errors import MissingBytesError
 from asset_ledger.ledger.ids import AssetId
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class SharedMultipartUploads:
         try:
             async for piece in self._shared.read(UploadPart(upload.id, *part)):
                 yield piece
-        except StorageFailedError as error:
+        except MissingBytesError as error:
             raise replaced(part) from error
 
     async def remove(self, upload: MultipartUpload) -> None:

@@ -35,6 +35,7 @@ from asset_ledger.ledger.content.store import (
     StoredObject,
 )
 from asset_ledger.ledger.errors import (
+    MissingBytesError,
     StorageFailedError,
     StoreUnavailableError,
     TooLargeError,
@@ -161,8 +162,8 @@ class ObjectContent:
         self._store, self._name, self._find = store, name, find
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes [start, stop). Raises StoreUnavailableError; StorageFailedError if the
-        object is missing or shorter."""
+        """Yield the bytes [start, stop). Raises StoreUnavailableError; MissingBytesError without
+        the object; StorageFailedError if it is shorter."""
         stop = min(stop, self.size)
         ahead = self._read_ahead(start, stop)
         try:
@@ -187,7 +188,7 @@ class ObjectContent:
         except FileNotFoundError as error:
             found = await self._find()
             if found is None or found.name == self._name:
-                raise StorageFailedError("its bytes are missing") from error
+                raise MissingBytesError("its bytes are missing") from error
             self._store, self._name = found.store, found.name
             return await self._read(start, length)
         if len(read) != length:

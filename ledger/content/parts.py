@@ -17,7 +17,7 @@ import psycopg
 from asset_ledger.ledger.content.objects import ObjectContents
 from asset_ledger.ledger.content.store import Stage, Staged, StoredObject
 from asset_ledger.ledger.content.unfinished import UploadPart, UploadState
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.errors import MissingBytesError
 from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.storage.postgres import LOG, unreachable
 from asset_ledger.ledger.storage.postgres_readers import open_async
@@ -140,11 +140,11 @@ class SharedParts:
         return [UploadPart(upload_id, *row) for row in await self._rows(_PARTS, (upload_id,))]
 
     async def read(self, part: UploadPart) -> AsyncIterator[bytes]:
-        """Yield the bytes of a part. Raises StorageFailedError if it was removed meanwhile."""
+        """Yield the bytes of a part. Raises MissingBytesError if it was removed meanwhile."""
         if part.url is None:
             rows = await self._rows(_BYTES, (part.upload_id, part.number, part.digest))
             if not rows:
-                raise StorageFailedError("a part of the upload was removed meanwhile")
+                raise MissingBytesError("a part of the upload was removed meanwhile")
             yield rows[0][0]
             return
         stored = StoredObject(part.digest, part.url, part.size)

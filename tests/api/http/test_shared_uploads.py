@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.s3 import shared_uploads
+from asset_ledger.api.s3.errors import S3Error
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.errors import StorageFailedError
 from tests.api import running
-from tests.api.http.test_servers import LARGE, until
+from tests.api.http.test_servers import END, LARGE, until
 from tests.api.http.test_uploads import append, created, head, metrics
 from tests.api.running import Api, serving
 from tests.postgres import Postgres
@@ -100,3 +102,39 @@ async def test_multipart_upload_that_gets_a_part_while_it_is_removed_stays(
     await removing
 
     assert [each.id for each in await uploads.all()] == [upload_id]
+
+
+async def test_part_is_invalid_once_it_was_replaced_but_not_while_the_database_is_away(
+    api: Api, url: str, postgres: Postgres
+) -> None:
+    shared: Any = api.backend.parts
+    uploads = shared_uploads.SharedMultipartUploads(shared)
+    named = ("1", "bucket", "key")
+    upload = await uploads.find(await uploads.begin(*named, {}), *named)
+    for number, size in enumerate((10, 100_000), 1):
+        await keep(api, uploads, upload, number, LARGE[:size])
+    sent = await uploads.parts(upload)
+
+    name = url.removeprefix("postgresql:///").partition("?")[0]
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    postgres.execute(END.format(name))
+    with pytest.raises(StorageFailedError, match="the database cannot be reached"):
+        await content(uploads, upload, sent[0])
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    assert [await content(uploads, upload, each) for each in sent] == [LARGE[:10], LARGE[:100_000]]
+    for part in sent:
+        await keep(api, uploads, upload, part.number, b"other")
+        with pytest.raises(S3Error, match=f"part {part.number} was replaced meanwhile"):
+            await content(uploads, upload, part)
+
+
+async def keep(api: Api, uploads: Any, upload: Any, number: int, content: bytes) -> None:
+    """Receive a part."""
+    stage = uploads.stage(api.backend.ledger.contents)
+    await stage.write(content)
+    await uploads.keep(upload, number, await stage.finish())
+
+
+async def content(uploads: Any, upload: Any, part: Any) -> bytes:
+    return b"".join([piece async for piece in uploads.read(upload, part)])

@@ -1,6 +1,6 @@
 """The request and response models of collection, and how long contents are retained."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -9,8 +9,6 @@ from asset_ledger.api.contract.fields import StrictModel
 from asset_ledger.api.contract.shapes import AnswerModel, Time
 from asset_ledger.ledger.commands.collect import Collected
 from asset_ledger.ledger.commands.collection_plan import CollectionPlan, Retention
-
-MOST_LISTED: Final = 1_000
 
 
 class CollectIn(StrictModel):
@@ -45,9 +43,9 @@ def plan_out(plan: CollectionPlan) -> dict[str, Any]:
     """Return the document of a plan."""
     listed = [
         {"digest": each.digest, "size": each.size, "reason": each.reason, "since": each.since}
-        for each in plan.contents[:MOST_LISTED]
+        for each in plan.contents
     ]
-    return _document(False, len(plan.contents), plan.size, 0, 0, listed)
+    return _document(False, *plan.sizes["collectable"], 0, 0, listed)
 
 
 def collected_out(done: Collected) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,13 +69,16 @@ _JUDGE: Final = """CREATE TABLE judged AS WITH versions AS (
 SELECT present.digest, size, pack, coalesce(reason, 'unrecorded') AS reason, since,
     coalesce(state, 'collectable') AS state
 FROM present LEFT JOIN digests USING (digest)"""
-_CANDIDATES: Final = """SELECT digest, size, pack, reason, since FROM judged
-    WHERE state = 'collectable' ORDER BY since, digest"""
+_CHOOSE: Final = """CREATE TABLE candidates AS SELECT digest, size, pack, reason, since
+    FROM judged WHERE state = 'collectable' ORDER BY reason, since, digest"""
+_OLDEST: Final = "SELECT * FROM candidates ORDER BY since, digest LIMIT ?"
+_NEXT: Final = "SELECT * FROM candidates WHERE rowid > ? ORDER BY rowid LIMIT ?"
 _SIZES: Final = "SELECT state, count(*), sum(size) FROM judged GROUP BY state"
 _PURGE_ONLY: Final = "DELETE FROM present WHERE digest NOT IN ({})".format(
     "SELECT digest FROM named JOIN purged USING (asset)"
 )
 
+MOST_LISTED: Final = 1_000
 PAGE: Final = 20_000
 _ALL: Final = 2**62
 _NEVER: Final = "9999"
@@ -118,19 +121,36 @@ retained. Each content is in the first of these states that applies."""
 
 
 class CollectionPlan(NamedTuple):
-    """The contents that can be collected, the oldest first, as of a position of the log.
+    """What can be collected: how much, and the 1,000 contents that are the oldest.
 
     `sizes`: how much is stored in each state.
     """
 
-    position: int
     contents: list[Collectable]
     sizes: Mapping[str, StateSize]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all of them."""
-        return sum(each.size for each in self.contents)
+
+class OpenPlan:
+    """The contents that can be collected, in a scratch file, as of a position of the log.
+
+    For the thread that opened it.
+    """
+
+    def __init__(self, db: sqlite3.Connection, position: int) -> None:
+        self._db, self._last, self.position = db, 0, position
+        found = {state: StateSize(*size) for state, *size in db.execute(_SIZES)}
+        self.sizes = {state: found.get(state, StateSize()) for state in STATES}
+
+    def oldest(self, limit: int) -> list[Collectable]:
+        """Return the contents that can be collected for the longest time."""
+        return [Collectable(*row) for row in self._db.execute(_OLDEST, (limit,))]
+
+    def next_batch(self, limit: int) -> list[Collectable]:
+        """Return the next contents, which have the same reason; none after the last one."""
+        found = [Collectable(*row) for row in self._db.execute(_NEXT, (self._last, limit))]
+        batch = [each for each in found if each.reason == found[0].reason]
+        self._last += len(batch)
+        return batch
 
 
 class PlanSource(Protocol):
@@ -185,10 +205,11 @@ def refuse_unknown(found: Iterable[Sequence[Any]]) -> None:
         raise PoisonEventError(position, f"it has the topic {topic}", "unknown topic")
 
 
-def plan_collection(
+@contextmanager
+def open_plan(
     stored: PlanSource, retention: Retention, now: datetime, purged: frozenset[AssetId] | None
-) -> CollectionPlan:
-    """Read the log, and return what can be collected.
+) -> Iterator[OpenPlan]:
+    """Read the log, and yield what can be collected.
 
     `purged`: deleted assets whose contents are not retained any longer; then only theirs are
     returned. Raises PoisonEventError for an event that this release does not know, sqlite3.Error.
@@ -204,10 +225,14 @@ def plan_collection(
             db.executemany("INSERT INTO purged VALUES (?)", [(each,) for each in purged])
             db.execute(_PURGE_ONLY)
         db.execute(_JUDGE, _limits(retention, now))
-        rows = db.execute(_CANDIDATES).fetchall()
-        found = {state: StateSize(*size) for state, *size in db.execute(_SIZES)}
-    sizes = {state: found.get(state, StateSize()) for state in STATES}
-    return CollectionPlan(head, [Collectable(*row) for row in rows], sizes)
+        db.execute(_CHOOSE)
+        yield OpenPlan(db, head)
+
+
+def plan_collection(stored: PlanSource, retention: Retention, now: datetime) -> CollectionPlan:
+    """Return what can be collected. Raises as `open_plan` does."""
+    with open_plan(stored, retention, now, None) as plan:
+        return CollectionPlan(plan.oldest(MOST_LISTED), plan.sizes)
 
 
 def _limits(retention: Retention, now: datetime) -> dict[str, int | str]:

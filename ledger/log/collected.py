@@ -4,8 +4,8 @@ The rows are written in the transactions of the events. `Command.collects` is ch
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 
@@ -20,11 +20,13 @@ _ANY: Final = "SELECT EXISTS (SELECT 1 FROM collected)"
 _INSERT: Final = "INSERT OR REPLACE INTO collected VALUES (?, ?, ?)"
 _DELETE: Final = "DELETE FROM collected WHERE digest = ?"
 _DELETE_PLACES: Final = ("DELETE FROM contents WHERE digest = ?", DELETE_OBJECT)
-_NEEDED: Final = """SELECT DISTINCT n.state FROM stored_events e
+NEEDED: Final = """SELECT DISTINCT n.state FROM stored_events e
     JOIN stored_events n ON n.originator_id = e.originator_id
         AND n.topic IN ('asset.created', 'asset.content_replaced')
-    WHERE e.rowid > ?
+    WHERE e.rowid > ? AND e.rowid <= ?
         AND e.topic IN ('asset.created', 'asset.content_replaced', 'asset.restored')"""
+
+_NO_LIMIT: Final = 2**63 - 1
 
 
 def has_collected(db: sqlite3.Connection) -> bool:
@@ -46,11 +48,18 @@ def drop_places(db: sqlite3.Connection, digests: Sequence[Digest]) -> None:
 
 def check_unneeded(db: SqlConnection, command: Command) -> None:
     """Raise VersionConflictError if an event after `collects` needs a content that this command
-    collects: it names the content, or restored an asset that does."""
-    states = db.execute(_NEEDED, (command.collects,))
-    needed = {orjson.loads(state).get("digest") for (state,) in states}
+    collects. Called with the lock of the log, so `collects` is close to the head."""
+    needed = needed_by(db.execute(NEEDED, (command.collects, _NO_LIMIT)))
     if needed.intersection(collected_digests(command)):
         raise VersionConflictError("a content is needed again: plan the collection anew")
+
+
+def needed_by(rows: Iterable[Any]) -> set[Digest]:
+    """Return the contents in the rows of NEEDED: events name them, or restored an asset that does.
+
+    With None for an asset without content.
+    """
+    return {orjson.loads(state).get("digest") for (state,) in rows}
 
 
 def collected_digests(command: Command) -> list[Digest]:

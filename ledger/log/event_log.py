@@ -131,6 +131,10 @@ class LogReader(Protocol):
     def find_command(self, user_id: str, key: str) -> tuple[CommandKey, int, int] | None:
         """Return the use of an Idempotency-Key, and its first and last position."""
 
+    def needed(self, after: int, upto: int) -> set[Digest]:
+        """Return the contents that the events after a position need, up to another one: those that
+        they name, and those of the assets that they restored."""
+
     def leaf_hash(self, position: int) -> bytes | None:
         """Return the Merkle leaf hash of the event at a position, or None beyond the end."""
 

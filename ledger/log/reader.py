@@ -9,6 +9,7 @@ from eventsourcing.persistence import Notification
 from asset_ledger.ledger.content.places import COLLECTED_AT, FIND_OBJECT, key_of
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.log.collected import NEEDED, needed_by
 from asset_ledger.ledger.log.event_log import CommandKey, Head, Tag
 from asset_ledger.ledger.log.tree_rows import TreeRows
 from asset_ledger.ledger.storage.database import Readers
@@ -122,6 +123,10 @@ class SqlLogReader(TreeRows):
     def collected(self, digest: Digest) -> bool:
         """Return whether a content was collected, and not stored again since."""
         return bool(self._readers.rows(COLLECTED_AT, (key_of(digest),)))
+
+    def needed(self, after: int, upto: int) -> set[Digest]:
+        """Return the contents that the events after a position need, up to another one."""
+        return needed_by(self._readers.rows(NEEDED, (after, upto)))
 
     def object_url(self, digest: Digest) -> str | None:
         """Return the URL of a large content in an object store; None if it has none."""

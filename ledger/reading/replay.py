@@ -25,7 +25,7 @@ from asset_ledger.ledger.errors import (
     UnknownJobError,
     UnknownVersionError,
 )
-from asset_ledger.ledger.ids import AssetId
+from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import Appended, CommandKey, LogReader, Tag
 from asset_ledger.ledger.log.job_events import read_job
@@ -102,6 +102,13 @@ class Replay:
         if version > len(stored):
             raise UnknownVersionError(asset_id, version)
         return asset
+
+    def needed_contents(self, after: int) -> tuple[set[Digest], int]:
+        """Return the contents that the events after a position need, and the end of the log."""
+        head, needed = self._log.head().position, set[Digest]()
+        for first in range(after, head, PAGE):
+            needed |= self._log.needed(first, min(first + PAGE, head))
+        return needed, max(after, head)
 
     def assets_of_tag(
         self, tag: Tag, after: int, limit: int, *, upto: int, matches: Callable[[Asset], bool]

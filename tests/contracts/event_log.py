@@ -16,6 +16,7 @@ from asset_ledger.ledger.errors import (
     TooLargeError,
     VersionConflictError,
 )
+from asset_ledger.ledger.ids import digest_of
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import (
     Appended,
@@ -36,6 +37,7 @@ from tests.builders import (
     created,
     deleted,
     finished,
+    restored,
     started,
 )
 
@@ -384,6 +386,17 @@ class EventLogContract:
         reader.join()
 
         assert seen == list(range(1, groups * size + 1))
+
+    def test_contents_that_later_events_need_are_those_they_name_or_restore(
+        self, log: EventLog
+    ) -> None:
+        first, second = (digest_of(content) for content in (b"first", b"second"))
+        appended(log, creation(1, digest=first), creation(2, digest=second))
+        appended(log, command(deleted()))
+        appended(log, command(restored()))
+
+        needed = [log.needed(after, upto) for after, upto in ((0, 1), (1, 3), (2, 3), (2, 4))]
+        assert needed == [{first}, {second}, set(), {first}]
 
 
 def folder_of_two() -> list[Any]:

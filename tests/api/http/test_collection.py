@@ -12,6 +12,7 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands import restore
+from asset_ledger.ledger.commands.collection_plan import OpenPlan
 from asset_ledger.ledger.commit.requests import Committed
 from asset_ledger.ledger.content.store import SMALL
 from tests.api.cli.test_audit_bundle import unpacked
@@ -250,21 +251,48 @@ async def test_an_upload_after_the_plan_keeps_its_bytes(
     """Without `Command.collects`, the bytes of the second asset would be removed."""
     await deleted(api, content, name="a")
     other = await deleted(api, b"other", name="b")
-    plan, uploaded = api.backend.collect.plan, list[Any]()
+    plan, uploaded = OpenPlan.next_batch, list[Any]()
+    loop, append, positions = asyncio.get_running_loop(), api.backend.committer.append, list[Any]()
 
-    async def then_upload(*arguments: Any) -> Any:
-        planned = await plan(*arguments)
-        uploaded.append(await api.created(content, name="second"))
-        return planned
+    def upload_first(opened: OpenPlan, limit: int) -> Any:
+        if not uploaded:
+            uploading = api.created(content, name="second")
+            uploaded.append(asyncio.run_coroutine_threadsafe(uploading, loop).result())
+        return plan(opened, limit)
 
-    monkeypatch.setattr(api.backend.collect, "plan", then_upload)
-    done = await collect(api)
+    async def noted(command: Any, contents: Any = ()) -> Committed:
+        positions.append(command.collects)
+        return await append(command, contents)
 
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenPlan, "next_batch", upload_first)
+        patch.setattr(api.backend.committer, "append", noted)
+        done = await collect(api)
+
+    assert positions == [None, api.head() - 1]  # the committer has no event to check
     assert (done["count"], done["skipped"]) == (1, 1)
     assert (await api.get(uploaded[0]["get_url"])).body == content
     refused = await api.call("POST", f"/api/assets/{other['id']}/restore")
     assert refused.slug == "not-restorable"
     await asyncio.to_thread(verified, data_dir)
+
+
+async def test_each_event_of_a_collection_has_one_reason_and_no_more_contents_than_a_batch(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asset_ledger.ledger.commands.collect.BATCH", 2)
+    replaced = await api.created(b"old", name="a")
+    await api.call("PUT", f"/api/assets/{replaced['id']}", json={"data": "new"})
+    for number in range(3):
+        await deleted(api, b"%d" % number, name="b")
+
+    done = await collect(api, retain_versions="0")
+
+    assert (done["count"], done["skipped"]) == (4, 0)
+    events = (await api.get("/api/events?after=0&limit=1000&all=true")).json["events"]
+    data = [each["data"] for each in events if each["topic"] == "content.collected"]
+    batches = [(each["reason"], len(each["digests"])) for each in data]
+    assert batches == [("deleted", 2), ("deleted", 1), ("superseded", 1)]
 
 
 @either_size

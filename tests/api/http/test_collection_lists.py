@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from asset_ledger.api.contract.collection import MOST_LISTED
 from asset_ledger.api.contract.imports import NDJSON
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.commands.collect import BATCH
+from asset_ledger.ledger.commands.collection_plan import MOST_LISTED
 from asset_ledger.ledger.commands.imports import MOST
 from tests.api.calling import caller, serving_with_tokens
 from tests.api.http.test_collection import collect

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import lru_cache
 from queue import Empty, LifoQueue
+from threading import Semaphore
 from typing import Any, Final
 
 import psycopg
@@ -28,6 +29,8 @@ FROZEN: Final = "4s"
 HELD: Final = "10s"
 """How long a transaction of the log's connection may take, if PostgreSQL is 17 or newer: a server
 may stand still between the statements that it sends at once."""
+AT_ONCE: Final = 4
+"""Connections of one `PostgresReaders`."""
 READING: Final = "10min"
 """How long a reader may compute between two statements of a transaction."""
 PAGE: Final = 1_000
@@ -250,11 +253,15 @@ def writing(url: str) -> Iterator[PostgresConnection]:
 
 
 class PostgresReaders:
-    """Reads for threads: each call uses a connection of its own. Raises StorageFailedError."""
+    """Reads for threads: each call uses a connection of its own, once fewer than `AT_ONCE` read.
+
+    Raises StorageFailedError.
+    """
 
     def __init__(self, url: str, schemas: Sequence[str] = (LOG,)) -> None:
         self._url, self._schemas = url, schemas
         self._free: LifoQueue[PostgresConnection] = LifoQueue()
+        self._turns = Semaphore(AT_ONCE)
         self._is_closed = False
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
@@ -268,7 +275,7 @@ class PostgresReaders:
     def _read(self, read: Callable[[PostgresConnection], list[Any]]) -> list[Any]:
         """Read with a connection. One that was lost since its last use is opened again."""
         try:
-            with self._lent() as db:
+            with self._turns, self._lent() as db:
                 try:
                     return read(db)
                 except psycopg.OperationalError:

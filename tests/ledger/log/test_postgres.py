@@ -37,6 +37,7 @@ from tests.postgres import POSTGRES, Postgres
 pytestmark = pytest.mark.slow  # each starts a real PostgreSQL
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+postgres_storage = pytest.importorskip("asset_ledger.ledger.storage.postgres")
 postgres_log = pytest.importorskip("asset_ledger.ledger.log.postgres")
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid != 0"
@@ -315,6 +316,25 @@ def test_collection_is_refused_if_another_server_stored_the_content_meanwhile(
     (refused,) = append(log, collect(digest))
 
     assert isinstance(refused, VersionConflictError)
+
+
+CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+
+
+def test_reads_of_many_threads_share_a_few_connections(url: str, log: EventLog) -> None:
+    threads = 4 * postgres_storage.AT_ONCE
+    start, opened = threading.Barrier(threads), closing(postgres_storage.PostgresReaders(url))
+
+    def read(readers: Any) -> None:
+        start.wait(60)
+        readers.rows("SELECT pg_sleep(0.2)")  # all threads read at the same time
+
+    with psycopg.connect(url, autocommit=True) as watch, opened as readers:
+        before = watch.execute(CONNECTED).fetchone()[0]
+        with ThreadPoolExecutor(threads) as executor:
+            list(executor.map(read, [readers] * threads))
+
+        assert watch.execute(CONNECTED).fetchone()[0] - before <= postgres_storage.AT_ONCE
 
 
 def test_a_database_with_another_order_of_texts_is_refused(postgres: Postgres) -> None:

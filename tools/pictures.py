@@ -77,7 +77,7 @@ def screens(client: httpx.Client) -> Iterator[Shot]:
     yield Shot("compare", f"{job}?tab=compare&with={other}", "They part at")
     yield Shot("usage", "/usage", "Share of bytes")
     yield Shot("node", "/nodes/upscale-4x", "Share of bytes")
-    yield Shot("ledger", "/ledger", "signature holds")
+    yield Shot("ledger", "/ledger", "generation 1")
 
 
 async def take(page: Page, url: str, shot: Shot, theme: str, size: tuple[int, int] = DESK) -> bytes:

@@ -22,7 +22,7 @@ from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.storage.descriptors import patiently
-from asset_ledger.ledger.storage.files import storage_errors
+from asset_ledger.ledger.storage.files import begin_writeback, storage_errors
 
 
 class StagedFile(Protocol):
@@ -62,6 +62,7 @@ class PrivateFile:
             for chunk in chunks:
                 self._sha256.update(chunk)
                 write_all(file, chunk)
+            begin_writeback(file.fileno(), sum(map(len, chunks)))
 
     def digest(self) -> Digest:
         """Return the digest of everything written."""

@@ -26,7 +26,13 @@ from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.errors import StorageFailedError
 from asset_ledger.ledger.ids import AssetId, Digest, digest_from_hex, parse_asset_id
 from asset_ledger.ledger.storage.descriptors import patiently
-from asset_ledger.ledger.storage.files import make_folder, storage_errors, sync_data, write_durably
+from asset_ledger.ledger.storage.files import (
+    begin_writeback,
+    make_folder,
+    storage_errors,
+    sync_data,
+    write_durably,
+)
 
 PIECE: Final = 1 << 20
 BEHIND: Final = 4
@@ -124,10 +130,9 @@ class UnfinishedUpload:
                 if self._arrived.size == self._end:
                     self._arrived.update(chunk)
                 self._end += len(chunk)
-            before = self._arrived.size
-            self._arrived.read(
-                file.fileno(), min(self._end, before + BEHIND * sum(map(len, chunks)))
-            )
+            before, size = self._arrived.size, sum(map(len, chunks))
+            begin_writeback(file.fileno(), size)
+            self._arrived.read(file.fileno(), min(self._end, before + BEHIND * size))
 
     def sync(self, now: datetime) -> None:
         """Make what was written durable, then store the offset. Raises StorageFailedError."""

@@ -14,15 +14,15 @@ unexport PYTHONDONTWRITEBYTECODE
 SLOW := -m "slow or property" --hypothesis-profile full
 ON_POSTGRES := --engine postgres $(addprefix tests/api/http/test_,$(addsuffix .py, \
 	events folders lineage replacing session tokens))
-# It measures how long the event loop stands still, so nothing may run beside it.
-TIMED := tests/journeys/test_bounded_work.py
+# They measure how long the event loop stands still, so nothing may run beside them.
+TIMED := $(addprefix tests/journeys/test_bounded_,work.py successes.py)
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 # The console runs as it is written; npm brings only the programs that check it.
 NPM := $(shell command -v npm)
 WEB_TOOLS := $(if $(NPM),tools/web/node_modules/stamp)
 
-.PHONY: serve demo test check lint lint-web types slow chaos fuzz bench bench-compare slopes dist sbom lock vendor clean
+.PHONY: serve demo test check lint lint-web types slow slow-floors slow-web slow-journeys slow-postgres chaos fuzz bench bench-compare slopes dist sbom lock vendor clean
 .NOTPARALLEL:
 
 serve: .venv/runtime.stamp  ## the service on 127.0.0.1:7777 with ./data; ARGS="--port 8000" for another
@@ -50,10 +50,18 @@ endif
 types: .venv/dev.stamp
 	$(BIN)/mypy
 
-slow: .venv/dev.stamp $(WEB_TOOLS)  ## journeys with real processes, kills and large files; many random histories
+slow: slow-floors slow-web slow-journeys slow-postgres  ## journeys with real processes, kills and large files; many random histories; `make -k slow` goes on after a failure
+
+slow-floors: .venv/dev.stamp
 	$(BIN)/pytest -n 2 $(SLOW) $(call report,slow) --ignore tests/web --ignore tests/journeys tests
+
+slow-web: .venv/dev.stamp $(WEB_TOOLS)
 	$(BIN)/pytest $(SLOW) $(call report,web) tests/web $(TIMED)
-	$(BIN)/pytest -n 2 --dist loadfile $(SLOW) $(call report,journeys) --ignore $(TIMED) tests/journeys
+
+slow-journeys: .venv/dev.stamp
+	$(BIN)/pytest -n 2 --dist loadfile $(SLOW) $(call report,journeys) $(addprefix --ignore=,$(TIMED)) tests/journeys
+
+slow-postgres: .venv/dev.stamp
 	$(BIN)/pytest -n 2 $(call report,postgres) $(ON_POSTGRES)
 
 chaos: .venv/dev.stamp fuzz  ## the kills and power cuts again, many more of them

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,13 @@ async def deleted(api: Api, content: bytes, **fields: Any) -> Any:
 
 
 def stored(data_dir: Path) -> int:
-    """Return the bytes of all contents in a data folder."""
-    return sum(p.stat().st_size for p in (data_dir / "content").rglob("*") if p.is_file())
+    """Return the bytes of all contents in a data folder; a collection may remove some meanwhile."""
+    size = 0
+    for folder, _, names in os.walk(data_dir / "content"):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(folder, name).stat().st_size
+    return size
 
 
 def verified(data_dir: Path) -> None:

@@ -24,7 +24,7 @@ from tests.house.test_deploy import copied
 
 pytestmark = pytest.mark.slow
 
-INFO: Final = "asset_ledger-0.1.0.dist-info"
+INFO: Final = "asset_ledger-0.2.0.dist-info"
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,14 @@ from asset_ledger.api.s3.checksums import PREFIX, JoinCheck, algorithms_in
 from asset_ledger.api.s3.errors import S3Error, S3TooLargeError, s3_refusal
 from asset_ledger.api.s3.metadata import fields_of
 from asset_ledger.api.s3.names import parse_key
-from asset_ledger.api.s3.objects import MAX_DOCUMENT, copy_into, copy_source, lend_stage, store
+from asset_ledger.api.s3.objects import (
+    MAX_DOCUMENT,
+    copy_into,
+    copy_source,
+    lend_stage,
+    store,
+    version_key,
+)
 from asset_ledger.api.s3.uploads import MAX_PARTS, MultipartUpload, StoredPart
 from asset_ledger.api.s3.xml import DECLARATION, document, texts
 from asset_ledger.ledger.content.store import Stage
@@ -191,10 +198,11 @@ def _late(call: Call, completing: "asyncio.Task[dict[str, Any]]") -> bytes:
 
 async def _completed(call: Call) -> web.StreamResponse:
     """Answer as the completion did whose answer was lost. Raises S3Error if there was none."""
-    ledger, made = call.request.ledger, context(call, _once(call.parameters["uploadId"]))
-    asset = await ledger.create.recorded(made)
-    if asset is None and (changed := await ledger.edit.changed(made)) is not None:
-        asset = changed.asset
+    ledger, once = call.request.ledger, _once(call.parameters["uploadId"])
+    asset = await ledger.create.recorded(context(call, once))
+    if asset is None:
+        changed = await ledger.edit.changed(context(call, version_key(once)))
+        asset = changed and changed.asset
     entry = await call.find(await call.bucket_folder(), call.key)
     if asset is None or entry is None or entry.id != asset.id:
         raise S3Error("NoSuchUpload", "there is no such upload: it was completed or removed")

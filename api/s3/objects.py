@@ -176,8 +176,8 @@ async def store(
 ) -> Receipt:
     """Record bytes under a key. Raises S3Error where If-Match or If-None-Match forbid it.
 
-    `idempotency_key`: see `CallContext`. Bytes and metadata that the key has already record
-    nothing, also without one.
+    `idempotency_key` is that of a new asset. A new version has its `version_key`: a repeated
+    creation, which finds the asset, records nothing.
     """
     folder = await call.make_folders(bucket, key.folders)
     segment, ledger = shown(key.name), call.request.ledger
@@ -195,8 +195,13 @@ async def store(
             changed["content_type"] = sniff(staged.head, key.name)
         read_changes = read_update_fields(changed)
         label = label_of(read_changes, call.user_id)
-        made = context(call, idempotency_key)
+        made = context(call, idempotency_key and version_key(idempotency_key))
         return await ledger.edit.asset(made, found.id, label, staged, read_changes)
+
+
+def version_key(idempotency_key: str) -> str:
+    """Return the Idempotency-Key of the same bytes as a new version."""
+    return f"{idempotency_key}-version"
 
 
 async def _current(call: Call, found: KeyEntry) -> Asset:

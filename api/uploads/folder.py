@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -28,7 +28,7 @@ from asset_ledger.ledger.errors import (
     DiskFullError,
     StorageFailedError,
 )
-from asset_ledger.ledger.ids import AssetId, digest_of
+from asset_ledger.ledger.ids import AssetId, Digest, digest_of
 from asset_ledger.ledger.service import Ledger
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class FolderUploads(Uploads[UnfinishedUpload]):
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="uploads")
         self._batches = Batches(2)
         self._all: dict[AssetId, OpenFile] = {}
+        self._kept: dict[AssetId, ExitStack] = {}
         self._of_user = Counter[str]()
 
     @classmethod
@@ -65,7 +66,9 @@ class FolderUploads(Uploads[UnfinishedUpload]):
         """Find the uploads that were not finished. `shared`: by several users."""
         uploads = cls(folder, ledger, lifetime, MOST // 2 if shared else MOST, clock)
         for stored in await asyncio.to_thread(lambda: [*find_unfinished(folder)]):
-            uploads._add(OpenUpload(stored))
+            upload = uploads._add(OpenUpload(stored))
+            if stored.state.digest is not None:
+                uploads._keep(upload, stored.state.digest)
         return uploads
 
     def __len__(self) -> int:
@@ -122,6 +125,7 @@ class FolderUploads(Uploads[UnfinishedUpload]):
     async def _staged(self, upload: OpenFile) -> Staged:
         staged = await self._in_thread(upload.stored.complete)
         if staged is not None:
+            self._keep(upload, staged.digest)
             return staged
         digest, size = upload.state.digest or digest_of(b""), upload.state.size
         small = size <= SMALL  # its file may be gone, and its declaration back, after a power cut
@@ -149,7 +153,15 @@ class FolderUploads(Uploads[UnfinishedUpload]):
         self._of_user[upload.state.user_id] += 1
         return upload
 
+    def _keep(self, upload: OpenFile, digest: Digest) -> None:
+        """Keep the content from being collected: once it is published, there is no other copy."""
+        if upload.state.id not in self._kept:
+            kept = self._kept[upload.state.id] = ExitStack()
+            content = Staged(digest, upload.state.size, b"")
+            kept.enter_context(self._ledger.contents.using([content]))
+
     def _drop(self, upload: OpenFile) -> None:
+        self._kept.pop(upload.state.id, ExitStack()).close()
         if self._all.pop(upload.state.id, None) is not None:
             self._of_user[upload.state.user_id] -= 1
             self._of_user += Counter()  # drops the users without uploads

@@ -652,6 +652,35 @@ async def test_upload_whose_declaration_came_back_after_a_power_cut_is_done(
                 await asyncio.sleep(0.02)
 
 
+async def test_bytes_of_an_upload_that_could_not_be_recorded_are_not_collected(
+    tmp_path: Path,
+) -> None:
+    settings, collection = Settings(data_dir=tmp_path), {"apply": True, "retain_deleted": "0"}
+    async with serving(settings) as api:
+        folder = await api.created(None, name="f", content_type="folder")
+        path = await created(api, 200_000, parent_id=folder["id"])
+        await api.call("DELETE", f"/api/assets/{folder['id']}")
+        assert (await append(api, path, 0, CONTENT)).status == 422  # so it is whole, and stays
+    name = hashlib.sha256(CONTENT).hexdigest()
+    target = tmp_path / "content" / "objects" / name[:2] / name[2:4] / name
+    target.parent.mkdir(parents=True)
+    (bytes_file,) = (tmp_path / "content" / "uploads").glob("*.bytes")
+    bytes_file.rename(target)  # as if the server was killed before its event
+
+    async with serving(settings) as api:
+        collected = await api.call("POST", "/api/collection", json=collection)
+        await api.call("POST", f"/api/assets/{folder['id']}/restore")
+        last = await append(api, path, 200_000, b"")
+
+        assert (collected.json["count"], last.status) == (0, 204), last.body
+        assert await content_of(api, last) == CONTENT
+        other = await api.created(CONTENT, name="other")
+        for each in (other["id"], last.headers["Ledger-Asset"]):
+            await api.call("DELETE", f"/api/assets/{each}")
+        collected = await api.call("POST", "/api/collection", json=collection)
+        assert collected.json["count"] == 1  # it is kept no longer
+
+
 async def test_files_that_a_kill_left_beside_uploads_are_removed(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     async with serving(settings) as api:

@@ -90,6 +90,8 @@ class Edit:
         `digest` None: whatever bytes of this size it had. Raises KeyReusedError if it was another
         request.
         """
+        if call.key is None or not await self._replay(Replay.command_of, call.user_id, call.key):
+            return None  # looked up first: the server may record the upload at this moment
         receipt = await self.changed(call)
         digest = digest or (receipt.asset.digest if receipt else None)
         key = _key(call, asset_id, fields, size, digest)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.commands.call import CallContext, Receipt
 from asset_ledger.ledger.ids import digest_of
 from tests.api.calling import caller, serving_with_tokens
 from tests.api.http.test_uploads import CONTENT, TUS, append, create, head, metadata, unfinished
@@ -49,6 +50,34 @@ async def test_upload_in_pieces_becomes_the_next_version(api: Api, size: int) ->
     assert (await api.get(asset["get_url"])).body == content
     assert (await api.get(f"{asset['get_url']}?version=1")).body == b"old"
     assert unfinished(api.backend.settings) == []
+
+
+async def test_creation_beside_the_record_of_its_key_is_no_other_request(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset, key = await api.created(b"old", name="a"), {"Idempotency-Key": "k"}
+    edit = api.backend.ledger.edit
+    look = edit.changed
+
+    async def look_just_before(call: CallContext) -> Receipt | None:
+        found = await look(call)
+        await record()
+        return found
+
+    async def record() -> None:
+        kind = {"Content-Type": "application/octet-stream"}
+        path = f"/api/assets/{asset['id']}/content"
+        await api.call("PUT", path, data=b"new", headers=key | kind)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(edit, "changed", look_just_before)
+        begun = await begin(api, asset, 3, headers=key)
+    await record()
+    again = await begin(api, asset, 3, headers=key)
+
+    assert (begun.status, again.status) == (201, 201), begun.body
+    assert again.headers["Ledger-Asset"] == asset["id"]
+    assert (await now(api, asset))["version"] == 2
 
 
 async def test_declared_fields_change_with_the_bytes(api: Api) -> None:

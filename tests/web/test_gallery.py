@@ -182,7 +182,8 @@ def compact(value: Any) -> str:
 BUILDING: Final = """(() => {
     globalThis.steps = [];
     const look = () => {
-        const step = document.querySelector(".build")?.textContent;
+        const parts = [...document.querySelector(".build")?.childNodes ?? []];
+        const step = parts.filter(({ nodeType }) => nodeType === 3).map(({ data }) => data).join("");
         if (step && step !== steps.at(-1)) steps.push(step);
     };
     const all = { childList: true, subtree: true, characterData: true };

@@ -124,7 +124,7 @@ OFFERED: Final = {
     "/usage?by=day&job_id=first": (".chart + .key", ""),
     "/nodes/node-1": (".chart + .key", ""),
     "/workflows/portraits": (".chart + .key", ""),
-    "/ledger": (".okline", ""),
+    "/ledger": ("dt", "Checkpoint"),
     "/assets/{asset}": (".about .seal", "proven"),
     "/?open={asset}": (".panel .seal", "proven"),
 }

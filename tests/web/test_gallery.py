@@ -183,7 +183,7 @@ BUILDING: Final = """(() => {
     globalThis.steps = [];
     const look = () => {
         const parts = [...document.querySelector(".build")?.childNodes ?? []];
-        const step = parts.filter(({ nodeType }) => nodeType === 3).map(({ data }) => data).join("");
+        const step = parts.map((each) => each.nodeType === 3 ? each.data : "").join("");
         if (step && step !== steps.at(-1)) steps.push(step);
     };
     const all = { childList: true, subtree: true, characterData: true };

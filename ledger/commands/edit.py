@@ -24,7 +24,7 @@ from asset_ledger.ledger.domain.decisions import (
 )
 from asset_ledger.ledger.domain.event import UNSET, Event, Json, Origin
 from asset_ledger.ledger.ids import AssetId, Digest
-from asset_ledger.ledger.log.event_log import CommandKey
+from asset_ledger.ledger.log.event_log import Appended, CommandKey
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
 from asset_ledger.ledger.reading.replay import Replay
 
@@ -90,9 +90,10 @@ class Edit:
         `digest` None: whatever bytes of this size it had. Raises KeyReusedError if it was another
         request.
         """
-        if call.key is None or not await self._replay(Replay.command_of, call.user_id, call.key):
-            return None  # looked up first: the server may record the upload at this moment
-        receipt = await self.changed(call)
+        earlier = await self._earlier(call)
+        if earlier is None:  # what the server records after this look is no other request
+            return None
+        receipt = await self._changed_by(call, earlier)
         digest = digest or (receipt.asset.digest if receipt else None)
         key = _key(call, asset_id, fields, size, digest)
         if key is not None:
@@ -101,12 +102,18 @@ class Edit:
 
     async def changed(self, call: CallContext) -> Receipt | None:
         """Return the asset that a command with this Idempotency-Key changed, as it left it."""
+        earlier = await self._earlier(call)
+        return None if earlier is None else await self._changed_by(call, earlier)
+
+    async def _earlier(self, call: CallContext) -> Appended | None:
         if call.key is None:
             return None
-        earlier = await self._replay(Replay.command_of, call.user_id, call.key)
-        events = await self._replay.recorded(earlier) if earlier else ()
+        return await self._replay(Replay.command_of, call.user_id, call.key)
+
+    async def _changed_by(self, call: CallContext, earlier: Appended) -> Receipt | None:
+        events = await self._replay.recorded(earlier)
         changed = next((e.event for e in events if isinstance(e.event, CHANGES)), None)
-        if earlier is None or changed is None:
+        if changed is None:
             return None
         committed = Committed(earlier, behind=False)
         return await self.receipt(call, AssetId(changed.originator_id), committed)

@@ -8,13 +8,8 @@ import asyncio
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    aclosing,
-    asynccontextmanager,
-    contextmanager,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -223,16 +218,14 @@ class CheckedContent:
         await self._content.close()
 
     async def _hashed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield each piece while threads hash the next one, and read the one after it; the last
-        piece after the comparison."""
+        """Yield each piece while a thread hashes the next one; the last after the comparison."""
         hashed, held = hashlib.sha256(), b""
-        async with aclosing(_ahead(pieces)) as ahead:
-            async for piece in ahead:
-                hashing = asyncio.create_task(asyncio.to_thread(hashed.update, piece))
-                if held:
-                    yield held
-                await hashing
-                held = piece
+        async for piece in pieces:
+            hashing = asyncio.create_task(asyncio.to_thread(hashed.update, piece))
+            if held:
+                yield held
+            await hashing
+            held = piece
         self._compare(digest_from_hex(hashed.hexdigest()))
         if held:
             yield held
@@ -242,18 +235,6 @@ class CheckedContent:
             reason = f"its bytes have the digest {found}"
             raise self._contents.note(self._digest, reason, self.path)
         self._contents.forget(self._digest)
-
-
-async def _ahead(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield each piece while the next one is read."""
-    reading = asyncio.ensure_future(anext(pieces, b""))
-    try:
-        while piece := await reading:
-            reading = asyncio.ensure_future(anext(pieces, b""))
-            yield piece
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
 
 
 async def check(content: Content) -> None:

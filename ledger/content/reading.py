@@ -1,6 +1,6 @@
 """Published contents, opened for reading: from memory or from a file.
 
-Only one piece of a content, at most 1 MiB, is in memory at a time.
+Two pieces of a content, of at most 1 MiB, are in memory at a time: one is read ahead.
 """
 
 import asyncio
@@ -48,13 +48,25 @@ class FileContent:
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes [start, stop). Raises StorageFailedError."""
-        loop = asyncio.get_running_loop()
         stop = min(stop, self.size)
-        while start < stop:
-            length = min(self._batches.size, stop - start)
-            piece = await loop.run_in_executor(self._threads, self._read, start, length)
-            yield piece
-            start += len(piece)
+        ahead = self._read_ahead(start, stop)
+        try:
+            while ahead is not None:
+                piece = await ahead
+                start += len(piece)
+                ahead = self._read_ahead(start, stop)
+                yield piece
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    def _read_ahead(self, start: int, stop: int) -> asyncio.Future[bytes] | None:
+        if start >= stop:
+            return None
+        length = min(self._batches.size, stop - start)
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, self._read, start, length)
 
     async def close(self) -> None:
         """Close the file."""

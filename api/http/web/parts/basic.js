@@ -103,7 +103,7 @@ export function Failure({ error, retry }) {
   </div>`;
 }
 
-const PAUSE = 5000; // milliseconds between two announcements
+const PAUSE = 5010; // milliseconds between two announcements: at least 5 s
 
 /** News behind a button, announced at most every five seconds. @param {{text: string, show: () => void}} properties
  * text: such as "3 new"; "" while there is nothing */

@@ -16,6 +16,9 @@ export const returns = signal(0);
  * @type {import("./html.js").Signal<{position: number, path: string} | null>} */
 export const behind = signal(null);
 
+/** The oldest position that an answer reflected. */
+export const oldest = { position: Infinity };
+
 /** Grows each time the tables have caught up with the log. */
 export const caughtUp = signal(0);
 
@@ -138,6 +141,7 @@ async function reconnect() {
 /** Note whether an answer is behind the log. @param {Response} response @param {string} read its address, "" for a write */
 function noteLag({ status, headers }, read) {
   const position = Number(headers.get("Ledger-Position"));
+  if (read && headers.has("Ledger-Position")) oldest.position = Math.min(oldest.position, position);
   if (headers.has("Ledger-Projection")) behind.value = { position, path: read || address("/api/assets", { page_size: 1, min_position: position }) };
   else if (status < 500 && behind.value?.path === read) {
     behind.value = null;
@@ -162,7 +166,7 @@ export async function get(path, params, options = {}) {
 
 /** The JSON of an answer. One that is not whole is a fault of the server.
  * @param {Response} response @param {RequestInit} [options] */
-async function parsed(response, options = {}) {
+export async function parsed(response, options = {}) {
   const text = await response.text().catch((error) => lost(error, options));
   try {
     return JSON.parse(text);
@@ -197,15 +201,20 @@ export async function write(method, path, body, headers = {}) {
 /** Yield each line of a streamed NDJSON answer, parsed.
  * @param {Response} response */
 export async function* lines(response) {
+  for await (const line of parts(response, "\n")) if (line) yield JSON.parse(line);
+}
+
+/** Yield the parts of a streamed text as they arrive.
+ * @param {Response} response @param {string | RegExp} separator what ends each but the last */
+export async function* parts(response, separator) {
   const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
   const decoder = new TextDecoder();
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
-    rest += decoder.decode(value, { stream: !done });
-    const parts = rest.split("\n");
-    rest = done ? "" : /** @type {string} */ (parts.pop());
-    for (const part of parts) if (part) yield JSON.parse(part);
+    const whole = (rest + decoder.decode(value, { stream: !done })).split(separator);
+    rest = done ? "" : /** @type {string} */ (whole.pop());
+    yield* whole;
     if (done) return;
   }
 }

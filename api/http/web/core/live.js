@@ -2,18 +2,19 @@
 // stream, since HTTP/1.1 gives an origin six connections: the visible tab that holds a lock reads it,
 // and tells the others. It is resumed by position; a tab that missed events asks for them.
 // A caller without the scope "read" gets a tick every ten seconds instead.
-import { answered, get, offlineSince, send } from "./api.js";
+import { answered, get, offlineSince, oldest, parts, send } from "./api.js";
 import { signal } from "./html.js";
 import { can, session } from "./session.js";
 
 /** "live", "polling", "lost" or "off". */
 export const liveState = signal("off");
-/** Position of the newest event that this page saw, or 0. */
-export const head = signal(0);
+/** Position of the newest event that this page saw; -1 before it followed the ledger. */
+export const head = signal(-1);
 
 /** @typedef {{state?: string, head?: number, event?: LedgerEvent, ask?: boolean}} Word what one tab tells the others:
  * the state of the stream, the position before an event and the event, or the question which tab reads */
 
+/** @type {Set<(events: LedgerEvent[] | null) => void>} */
 const listeners = new Set();
 let controller = new AbortController();
 let leads = false;
@@ -29,11 +30,14 @@ export function onEvents(listener) {
 
 /** @param {LedgerEvent[] | null} all */
 function publish(all) {
-  const events = all?.filter((event) => event.position > head.value);
+  const events = all?.filter((event) => event.position > head.value) ?? null;
   if (events?.length === 0) return;
   head.value = events?.at(-1)?.position ?? head.value;
   for (const listener of [...listeners]) listener(events);
 }
+
+/** Follow the ledger from the oldest answer on, which what is shown may reflect. @param {number} newest its last position */
+const begin = (newest) => void (head.value = Math.max(Math.min(oldest.position, newest), newest - 1000));
 
 /** @param {number} ms @param {AbortSignal} [signal] ends it before */
 function wait(ms, signal) {
@@ -93,8 +97,10 @@ function listen(name) {
       liveState.value = document.hidden ? "off" : state;
       if (state === "live") answered();
     }
-    if (before && head.value && before > head.value) await catchUp(before).catch(() => {});
-    if (before && !event) head.value = Math.max(head.value, before);
+    if (before !== undefined && before > head.value) {
+      if (head.value < 0) begin(before);
+      await catchUp(before).catch(() => {});
+    }
     if (event) publish([event]);
   };
 }
@@ -103,9 +109,10 @@ function listen(name) {
 async function catchUp(to) {
   while (head.value < to) {
     const { events } = await get("/api/events", { after: head.value, limit: 1000 });
-    if (!events.length) return;
+    if (!events.length) break;
     publish(events);
   }
+  head.value = Math.max(head.value, to);
 }
 
 /** How many events of this user were recorded after a position; 1,000 also for more. @param {number} after */
@@ -135,14 +142,15 @@ async function lead(signal) {
 async function once(signal) {
   let came = false;
   try {
-    if (!head.value) head.value = await newest(signal);
+    if (head.value < 0) begin(await newest(signal));
     const headers = { "Last-Event-ID": String(head.value) };
     const response = await send("/api/events/stream", { headers, signal });
     be("live");
-    for await (const message of messages(response)) {
+    for await (const block of parts(response, /\r?\n\r?\n/)) {
       came = true;
-      if (!message.data) continue;
-      const event = JSON.parse(message.data);
+      const data = block.split(/\r?\n/).filter((line) => line.startsWith("data:"));
+      if (!data.length) continue;
+      const event = JSON.parse(data.map((line) => line.slice(5)).join("\n"));
       tell({ head: head.value, event });
       publish([event]);
     }
@@ -156,35 +164,6 @@ async function once(signal) {
 async function newest(signal) {
   const response = await send("/api/events?order=desc&limit=1", { signal });
   return Number(response.headers.get("Ledger-Position"));
-}
-
-/** Yield the messages of a text/event-stream. @param {Response} response */
-export async function* messages(response) {
-  const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
-  const decoder = new TextDecoder();
-  let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    rest += decoder.decode(value, { stream: true });
-    const blocks = rest.split(/\r?\n\r?\n/);
-    rest = /** @type {string} */ (blocks.pop());
-    for (const block of blocks) yield parse(block);
-  }
-}
-
-/** @param {string} block */
-function parse(block) {
-  const message = { id: "", event: "", data: "" };
-  for (const line of block.split(/\r?\n/)) {
-    const cut = line.indexOf(":");
-    if (cut < 1) continue;
-    const name = line.slice(0, cut);
-    const value = line.slice(cut + 1).replace(/^ /, "");
-    if (name === "data") message.data += (message.data && "\n") + value;
-    else if (name === "id" || name === "event") message[name] = value;
-  }
-  return message;
 }
 
 /** Grows with each deletion, restoration and upload of this page: lists then load anew. */

@@ -1,7 +1,7 @@
 // A keyset-paged list: rows by index, loaded page by page as they come into view. Pages far from
 // the view are dropped and asked for again by their cursor, which is kept. A jump walks from the
 // nearest known place: the beginning, the end (the reversed sort), or a day (see `anchor`).
-import { get } from "./api.js";
+import { address, parsed, send } from "./api.js";
 import { signal } from "./html.js";
 
 export const PAGE_SIZE = 200;
@@ -65,6 +65,8 @@ export class PagedList {
     this.ended = false;
     /** The answer of the first page. @type {any} */
     this.first = null;
+    /** The position that it reflects. */
+    this.position = 0;
     /** Whether ten requests did not fill a page: `goOn` sends ten more. */
     this.paused = signal(false);
     /** Return a place near an index to begin at. @type {(index: number) => Anchor | null} */
@@ -146,7 +148,9 @@ export class PagedList {
       const page_size = PAGE_SIZE - page.rows.length;
       const count = this.first || this.params.as_of ? {} : { count: "exact" }; // what was is not counted
       const params = { ...segment.params, page_size, cursor: page.cursor || undefined, ...count };
-      const answer = await get(this.path, params, { signal: this.abort.signal });
+      const response = await send(address(this.path, params), { signal: this.abort.signal });
+      const answer = await parsed(response, { signal: this.abort.signal });
+      if (!this.first) this.position = Number(response.headers.get("Ledger-Position"));
       this.first ??= answer;
       if (answer.count !== undefined) this.count = answer.count;
       page.rows.push(...answer[this.member]);

@@ -91,21 +91,24 @@ const sum = (rows) => rows.reduce((n, row) => n + row.bytes, 0);
 /** How many assets were made since the list was loaded. @param {Params} params @param {List | null} list */
 function useFresh(params, list) {
   const [fresh, setFresh] = useState(0);
+  const made = useRef(/** @type {Map<string, number>} id and position, also of what was made while a list was loaded */ (new Map()));
   useEffect(() => {
     setFresh(0);
     if (!list || params.as_of) return; // what was gets no news
-    const made = new Set();
     let due = 0;
     const { sort: _, ...filters } = params;
+    const later = () => void (due ||= setTimeout(() => look().catch(() => {}), 400));
     const look = async () => {
       due = 0;
+      if (!list.first) return later();
       const answer = await get("/api/assets", { ...filters, sort: "-created_at", page_size: 200 });
-      const isNew = (/** @type {Asset} */ asset) => made.has(asset.id) || (!made.size && list.first && params.sort === "-created_at" && asset.created_at > (list.first.assets[0]?.created_at ?? ""));
-      setFresh(answer.assets.filter(isNew).length);
+      setFresh(answer.assets.filter((/** @type {Asset} */ asset) => (made.current.get(asset.id) ?? 0) > list.position).length);
     };
+    if (made.current.size) later();
     const end = onEvents((events) => {
-      for (const event of events ?? []) if (event.topic === "asset.created" && event.asset_id) made.add(event.asset_id);
-      if (!due && (events === null || made.size)) due = setTimeout(() => look().catch(() => {}), 400);
+      for (const event of events ?? []) if (event.topic === "asset.created" && event.asset_id) made.current.set(event.asset_id, event.position);
+      for (const id of made.current.keys()) if (made.current.size > 1000) made.current.delete(id);
+      if (made.current.size) later();
     });
     return () => {
       end();

@@ -1,19 +1,23 @@
 """The audit of contents: the bytes of each must have the digest that is its name.
 
-A content that no event names is no finding: an interrupted write may have left it.
+A content that no event names is no finding: an interrupted write may have left it. Nor is one that
+a collection moves or removes meanwhile: `audit.rows` compares what was read with the events.
 """
 
 import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.audit.finding import Finding
 from asset_ledger.ledger.audit.rows import AuditRows
+from asset_ledger.ledger.content.offline import place_now, url_now
 from asset_ledger.ledger.content.packs import PackReader
 from asset_ledger.ledger.content.places import Place, place_of
+from asset_ledger.ledger.errors import CorruptLogError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.storage.data_folder import ContentFolder
@@ -68,13 +72,14 @@ class ContentAudit:
     def _packed_content(self, place: Place) -> Iterator[Finding]:
         self.read += 1
         try:
-            whole = self._packs.find(place) is not None
+            content = self._packs.read_moving(place, partial(place_now, self._files))
         except OSError as error:
             yield Finding("contents", place.digest, f"cannot be read: {error.strerror}")
             return
-        if not whole:
+        except CorruptLogError:
             yield Finding("contents", place.digest, f"is not in pack {place.pack} at its place")
-        elif not self._is_first(place.digest, place.size):
+            return
+        if content is not None and not self._is_first(place.digest, place.size):
             yield Finding("contents", place.digest, "is kept twice")
 
     def _is_first(self, digest: Digest, size: int) -> bool:
@@ -101,7 +106,8 @@ class ContentAudit:
                 hashed.update(piece)
                 read += len(piece)
         except OSError as error:
-            return f"cannot be read: {error.strerror or error}"
+            is_gone = isinstance(error, FileNotFoundError) and not url_now(self._files, digest)
+            return None if is_gone else f"cannot be read: {error.strerror or error}"
         self._is_first(digest, read)
         if read != size or digest_from_hex(hashed.hexdigest()) != digest:
             return f"its {read:,} bytes have the SHA-256 {hashed.hexdigest()}"
@@ -120,6 +126,8 @@ class ContentAudit:
             with path.open("rb") as file:
                 digest = digest_from_hex(hashlib.file_digest(file, "sha256").hexdigest())
                 size = file.tell()
+        except FileNotFoundError:
+            return
         except OSError as error:
             yield Finding("content/objects", where, f"cannot be read: {error.strerror}")
             return

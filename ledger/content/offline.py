@@ -24,6 +24,19 @@ _HAS_OBJECTS: Final = "SELECT 1 FROM sqlite_master WHERE name = 'objects'"
 _OBJECT_SIZE: Final = "SELECT size FROM objects WHERE digest = ?"
 
 
+def place_now(files: ContentFolder, digest: Digest) -> Place | None:
+    """Return where a small content is, as the log says now. Raises sqlite3.Error."""
+    with closing(open_reader(files.log)) as db:
+        return find_places(lambda *query: db.execute(*query).fetchall(), [digest]).get(digest)
+
+
+def url_now(files: ContentFolder, digest: Digest) -> str | None:
+    """Return the URL of a content in an object store, as the log says now. Raises sqlite3.Error."""
+    with closing(open_reader(files.log)) as db:
+        row = db.execute(FIND_OBJECT, (key_of(digest),)).fetchone()
+    return row[0] if row else None
+
+
 def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
     """Yield a content in pieces of at most 1 MiB; the caller checks its digest.
 
@@ -55,7 +68,8 @@ class OfflineContents:
 
         Raises CorruptLogError if a pack was changed.
         """
-        return {place.digest: self._packs.read(place) for place in self._places(digests)}
+        read = ((each.digest, self._read(each)) for each in self._places(digests))
+        return {digest: content for digest, content in read if content is not None}
 
     def sizes(self, digests: Sequence[Digest]) -> dict[Digest, int]:
         """Return the size in bytes of each of these contents that exists."""
@@ -92,6 +106,9 @@ class OfflineContents:
         """Close the files."""
         self._db.close()
         self._packs.close()
+
+    def _read(self, place: Place) -> bytes | None:
+        return self._packs.read_moving(place, lambda digest: place_now(self._files, digest))
 
     def _large_size(self, digest: Digest) -> int | None:
         if self._has_objects and (rows := self._rows(_OBJECT_SIZE, (key_of(digest),))):

@@ -84,6 +84,20 @@ class PackReader:
             )
         return content
 
+    def read_moving(
+        self, place: Place, place_now: Callable[[Digest], Place | None]
+    ) -> bytes | None:
+        """Return a content, which collection may move meanwhile; None if it has no place any more.
+
+        Raises CorruptLogError if it is not at its place, and OSError.
+        """
+        while (content := self.find(place)) is None:
+            now = place_now(place.digest)
+            if now is None or now == place:
+                return None if now is None else self.read(place)
+            place = now
+        return content
+
     def find_cached(self, place: Place) -> bytes | None:
         """Return a content that is in memory, without waiting for the disk; else None."""
         with suppress(OSError):  # it would wait, or the file system cannot say

@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from asset_ledger.ledger.content.offline import place_now, url_now
 from asset_ledger.ledger.content.packs import PackReader
 from asset_ledger.ledger.content.places import (
     COLLECTED_AT,
-    FIND_OBJECT,
     Place,
     find_places,
     key_of,
@@ -53,7 +53,7 @@ def read_content(
     `known`: its place in a pack a moment ago.
     """
     digest, before = Digest(part.name), None
-    while (place := known or _place_of(files, digest)) is not None:
+    while (place := known or place_now(files, digest)) is not None:
         if place == before:
             return Checked(part, "changed", f"it is not at its place in pack {place.pack}")
         try:
@@ -63,7 +63,7 @@ def read_content(
             return Checked(part, "unreadable", error.strerror)
         before, known = place, None
         yield
-    if (url := _url_of(files, digest)) is not None:
+    if (url := url_now(files, digest)) is not None:
         checked = _look_at_object(url, part)
     else:
         checked = yield from _read_file(files.object(digest), part)
@@ -77,17 +77,6 @@ def places_of(files: ContentFolder, parts: Sequence[LedgerPart]) -> dict[str, Pl
     with closing(open_reader(files.log)) as db:
         found = find_places(lambda *query: db.execute(*query).fetchall(), digests)
     return {str(digest): place for digest, place in found.items()}
-
-
-def _place_of(files: ContentFolder, digest: Digest) -> Place | None:
-    with closing(open_reader(files.log)) as db:
-        return find_places(lambda *query: db.execute(*query).fetchall(), [digest]).get(digest)
-
-
-def _url_of(files: ContentFolder, digest: Digest) -> str | None:
-    with closing(open_reader(files.log)) as db:
-        row = db.execute(FIND_OBJECT, (key_of(digest),)).fetchone()
-    return row[0] if row else None
 
 
 def _look_at_object(url: str, part: LedgerPart) -> Checked:

@@ -6,17 +6,22 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.audit import rows
+from asset_ledger.ledger.audit.finding import Finding
+from asset_ledger.ledger.audit.folder import Audit
 from asset_ledger.ledger.commands import restore
 from asset_ledger.ledger.commands.collection_plan import OpenPlan
 from asset_ledger.ledger.commit.requests import Committed
+from asset_ledger.ledger.content import packs
 from asset_ledger.ledger.content.store import SMALL
+from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
 from tests.api.cli.test_audit_bundle import unpacked
 from tests.api.cli.test_audit_bundle import verified as verified_bundle
 from tests.api.running import Api, serving
@@ -499,3 +504,27 @@ async def stored_by_state(api: Api) -> dict[str, tuple[int, int]]:
         for name in ("contents", "content_bytes")
     )
     return {state: (contents[state], sizes[state]) for state in contents}
+
+
+async def test_an_audit_finds_nothing_wrong_with_what_a_collection_moves_or_removes(
+    api: Api, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "PACK_SIZE", 8 * SMALL)  # three packs, of which little is kept
+    monkeypatch.setattr(rows, "PAGE", 1)  # the audit says how far it is after each content
+    for n in range(24):
+        await (deleted if n % 8 else Api.created)(api, b"%09d" % n * (SMALL // 10))
+    await api.created(LARGE_BYTES + b"kept")
+    large = await deleted(api, LARGE_BYTES)
+    loop, collected = asyncio.get_running_loop(), list[Any]()
+
+    def collect_once(phase: str, done: int, total: int) -> None:
+        if phase == "reading contents" and not collected:
+            collected.append(asyncio.run_coroutine_threadsafe(collect(api), loop).result())
+
+    def audited() -> list[Finding]:
+        with closing(Audit(DataFolder(data_dir), tmp_path)) as audit:
+            return list(audit.findings(collect_once))
+
+    assert await asyncio.to_thread(audited) == []
+    assert (collected[0]["count"], collected[0]["packs"]) == (21 + 1, 3)
+    assert not ContentFolder(data_dir / "content").object(large["digest"]).exists()

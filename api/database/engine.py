@@ -51,6 +51,7 @@ from asset_ledger.ledger.storage.postgres import (
 from asset_ledger.ledger.storage.postgres_check import check_address, check_database, location
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders, open_async
 from asset_ledger.projections.runtime.live import LiveTables
+from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import BUILD_LOCK, TableSchemas
@@ -107,8 +108,7 @@ class DatabaseEngine:
             store = TableSchemas(self._url, log.db)
             stack.callback(store.close)
             with store.starting():
-                runner = start(store, Feed(log, codec, log_id), progress, keep_others=True)
-                store.put_in_use(runner.database.number)
+                runner = _start(store, Feed(log, codec, log_id), progress)
             tables = stack.enter_context(closing(LiveTables(store, runner)))
             yield DatabaseCommit(log, tables)
 
@@ -215,3 +215,13 @@ class DatabaseEngine:
         """Bring the key in force to the file of this server, or from it to the others."""
         with closing(PostgresConnection(self._url, (LOG,))) as db:
             return share_key(db, log, Codec(), self._files.key)
+
+
+def _start(store: TableSchemas, feed: Feed, progress: Progress | None) -> Runner:
+    """Open the tables in use, or put those that were built in their place."""
+    while True:
+        served = store.served()
+        runner = start(store, feed, progress, keep_others=True)
+        if store.put_in_use(runner.database.number, served):
+            return runner
+        runner.database.close()  # another server has switched meanwhile

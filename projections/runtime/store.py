@@ -286,9 +286,6 @@ class TableStore(Protocol):
     def next_number(self) -> int:
         """Return a number for a generation that none had before."""
 
-    def put_in_use(self, number: int) -> None:
-        """Tell all servers which generation is in use."""
-
     def take_over(self, before: Database, after: Database, *, retire: bool) -> None:
         """Put a generation in use in place of `before`: mark it ready, or else `before` retired.
 

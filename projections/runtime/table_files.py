@@ -297,9 +297,6 @@ class TableFiles:
         """Return a number for a generation that none had before."""
         return max(self.numbers(), default=0) + 1
 
-    def put_in_use(self, number: int) -> None:
-        """Do nothing: the state of the file says it."""
-
     def take_over(self, before: Database, after: Database, *, retire: bool) -> None:
         """Put a generation in use in place of `before`."""
         if retire:

@@ -365,12 +365,23 @@ class TableSchemas:
                 continue
         return number
 
-    def put_in_use(self, number: int) -> None:
-        """Tell all servers which generation is in use."""
+    def served(self) -> int | None:
+        """Return the generation that all servers were told is in use; None before the first."""
+        rows = self._readers.rows(_IN_USE)
+        return rows[0][0] if rows else None
+
+    def put_in_use(self, number: int, served: int | None) -> bool:
+        """Tell all servers which generation is in use, unless it is not `served` any more.
+
+        Return whether they were told.
+        """
         with writing(self.url) as db:
             db.execute(_LOCK, (APPEND_LOCK,))
+            if db.execute(_IN_USE).fetchall() != ([] if served is None else [(served,)]):
+                return False
             db.execute("DELETE FROM in_use")
             db.execute("INSERT INTO in_use VALUES (?)", (number,))
+            return True
 
     def take_over(self, before: Database, after: Database, *, retire: bool) -> None:
         """Put a generation in use in place of `before`, in one transaction."""

@@ -105,7 +105,7 @@ def _is_new(outcome: object) -> bool:
 
 
 @contextmanager
-def in_database(postgres: Postgres) -> Iterator[tuple[EventLog, TableStore]]:
+def in_database(postgres: Postgres) -> Iterator[tuple[EventLog, Any]]:
     with postgres.database() as url, ExitStack() as stack:
         log = stack.enter_context(closing(postgres_log.PostgresLog(url, Codec(), clock=ticking())))
         yield log, stack.enter_context(closing(table_schemas.TableSchemas(url)))
@@ -151,12 +151,12 @@ def test_generation_takes_over_only_from_the_one_that_is_in_use(postgres: Postgr
         feed = Feed(log, Codec(), LOG_ID)
         live = LiveTables(tables, start(tables, feed))
         stack.callback(live.close)
-        tables.put_in_use(1)
+        assert tables.put_in_use(1, None)
         for number in (2, 3):
             build(tables, number, feed)
 
         live.begin_switch(1, 2, retire=False)
-        tables.put_in_use(3)  # another server, after the last look of this one
+        assert tables.put_in_use(3, 1)  # another server, after the last look of this one
         refused = live.turn()
 
         assert isinstance(refused, GenerationError)

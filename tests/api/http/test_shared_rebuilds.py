@@ -11,6 +11,8 @@ import pytest
 from asset_ledger.api.settings import Settings
 from asset_ledger.projections.rebuild.build import build
 from asset_ledger.projections.runtime.registry import PROJECTIONS
+from asset_ledger.projections.runtime.runner import Runner
+from asset_ledger.projections.runtime.start import start
 from tests.api import running
 from tests.api.http.test_servers import Two, names, serves, until
 from tests.api.running import serving
@@ -57,7 +59,7 @@ async def test_rebuild_keeps_what_another_server_builds_and_replaces_nothing_new
     build(tables, newer, two.first.backend.feed)  # before the event loop continues
     with closing(tables.open(newer, PROJECTIONS)) as database:
         database.declare("ready")
-    tables.put_in_use(newer)
+    assert tables.put_in_use(newer, tables.served())
     refused = await rebuilds.wait()
 
     assert refused is not None
@@ -68,3 +70,29 @@ async def test_rebuild_keeps_what_another_server_builds_and_replaces_nothing_new
         await until(partial(serves, api, newer))
         assert await names(api, int(answer.headers["Ledger-Position"])) == ["after", "before"]
     assert late not in tables.numbers()
+
+
+async def test_a_start_does_not_undo_the_switch_of_another_server(
+    tables: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asset_ledger.api.database import engine  # noqa: PLC0415 - an optional extra
+
+    async with serving(Settings(data_dir=tmp_path / "first")) as first:
+        await first.created(name="before")
+        newer = tables.next_number()
+        build(tables, newer, first.backend.feed)
+
+        def start_meanwhile(*arguments: Any, **options: Any) -> Runner:
+            runner = start(*arguments, **options)
+            if tables.served() == 1:
+                with closing(tables.open(newer, PROJECTIONS)) as database:
+                    database.declare("ready")
+                assert tables.put_in_use(newer, 1)
+            return runner
+
+        monkeypatch.setattr(engine, "start", start_meanwhile)
+        async with serving(Settings(data_dir=tmp_path / "second")) as second:
+            assert tables.served() == newer
+            for api in (first, second):
+                await until(partial(serves, api, newer))
+                assert await names(api, 2) == ["before"]

@@ -5,6 +5,7 @@ The earlier one is a real server of this release; the later one has a migration 
 
 import asyncio
 import importlib
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.tables.usage import Usage
 from tests.api.http.test_servers import names, until
 from tests.api.running import Api, serving
+from tests.house.console import document
 from tests.journeys.client import Reply, talking
 from tests.journeys.server import Server, run
 from tests.journeys.server import serving as serving_process
@@ -175,3 +177,21 @@ async def test_an_earlier_release_does_not_fill_a_projection_that_a_later_one_ch
         with psycopg.connect(shared_url) as db:
             assert db.execute("SELECT sum(weight) FROM g2_usage.usage_assets").fetchone() == (0,)
     assert "Traceback" not in earlier.errors
+
+
+async def test_the_earlier_release_goes_on_once_the_later_tables_are_dropped(
+    shared_url: str, earlier: Server, tmp_path: Path
+) -> None:
+    assert (await uploaded(earlier, "asset 0")).status == 201
+    async with later(shared_url, tmp_path) as api:
+        assert (await api.upload(name="asset 1", node_id="n")).status == 201
+    assert earlier.stop() == 0
+    (drop,) = re.findall(r"-c '(DROP SCHEMA g2.*)'", document("docs/scaling.md"))
+
+    with psycopg.connect(shared_url) as db:
+        db.execute(drop)
+    flags = ("--database-url", shared_url, "--content-url", str(tmp_path / "store"))
+    with serving_process(tmp_path / "earlier", *flags) as again:
+        await until(lambda: shows(again, 2))
+        assert (await uploaded(again, "asset 2")).status == 201
+        await until(lambda: shows(again, 3))

@@ -19,10 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from uuid_utils import uuid4
 
-from asset_ledger.api.hooks.store import HookFile, HookStore
 from asset_ledger.api.key_locks import KeyLocks
-from asset_ledger.api.s3_keys import S3KeyFile, S3Keys
-from asset_ledger.api.sessions import SessionFile, SessionStore
 from asset_ledger.ledger.clock import Clock, utc_now
 from asset_ledger.ledger.commands.collection_plan import FolderPlanSource, PlanSource
 from asset_ledger.ledger.commit.group_commit import GroupCommit
@@ -51,6 +48,7 @@ from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_files import TableFiles
 
 if TYPE_CHECKING:
+    from asset_ledger.api.stores import Stores
     from asset_ledger.ledger.content.parts import SharedParts
 
 
@@ -119,14 +117,8 @@ class Engine(Protocol):
         keys may have changed, until it returns True.
         """
 
-    def hooks(self) -> HookStore:
-        """Return where webhooks are stored."""
-
-    def sessions(self) -> SessionStore:
-        """Return where sessions of browsers are stored."""
-
-    def s3_keys(self) -> S3Keys:
-        """Return where the secrets of S3 clients are stored."""
+    def stores(self) -> "Stores":
+        """Return what a server stores beside its ledger. A committer does without it."""
 
     def key_locks(self) -> KeyLocks:
         """Return the locks of the S3 keys, shared by all servers of the ledger."""
@@ -238,17 +230,11 @@ class FolderEngine:
         """Return nothing: one server has the folder."""
         return ()
 
-    def hooks(self) -> HookStore:
-        """Return the file of the webhooks."""
-        return HookFile(self._files.hooks)
+    def stores(self) -> "Stores":
+        """Return the files beside the log."""
+        from asset_ledger.api.stores import FolderStores  # noqa: PLC0415 - the committer starts sooner
 
-    def sessions(self) -> SessionStore:
-        """Return the file of the sessions."""
-        return SessionFile(self._files.sessions)
-
-    def s3_keys(self) -> S3Keys:
-        """Return the file of the secrets."""
-        return S3KeyFile(self._files.s3_keys)
+        return FolderStores(self._files)
 
     def key_locks(self) -> KeyLocks:
         """Return locks of this process: one server has the folder."""

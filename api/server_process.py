@@ -17,6 +17,7 @@ from asset_ledger.api.logs import configure
 from asset_ledger.api.processes import Given, Ready
 from asset_ledger.api.serving import Listening, run
 from asset_ledger.api.workers.child import exit_with_server
+from asset_ledger.api.workers.committer_process import spawned
 from asset_ledger.api.workers.committer_wire import Failure, Opening, frame
 from asset_ledger.api.workers.own_process import tune
 from asset_ledger.ledger.errors import LedgerError
@@ -35,11 +36,15 @@ def main() -> None:
     configure(given.settings.log_level, given.settings.log_format)
     sockets = Listening(_opened(given.http), _opened(given.s3))
     try:
-        lock = SharedLock(given.folder)
-        uvloop.run(run(given.settings, sockets, _progress, _ready, lock))
+        uvloop.run(_serve(given, sockets))
     except (LedgerError, OSError) as error:
         _send(Failure.of(error))
         sys.exit(2)
+
+
+async def _serve(given: Given, sockets: Listening) -> None:
+    async with spawned(given.settings, _progress) as worker:
+        await run(given.settings, sockets, _progress, _ready, worker, SharedLock(given.folder))
 
 
 def _opened(descriptors: Iterable[int]) -> list[socket.socket]:

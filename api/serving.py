@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -90,21 +90,16 @@ async def run(
     sockets: Listening,
     progress: Progress,
     ready: Callable[[Backend], None],
+    worker: ProcessWorker | None,
     lock: FolderLock | None = None,
 ) -> None:
     """Open the backend of these settings and serve it until a signal. `ready`: see `serve`.
 
-    `lock`: admits callers with its secret, in place of the lock of the data folder.
+    `worker`: the committer process; None for a thread. `lock`: admits callers with its secret, in
+    place of the lock of the data folder.
     Raises DataFolderError.
     """
-    async with AsyncExitStack() as stack:
-        worker = None
-        if settings.committer == "process":
-            worker = ProcessWorker(settings, progress)
-            await worker.spawn()  # starts early: both processes load modules at once
-            stack.push_async_callback(worker.close)
-        opening = open_backend(settings, progress, worker, is_server=True)
-        backend = await stack.enter_async_context(opening)
+    async with open_backend(settings, progress, worker, is_server=True) as backend:
         await serve(replace(backend, lock=lock or backend.lock), sockets, ready)
 
 

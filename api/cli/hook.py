@@ -94,7 +94,7 @@ def _run_in(engine: "Engine", run: Run, where: dict[str, Any]) -> dict[str, Any]
         head = log.head().position
 
     async def running() -> dict[str, Any]:
-        with closing(Hooks(engine.hooks())) as hooks:
+        with closing(Hooks(engine.stores().hooks())) as hooks:
             return await run(hooks, head)
 
     return asyncio.run(running())

@@ -26,7 +26,8 @@ def create(**options: Any) -> None:
 
     made = make_token(**options, url=None, token=None)
     key_id, secret, folder = made["id"], made["token"], options["data_dir"]
-    with closing(engine_of(folder_of(folder), database_of(folder)).s3_keys()) as keys:
+    engine = engine_of(folder_of(folder), database_of(folder))
+    with closing(engine.stores().s3_keys()) as keys:
         keys.keep(key_id, secret)
     if options["as_json"]:
         echo(orjson.dumps({"access_key_id": key_id, "secret_access_key": secret}))

@@ -83,18 +83,22 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 async def _serve(settings: Settings) -> None:
     from asset_ledger.api.cli.progress import ProgressBar
-    from asset_ledger.api.serving import reserve, run
+    from asset_ledger.api.workers.committer_process import spawned
     from asset_ledger.ledger.storage.descriptors import raise_limit
 
     raise_limit()
-    progress, sockets = ProgressBar(), reserve(settings)
+    progress = ProgressBar()
+    async with spawned(settings, progress) as worker:
+        from asset_ledger.api.serving import reserve, run
 
-    def ready(backend: "Backend") -> None:
-        progress.close()
-        backend.lock.announce(sockets.address)
-        _report(settings, sockets)
+        sockets = reserve(settings)
 
-    await run(settings, sockets, progress, ready)
+        def ready(backend: "Backend") -> None:
+            progress.close()
+            backend.lock.announce(sockets.address)
+            _report(settings, sockets)
+
+        await run(settings, sockets, progress, ready, worker)
 
 
 async def _serve_by_many(settings: Settings) -> None:

@@ -174,7 +174,7 @@ class _LedgerCopy:
                     log.keep_checkpoint(size, note)
 
     def _webhooks_and_secrets(self) -> None:
-        source, target = self._source.engine, self._target.engine
+        source, target = self._source.engine.stores(), self._target.engine.stores()
         with closing(source.hooks()) as hooks, closing(target.hooks()) as kept:
             known = {hook.id for hook in kept.load()}
             for hook in hooks.load():

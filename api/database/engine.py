@@ -8,16 +8,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from uuid_utils import uuid4
 
 from asset_ledger.api.database.key_locks import SharedKeyLocks
-from asset_ledger.api.database.shared import HookTable, S3KeyTable, SessionTable
-from asset_ledger.api.hooks.store import HookStore
-from asset_ledger.api.s3_keys import S3Keys
-from asset_ledger.api.sessions import SessionStore
 from asset_ledger.ledger.commands.collection_plan import PlanSource
 from asset_ledger.ledger.commands.database_plan import DatabasePlanSource
 from asset_ledger.ledger.commit.database_commit import DatabaseCommit
@@ -57,6 +53,9 @@ from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import BUILD_LOCK, TableSchemas
 
 _ALONE = b"SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+
+if TYPE_CHECKING:
+    from asset_ledger.api.stores import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -182,17 +181,13 @@ class DatabaseEngine:
         """Return what brings the events of other servers to this one."""
         return (Others(self._url, feed, reflects, changed).run(),)
 
-    def hooks(self) -> HookStore:
-        """Return the table of the webhooks."""
-        return HookTable(self._url)
+    def stores(self) -> "Stores":
+        """Return tables of the database."""
+        from asset_ledger.api.database.shared import (  # noqa: PLC0415 - the committer starts sooner
+            DatabaseStores,
+        )
 
-    def sessions(self) -> SessionStore:
-        """Return the table of the sessions."""
-        return SessionTable(self._url)
-
-    def s3_keys(self) -> S3Keys:
-        """Return the table of the secrets."""
-        return S3KeyTable(self._url)
+        return DatabaseStores(self._url)
 
     def key_locks(self) -> SharedKeyLocks:
         """Return locks of the database."""

@@ -12,8 +12,9 @@ from typing import Any, Final
 import orjson
 import psycopg
 
-from asset_ledger.api.hooks.store import MAX_HOOKS, Hook, check_room
-from asset_ledger.api.sessions import REMEMBERED, Row
+from asset_ledger.api.hooks.store import MAX_HOOKS, Hook, HookStore, check_room
+from asset_ledger.api.s3_keys import S3Keys
+from asset_ledger.api.sessions import REMEMBERED, Row, SessionStore
 from asset_ledger.ledger.log.postgres import APPEND_LOCK
 from asset_ledger.ledger.storage.postgres import (
     LOG,
@@ -198,3 +199,22 @@ class S3KeyTable:
     def close(self) -> None:
         """Close the connections."""
         self._readers.close()
+
+
+class DatabaseStores:
+    """Tables of a database. See `Stores` for the methods."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def hooks(self) -> HookStore:
+        """Return the table of the webhooks."""
+        return HookTable(self._url)
+
+    def sessions(self) -> SessionStore:
+        """Return the table of the sessions."""
+        return SessionTable(self._url)
+
+    def s3_keys(self) -> S3Keys:
+        """Return the table of the secrets."""
+        return S3KeyTable(self._url)

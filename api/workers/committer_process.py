@@ -6,7 +6,8 @@ Promise: every request is answered, or `Listener.lose` is called because the pro
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from asset_ledger.api.settings import Settings
@@ -33,6 +34,23 @@ STOP_SECONDS: Final = 30.0
 DIED: Final = "the committer process died"
 
 logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def spawned(settings: Settings, progress: Progress) -> AsyncIterator["ProcessWorker | None"]:
+    """Start the committer process of these settings, and end it; None if a thread commits.
+
+    Enter it before the modules of a server are loaded: both processes then load theirs at once.
+    """
+    if settings.committer != "process":
+        yield None
+        return
+    worker = ProcessWorker(settings, progress)
+    await worker.spawn()
+    try:
+        yield worker
+    finally:
+        await worker.close()
 
 
 class ProcessWorker(asyncio.BufferedProtocol):
@@ -100,6 +118,9 @@ class ProcessWorker(asyncio.BufferedProtocol):
         """Have the process commit what was sent, close the files and exit."""
         self._is_open = False
         if self._child is None:
+            return
+        if self._listener is None:  # it has opened nothing
+            await self._kill()
             return
         self._send(Finish())
         if not await self._child.stop(STOP_SECONDS):

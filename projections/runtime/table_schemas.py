@@ -24,6 +24,12 @@ from asset_ledger.ledger.storage.postgres import (
 )
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.projection import Projection
+from asset_ledger.projections.runtime.schema_catalog import (
+    columns_of,
+    indexes_of,
+    tables_of,
+    types_of,
+)
 from asset_ledger.projections.runtime.store import (
     BOOKKEEPING,
     CREATE,
@@ -47,17 +53,6 @@ _NEXT: Final = "SELECT nextval('generations')"
 _SCHEMAS: Final = "SELECT nspname FROM pg_namespace WHERE nspname ~ ?"
 _MAIN: Final = re.compile(r"g([1-9][0-9]*)")
 _PART: Final = re.compile(r"(g[1-9][0-9]*)_\w+")
-_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = ?"
-_INDEXES: Final = """SELECT name.relname, pg_get_indexdef(made.indexrelid) FROM pg_index AS made
-    JOIN pg_class AS name ON name.oid = made.indexrelid
-    JOIN pg_namespace AS place ON place.oid = name.relnamespace
-    WHERE place.nspname = ? AND NOT made.indisunique"""
-_COLUMNS: Final = """SELECT of.attname, format_type(of.atttypid, NULL),
-        array_position(own.indkey::int2[], of.attnum)
-    FROM pg_attribute AS of LEFT JOIN pg_index AS own
-        ON own.indrelid = of.attrelid AND own.indisprimary
-    WHERE of.attrelid = to_regclass(?) AND of.attnum > 0 AND NOT of.attisdropped
-    ORDER BY of.attnum"""
 _INSERT: Final = re.compile(
     r"\s*INSERT INTO (\w+)(?:\s+\(([\w,\s]+)\))?\s+VALUES \(\?(?:, \?)*\)\s*"
 )
@@ -153,8 +148,7 @@ class PostgresDatabase(Database):
 
     def _types_of(self, table: str) -> dict[str, str]:
         if table not in self._types:
-            found = self.write.execute(_COLUMNS, (f"{self.name}.{table}",)).fetchall()
-            self._types[table] = {name: kind for name, kind, _ in found}
+            self._types[table] = types_of(self.write, self.name, table)
         return self._types[table]
 
     def columns(self, table: str) -> Columns:
@@ -163,13 +157,13 @@ class PostgresDatabase(Database):
 
     def empty(self) -> None:
         """Delete all rows and positions, as part of the caller's transaction."""
-        for (table,) in self.write.execute(_TABLES, (self.name,)).fetchall():
+        for table in tables_of(self.write, self.name):
             if table not in BOOKKEEPING or table == "positions":
                 self.write.execute(f'DELETE FROM "{table}"')
 
     def indexes(self) -> list[tuple[str, str]]:
         """Return the name and the SQL of each index that is not unique."""
-        return self.write.execute(_INDEXES, (self.name,)).fetchall()
+        return indexes_of(self.write, self.name)
 
     def is_statement_error(self, error: Exception) -> bool:
         """Return whether the statement or its parameters are wrong: a retry cannot help."""
@@ -246,8 +240,7 @@ class _TwoSchemas:
 
     def tables(self, schema: str) -> set[str]:
         """Return the tables whose rows depend on the events alone."""
-        found = self.db.execute(_TABLES, (schema,)).fetchall()
-        return {table for (table,) in found} - {*BOOKKEEPING}
+        return tables_of(self.db, schema) - {*BOOKKEEPING}
 
     def text_indexes(self, schema: str) -> set[str]:
         """Return no names: the indexes are not tables."""
@@ -397,10 +390,3 @@ class TableSchemas:
     def close(self) -> None:
         """Close the connections."""
         self._readers.close()
-
-
-def columns_of(db: SqlConnection, schema: str, table: str) -> Columns:
-    """Return the columns of a table; no columns if there is no such table."""
-    found = db.execute(_COLUMNS, (f"{schema}.{table}",)).fetchall()
-    ranked = sorted((rank, name) for name, _, rank in found if rank is not None)
-    return Columns([name for name, _, _ in found], [name for _, name in ranked])

@@ -348,7 +348,7 @@ async def test_lineage_row_leaves_with_its_setting(data_dir: Path) -> None:
             assert (await api.call("DELETE", "/api/hooks/lineage")).slug == "unknown-hook"
         async with serving(Settings(data_dir=data_dir)) as api:
             await until(lambda: not api.backend.hooks.all())
-            with closing(Hooks(api.backend.engine.hooks())) as stored:
+            with closing(Hooks(api.backend.engine.stores().hooks())) as stored:
                 assert stored.all() == []
 
 

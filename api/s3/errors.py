@@ -43,6 +43,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "PreconditionFailed": 412,
     "RequestTimeTooSkewed": 403,
     "SignatureDoesNotMatch": 403,
+    "SlowDown": 503,
 }
 """The statuses of the codes of this door's own refusals."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
@@ -36,7 +36,7 @@ from asset_ledger.api.s3.names import Key, parse_key, shown
 from asset_ledger.api.s3.xml import texts
 from asset_ledger.ledger.commands.call import Receipt
 from asset_ledger.ledger.content.store import Stage, Staged
-from asset_ledger.ledger.domain.asset import Asset
+from asset_ledger.ledger.errors import AssetDeletedError
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.projections.queries.keys import MARKER, KeyEntry
@@ -45,6 +45,8 @@ MAX_DELETED: Final = 1000
 """Keys of one DeleteObjects at most, as in S3."""
 _AT_ONCE: Final = 16
 """Keys that DeleteObjects deletes at the same time, so that one commit has several."""
+_TRIES: Final = 3
+"""How often a PUT looks for its object, which may be deleted since it was found."""
 MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Bytes of the XML of a call."""
 
@@ -180,32 +182,45 @@ async def store(
     creation, which finds the asset, records nothing.
     """
     folder = await call.make_folders(bucket, key.folders)
-    segment, ledger = shown(key.name), call.request.ledger
+    segment = shown(key.name)
     async with call.locks.hold((call.user_id, folder, segment)):
-        found = await call.keys.find(call.user_id, folder, segment)
-        _check_conditions(call, found)
-        if found is None:
-            named = {"name": key.name, "parent_id": folder} | dict(fields)
-            asked = upload_request(read_fields(named), staged, call.user_id)
-            return await ledger.create.asset(context(call, idempotency_key), *asked)
-        changed = {name: fields[name] for name in ("metadata", "content_type") if name in fields}
-        if "metadata" not in changed and (await _current(call, found)).metadata:
-            changed["metadata"] = {}
-        if is_unknown(str(changed.get("content_type", ""))) or "content_type" not in changed:
-            changed["content_type"] = sniff(staged.head, key.name)
-        read_changes = read_update_fields(changed)
-        label = label_of(read_changes, call.user_id)
-        made = context(call, idempotency_key and version_key(idempotency_key))
-        return await ledger.edit.asset(made, found.id, label, staged, read_changes)
+        for _ in range(_TRIES):
+            found = await call.keys.find(call.user_id, folder, segment)
+            _check_conditions(call, found)
+            if found is None:
+                named = {"name": key.name, "parent_id": folder} | dict(fields)
+                asked = upload_request(read_fields(named), staged, call.user_id)
+                made = context(call, idempotency_key)
+                return await call.request.ledger.create.asset(made, *asked)
+            with suppress(AssetDeletedError):  # since it was found
+                return await _store_version(call, found.id, key, staged, fields, idempotency_key)
+    raise S3Error("SlowDown", "the object was deleted a moment ago")
+
+
+async def _store_version(
+    call: Call,
+    asset_id: AssetId,
+    key: Key,
+    staged: Staged,
+    fields: Mapping[str, Any],
+    idempotency_key: str | None,
+) -> Receipt:
+    ledger = call.request.ledger
+    changed = {name: fields[name] for name in ("metadata", "content_type") if name in fields}
+    current = await ledger.replay(Replay.asset, call.user_id, asset_id)
+    if "metadata" not in changed and current.metadata:
+        changed["metadata"] = {}
+    if is_unknown(str(changed.get("content_type", ""))) or "content_type" not in changed:
+        changed["content_type"] = sniff(staged.head, key.name)
+    read_changes = read_update_fields(changed)
+    label = label_of(read_changes, call.user_id)
+    made = context(call, idempotency_key and version_key(idempotency_key))
+    return await ledger.edit.asset(made, asset_id, label, staged, read_changes)
 
 
 def version_key(idempotency_key: str) -> str:
     """Return the Idempotency-Key of the same bytes as a new version."""
     return f"{idempotency_key}-version"
-
-
-async def _current(call: Call, found: KeyEntry) -> Asset:
-    return await call.request.ledger.replay(Replay.asset, call.user_id, found.id)
 
 
 def _check_conditions(call: Call, found: KeyEntry | None) -> None:

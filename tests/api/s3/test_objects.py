@@ -117,6 +117,17 @@ async def test_concurrent_puts_of_a_key_make_one_asset_and_one_folder(s3: S3) ->
     assert asset["version"] == 8
 
 
+async def test_a_put_beside_a_deletion_of_its_key_is_recorded(s3: S3) -> None:
+    for n in range(40):
+        await s3.put("a", b"%d" % n)
+        await asyncio.gather(
+            s3.run(s3.client.delete_object, Bucket="bucket", Key="a"), s3.put("a", b"beside")
+        )
+
+    await s3.put("a", b"last")
+    assert await s3.get("a") == b"last"
+
+
 async def test_the_newest_of_equal_names_answers(s3: S3) -> None:
     await s3.put("a", b"older")
     folder = (await document(s3, "a"))["parent_id"]

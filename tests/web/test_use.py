@@ -258,3 +258,19 @@ async def test_leaving_the_page_asks_first_while_uploads_are_under_way(
     await shown(page, ".whole b", "1 of 1")
     await page.run(leave)
     await shown_anew(page, "h1", "Jobs")
+
+
+async def test_a_text_is_copied_on_a_page_by_plain_http_from_afar(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    asset = filled.get("/api/assets?page_size=1")["assets"][0]
+    await opened(page, f"{server.url}/assets/{asset['id']}", asset["name"])
+    await page.run(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined }),"
+        " addEventListener('copy', () => globalThis.text = document.activeElement.value)"
+    )
+
+    await page.press("c")
+
+    await until_true(page, f"globalThis.text === {json.dumps(asset['id'])}")
+    assert await page.run("document.querySelectorAll('textarea').length") == 0

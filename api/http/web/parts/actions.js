@@ -6,9 +6,8 @@ import { h, html, useState } from "../core/html.js";
 import { reloads, touched } from "../core/live.js";
 import { useGet } from "../core/rows.js";
 import { Icon, Problem } from "./basic.js";
-import { Confirm, Dialog } from "./dialog.js";
 import { FolderChoice, home } from "./folders.js";
-import { hide, show, toast, toastError } from "./over.js";
+import { Confirm, Dialog, hide, show, toast, toastError } from "./over.js";
 
 const quoted = (/** @type {Asset[]} */ assets) => (assets.length === 1 ? visible(assets[0].name) : counted(assets.length, "asset"));
 

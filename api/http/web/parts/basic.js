@@ -31,11 +31,25 @@ export function Name({ name, tail = 8 }) {
   return html`<bdi class="mid" title=${shown}><span>${shown.slice(0, cut)}</span><span>${shown.slice(cut)}</span></bdi>`;
 }
 
+/** Put a text on the clipboard. A page by plain http from afar has only that of a selection.
+ * @param {string} text */
+export async function clip(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const before = /** @type {HTMLElement | null} */ (document.activeElement);
+  const area = document.createElement("textarea");
+  area.value = text;
+  (before?.closest("dialog") ?? document.body).append(area); // outside a dialog nothing can be selected
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  before?.focus();
+}
+
 /** A button that copies a text. @param {{text: string, label?: string}} properties */
 export function Copy({ text, label = "Copy" }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
-    await navigator.clipboard?.writeText(text);
+    await clip(text);
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };

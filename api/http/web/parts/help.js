@@ -1,7 +1,7 @@
 // The keys of the console, and whether single ones act.
+import { Dialog } from "./over.js";
 import { h, html } from "../core/html.js";
 import { singleKeys } from "../core/prefs.js";
-import { Dialog } from "./dialog.js";
 
 const KEYS = {
   Everywhere: { "Ctrl K": "jump", "/": "filter", "?": "these keys", "g a": "assets", "g j": "jobs", "g u": "usage", "g l": "ledger", t: "theme", Esc: "back, close" },

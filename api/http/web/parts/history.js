@@ -2,9 +2,8 @@
 import { count, visible } from "../core/format.js";
 import { h, html } from "../core/html.js";
 import { Copy, Time } from "./basic.js";
-import { Dialog } from "./dialog.js";
 import { Json } from "./json.js";
-import { show } from "./over.js";
+import { Dialog, show } from "./over.js";
 
 /** One event in full. @param {{event: LedgerEvent, close: () => void}} properties */
 function Whole({ event, close }) {

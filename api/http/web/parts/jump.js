@@ -1,12 +1,12 @@
 // Jump to: assets by their words, jobs, nodes, pasted ids and positions, pages and commands.
 import { get } from "../core/api.js";
 import { count, visible } from "../core/format.js";
+import { Dialog } from "./over.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { pinned, switchTheme } from "../core/prefs.js";
 import { go } from "../core/route.js";
 import { actFor, can } from "../core/session.js";
 import { Icon } from "./basic.js";
-import { Dialog } from "./dialog.js";
 import { askUpload } from "./dropping.js";
 import { help } from "./shell.js";
 import { Face } from "./tile.js";

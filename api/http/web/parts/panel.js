@@ -6,7 +6,7 @@ import { onChange } from "../core/live.js";
 import { useGet } from "../core/rows.js";
 import { curl } from "../core/session.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
-import { Failure, Icon, Name, Skeleton, useSmall } from "./basic.js";
+import { clip, Failure, Icon, Name, Skeleton, useSmall } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
 import { Json } from "./json.js";
 import { Flow, useLineage } from "./lineage.js";
@@ -83,15 +83,14 @@ export function Actions({ asset }) {
 
 /** @param {{asset: Asset}} properties */
 export function More({ asset }) {
-  const copy = (/** @type {string} */ text) => () => void navigator.clipboard?.writeText(text);
   return h(Menu, {
     name: "More",
     label: h(Icon, { name: "ellipsis" }),
     items: [
       { label: "Rename", icon: "pencil", act: () => askRename(asset) },
-      { label: "Copy the id", icon: "hash", act: copy(asset.id) },
-      { label: "Copy the link", icon: "link", act: copy(`${location.origin}/assets/${asset.id}`) },
-      { label: "Copy as curl", icon: "copy", act: copy(curl(`/api/assets/${asset.id}`)) },
+      { label: "Copy the id", icon: "hash", act: () => void clip(asset.id) },
+      { label: "Copy the link", icon: "link", act: () => void clip(`${location.origin}/assets/${asset.id}`) },
+      { label: "Copy as curl", icon: "copy", act: () => void clip(curl(`/api/assets/${asset.id}`)) },
       ...(asset.digest ? [{ label: "Assets with the same bytes", icon: "images", href: `/?digest=${encodeURIComponent(asset.digest)}` }] : []),
       "line",
       { label: "Delete", icon: "trash-2", bad: true, act: () => askDelete([asset]) },

@@ -3,13 +3,13 @@
 import { ApiError, fork, get } from "../core/api.js";
 import { empty, evolve } from "../core/fold.js";
 import { count, counted, short, time } from "../core/format.js";
+import { Dialog } from "./over.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
 import { can, curl } from "../core/session.js";
 import { forget, hashed, trust } from "../core/trust.js";
 import { Copy, Icon, Id } from "./basic.js";
-import { Dialog } from "./dialog.js";
 
 /** @typedef {import("../core/trust.js").Trusted} Trusted */
 /** @typedef {{state: "checking" | "proven" | "unchecked" | "failed", checked?: Trusted, proof?: any, why?: string, step?: string}} Verdict */

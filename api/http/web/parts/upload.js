@@ -5,9 +5,8 @@ import { place } from "../core/route.js";
 import { useFolderName } from "../core/rows.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
 import { Icon, Problem } from "./basic.js";
-import { Dialog } from "./dialog.js";
 import { FolderChoice, home } from "./folders.js";
-import { corner, show, toastError } from "./over.js";
+import { corner, Dialog, show, toastError } from "./over.js";
 
 /** @typedef {import("../core/upload.js").Item} Item */
 

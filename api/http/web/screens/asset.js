@@ -6,7 +6,7 @@ import { advance, beside } from "../core/pages.js";
 import { back, changed, go, place, setQuery } from "../core/route.js";
 import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
-import { Icon, lazy, Name, Skeleton } from "../parts/basic.js";
+import { clip, Icon, lazy, Name, Skeleton } from "../parts/basic.js";
 import { Details, Folders, History, MadeBy, useHistory } from "../parts/details.js";
 import { Flow, useLineage } from "../parts/lineage.js";
 import { Menu } from "../parts/menu.js";
@@ -50,7 +50,7 @@ function Loaded({ asset, events }) {
     if (next) go(`/assets/${next.id}`, { replace: true });
   };
   const all = [asset];
-  useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void navigator.clipboard?.writeText(asset.id), d: () => download(all), e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
+  useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void clip(asset.id), d: () => download(all), e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
   return html`<main class="main asset" id="main"><header class="head">
       <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a> / ${h(Folders, { asset, kind: "cut" })}</nav>

@@ -4,8 +4,7 @@ import { h, html, useRef, useState } from "../core/html.js";
 import { place, setQuery } from "../core/route.js";
 import { useGet, useRows } from "../core/rows.js";
 import { Curl, Failure, Icon, lazy, Skeleton } from "../parts/basic.js";
-import { Dialog } from "../parts/dialog.js";
-import { show } from "../parts/over.js";
+import { Dialog, show } from "../parts/over.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
 

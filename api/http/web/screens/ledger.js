@@ -8,9 +8,8 @@ import { changed, place, setQuery } from "../core/route.js";
 import { can } from "../core/session.js";
 import { trust } from "../core/trust.js";
 import { Announced, Copy, Curl, Failure, Icon, Skeleton } from "../parts/basic.js";
-import { Confirm } from "../parts/dialog.js";
 import { columnsOf } from "../parts/history.js";
-import { show, toastError } from "../parts/over.js";
+import { Confirm, show, toastError } from "../parts/over.js";
 import { Table } from "../parts/table.js";
 
 export function Screen() {

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from benchmarks.bench import Bench
-from benchmarks.crawl import Page, crawl, write_paths
+from benchmarks.crawl import PAGES_KEPT, Page, crawl, write_paths
 from benchmarks.fill import names
 from benchmarks.load import pages
 from benchmarks.rows import Row
@@ -52,8 +52,8 @@ def rows(bench: Bench) -> list[Row]:
             [
                 [
                     side(bench, floor, tag, [page.floor for page in many[tag]]),
-                    side(bench, big, tag, [page.product for page in many[tag]]),
-                    side(bench, small, tag, [page.product for page in few[tag]]),
+                    side(bench, big, tag, anew(many[tag])),
+                    side(bench, small, tag, anew(few[tag])),
                 ]
                 for tag in TAGS
             ],
@@ -83,6 +83,12 @@ def over(
 
 def walked(server: Server, assets: int) -> Mapping[str, list[Page]]:
     return {tag: crawl(server.url, tag, names(tag, assets)) for tag in TAGS}
+
+
+def anew(found: Sequence[Page]) -> list[str]:
+    """Return a path for each request: so many kept answers have no room, and few are not kept."""
+    paths = [page.product for page in found]
+    return [f"{paths[n % len(paths)]}&min_position={n + 1}" for n in range(PAGES_KEPT)]
 
 
 def side(bench: Bench, server: Server, load: str, paths: Sequence[str]) -> Side:

@@ -8,7 +8,8 @@ import pytest
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, until
 from tests.web.filled import Filled, picture, upload
-from tests.web.test_screens import opened, shown
+from tests.web.test_previews import until_true
+from tests.web.test_screens import click, opened, shown
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -112,3 +113,37 @@ async def test_news_are_announced_at_most_every_five_seconds(
     assert [text for _, text in said] == ["1 new", "3 new"]
     assert said[1][0] - said[0][0] >= 5000
     assert await page.run("document.querySelectorAll('[aria-live] .fresh').length") == 0
+
+
+HELD: Final = """{
+    const real = fetch;
+    globalThis.held = [];
+    globalThis.fetch = async (path, options) => {
+        const answer = await real(path, options);
+        if (path.startsWith("/api/assets?")) await new Promise((done) => held.push(done));
+        return answer;
+    };
+    globalThis.release = () => { globalThis.fetch = real; held.forEach((done) => done()); };
+}"""
+"""Keep the answers of lists from the page until they are released."""
+
+
+async def test_what_is_made_while_a_list_loads_is_news_of_that_list(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, server.url, "Assets")
+    await shown(page, ".foot", "Live")
+    await shown(page, "[role=option] .name")
+    upload(filled.client, picture(9, 9, 1), "image/png", {"name": "listed.png"})
+    await shown(page, ".fresh", "1 new")
+
+    await page.run(HELD)
+    await click(page, ".fresh")
+    await until_true(page, "held.length > 0")
+    upload(filled.client, picture(9, 9, 2), "image/png", {"name": "meanwhile.png"})
+    head = filled.client.get("/api/events?order=desc&limit=1").headers["Ledger-Position"]
+    await shown(page, ".foot", f"{int(head):,} events")
+    await page.run("release()")
+
+    await shown(page, "#asset-0 .name", "listed")
+    await shown(page, ".fresh", "1 new")

@@ -20,7 +20,7 @@ from benchmarks import large, pages, rebuild, standing, uploads
 from benchmarks.bench import Bench, Sizes
 from benchmarks.machine import disk, machine
 from benchmarks.plots import draw_bars, draw_rounds
-from benchmarks.profiles import LOADS, profile
+from benchmarks.profiles import profile
 from benchmarks.rows import Row, table
 
 MEASURES: Final[Mapping[str, Callable[[Bench], list[Row]]]] = {
@@ -63,9 +63,9 @@ def measured(bench: Bench, only: Sequence[str]) -> dict[str, list[Row]]:
 
 
 def profiles(bench: Bench, rows: Mapping[str, Sequence[Row]]) -> dict[str, str]:
-    """Return a profile for each measure that misses a bar and has a load."""
+    """Return a profile for each measure that misses a bar."""
     missed = [name for name, found in rows.items() if any(row.missed for row in found)]
-    return {name: profile(bench, name) for name in missed if name in LOADS}
+    return {name: profile(bench, name) for name in missed}
 
 
 def write(into: Path, name: str, document: Mapping[str, object], text: str) -> None:
@@ -109,9 +109,7 @@ def text_of(about: Mapping[str, str], rows: Sequence[Row], bounds: Mapping[str, 
     pictures = "![Multiples of the bars](bars.svg)\n\n![Round by round](rounds.svg)"
     parts = ["# Benchmarks", listed(about), table(rows), pictures]
     for name, found in bounds.items():
-        parts.append(
-            f"## What bounds {name}\n\nThe event loop under a profiler:\n\n```\n{found}\n```"
-        )
+        parts.append(f"## What bounds {name}\n\n```\n{found}\n```")
     return "\n\n".join(parts) + "\n"
 
 

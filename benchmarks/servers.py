@@ -81,8 +81,10 @@ def serving(
 
 
 def start(command: Sequence[str], environment: Mapping[str, str] | None) -> subprocess.Popen[str]:
+    known = dict(os.environ if environment is None else environment)
+    known.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, each start compiles every module
     try:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=known)
     except FileNotFoundError:
         raise BenchmarkError(f"{command[0]} is missing: `make serve` installs it") from None
 

@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import wraps
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Any, Final
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from .prompts import Fields, OutputFile, Prompt
 from .recording import (
@@ -44,6 +45,9 @@ LONGEST_PAUSE: Final = 60.0
 LATER: Final = frozenset({401, 403, 408, 429})
 """Statuses that end when a token or a limit is changed; so does every status from 500."""
 
+PROBLEM: Final = "urn:asset-ledger:"
+"""The beginning of the type of a ledger's refusals."""
+
 LOG: Final = logging.getLogger("asset_ledger.comfyui")
 
 NODE_CLASS_MAPPINGS: Final[Mapping[str, Any]] = {}
@@ -56,7 +60,8 @@ class HttpLedger:
     def __init__(self, url: str, token: str | None) -> None:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._opener = build_opener(ProxyHandler({}))  # a proxy does not reach 127.0.0.1
+        # a proxy does not reach 127.0.0.1
+        self._opener = build_opener(ProxyHandler({}), _NoRedirects())
 
     def job(self, job_id: str) -> Mapping[str, Any] | None:
         """Return a job, None if there is none."""
@@ -106,13 +111,19 @@ class HttpLedger:
         try:
             request = Request(url, body, every, method=method)
             with self._opener.open(request, timeout=TIMEOUT) as answer:
-                found: Mapping[str, Any] = json.load(answer)
-                return found
+                return _document(answer)
         except HTTPError as error:
             with error:
                 raise _refusal(error, self._url) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise LedgerUnreachableError(f"{self._url} cannot be reached: {error}") from error
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Follows no redirect: a POST would arrive as a GET, and the token at any server."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Return no request, so that the status of the answer is an error."""
 
 
 class _UnknownJobError(RequestRefusedError):
@@ -129,16 +140,26 @@ _KINDS: Final[Mapping[str, type[RequestRefusedError]]] = {
 }
 
 
+def _document(answer: HTTPResponse) -> Mapping[str, Any]:
+    """Return the JSON of a ledger. Raises ValueError for the answer of another program."""
+    if "Ledger-Position" not in answer.headers:
+        raise ValueError("another program answers there")
+    found: Mapping[str, Any] = json.load(answer)
+    return found
+
+
 def _refusal(error: HTTPError, url: str) -> Exception:
     problem: Any = None
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, HTTPException):
         problem = json.load(error)
     problem = problem if isinstance(problem, dict) else {}
-    slug = str(problem.get("type", "")).removeprefix("urn:asset-ledger:")
+    kind = str(problem.get("type", ""))
+    slug = kind.removeprefix(PROBLEM)
     detail = str(problem.get("detail") or f"{url} answered {error.code} {error.reason}")
     if slug == "missing-scope" and "'admin'" in detail:
         return NeedsAdminError(detail)
-    if error.code in LATER or error.code >= 500:
+    is_of_a_proxy = slug == kind and error.code != 413  # which refuses a file of this size always
+    if error.code in LATER or error.code >= 500 or is_of_a_proxy:
         return LedgerUnreachableError(detail)
     return _KINDS.get(slug, RequestRefusedError)(detail)
 
@@ -209,11 +230,15 @@ def files_of(folders: Any) -> Callable[[OutputFile], Any]:
 
     @contextmanager
     def opened(output: OutputFile) -> Iterator[tuple[IO[bytes], float | None]]:
-        folder = folders.get_directory_by_type(output.kind)
+        folder = os.path.abspath(folders.get_directory_by_type(output.kind))
+        path = Path(os.path.abspath(Path(folder, output.path)))
+        if not path.is_relative_to(folder):  # a node may show any name that a prompt has
+            raise UnreadableError("it is outside of ComfyUI's folder")
         try:
-            file = Path(folder, output.path).open("rb")  # noqa: SIM115
-        except OSError as error:
-            raise UnreadableError(f"its file cannot be read: {error.strerror}") from error
+            file = path.open("rb")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UnreadableError(f"its file cannot be read: {reason}") from error
         with file:
             yield file, os.fstat(file.fileno()).st_mtime
 

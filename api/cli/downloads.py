@@ -43,6 +43,7 @@ class Naming:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._names = gateway, EntryNames()
         self._above: dict[str, str] = {}
+        self._is_of_job = False
         self.files: list[Wanted] = []
 
     async def add(self, text: str) -> None:
@@ -52,14 +53,18 @@ class Naming:
     async def add_job(self, job_id: str) -> None:
         """Add the assets of a job in their folders. Raises UnknownJobError."""
         await self._gateway.job(job_id)
+        self._is_of_job = True
         async for asset in documents(self._gateway.page, [("job_id", job_id)], "assets", _ALL):
             if not is_folder(asset):
                 await self._add(asset, await self._prefix(asset))
 
     def target(self, output: str | None) -> Callable[[Wanted], Path]:
-        """Return the function from an asset to its file: `output` itself, or below that folder."""
+        """Return the function from an asset to its file: `output` itself, or below that folder.
+
+        The files of a job are in a folder, however many they are.
+        """
         top = Path(output or ".")
-        single = len(self.files) == 1 and "/" not in self.files[0].path
+        single = len(self.files) == 1 and "/" not in self.files[0].path and not self._is_of_job
         if output and single and not output.endswith("/") and not top.is_dir():
             return lambda wanted: top
         return lambda wanted: top / wanted.path

@@ -39,7 +39,7 @@ def get(
     """
     if bool(assets) == (job_id is not None):
         raise click.UsageError("name the assets, or a job with --job")
-    if job_id is not None and output is None:
+    if job_id is not None and output in (None, STDOUT):
         raise click.UsageError("name the folder for the job's assets with -o")
     if output == STDOUT and (as_json or ndjson):
         raise click.UsageError("the contents go to standard output: leave --json and --ndjson out")

@@ -337,11 +337,13 @@ def test_no_name_leads_out_of_the_target(
 
 @pytest.mark.slow
 def test_equal_names_of_one_job_become_two_files(local: Shell, tmp_path: Path) -> None:
-    for text in ("one", "two"):
+    for folder, text in (("first", "one"), ("out", "two")):
         (tmp_path / "same.txt").write_text(text)
         local("put", tmp_path / "same.txt", "--job", "j")
-    local("get", "--job", "j", "-o", tmp_path / "out")
+        local("get", "--job", "j", "-o", tmp_path / folder)
 
+    assert files(tmp_path / "first") == {"same.txt": b"one"}
+    assert "name the folder" in local("get", "--job", "j", "-o", "-", code=2).stderr
     assert sorted(files(tmp_path / "out").values()) == [b"one", b"two"]
 
 

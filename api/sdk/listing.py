@@ -5,7 +5,7 @@ from dataclasses import Field
 from datetime import datetime
 from importlib import import_module
 from types import UnionType
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, SupportsIndex, TypeVar, get_args, get_origin, overload
 
 import orjson
 
@@ -32,6 +32,15 @@ class Listing(list[R]):
     def __repr__(self) -> str:
         more = [f"and {len(self) - FIRST:,} more"] if len(self) > FIRST else []
         return f"[{', '.join([*map(repr, self[:FIRST]), *more])}]"
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> R: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Listing[R]": ...
+    def __getitem__(self, place: SupportsIndex | slice) -> "R | Listing[R]":
+        if isinstance(place, slice):
+            return Listing(self.kind, super().__getitem__(place))
+        return super().__getitem__(place)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the fields of each record as JSON values, by their names in the API."""

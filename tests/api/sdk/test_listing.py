@@ -249,3 +249,11 @@ def test_a_list_is_copied_and_pickled(filled: sync.ProcessingContext) -> None:
         assert (other, other.kind) == (assets, sync.Asset)
         assert other.to_dicts() == assets.to_dicts()
     assert assets[0].created_at <= datetime.now(UTC)
+
+
+def test_a_part_of_a_list_is_a_table_and_a_frame(filled: sync.ProcessingContext) -> None:
+    assets, _ = sync.Asset.paginate()
+
+    assert len(page(assets[:2]).pictures) == 2
+    assert list(assets[-1:].to_pandas()["name"]) == ["text"]
+    assert assets[::2].to_dicts() == assets.to_dicts()[::2]

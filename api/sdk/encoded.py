@@ -47,7 +47,11 @@ def encoded_value(value: Any, stem: str) -> Output | SaveError | None:
         return None
     if isinstance(value, str):
         return Output(value.encode, f"{stem}.txt", "text/plain; charset=utf-8")
-    if _is_plain(value):
+    try:
+        is_plain = _is_plain(value)
+    except (RecursionError, OverflowError) as error:
+        return SaveError(f"{stem}: JSON cannot hold this value: {error}")
+    if is_plain:
         return Output(partial(_json, value), f"{stem}.json", "application/json")
     return _of_a_library(value, stem)
 

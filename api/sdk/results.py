@@ -21,10 +21,13 @@ from asset_ledger.api.sdk.errors import SaveError
 CLOCK_STEP: Final = 1.0
 """Seconds by which the clock of a file system may be behind ours."""
 
+MOST_NESTED: Final = 32
+"""Dicts and lists inside each other: a value that contains itself has no end."""
+
 Returned = Output | Asset | SaveError
 
 
-def outputs_of(value: Any, stem: str, began: float) -> Iterator[Returned]:
+def outputs_of(value: Any, stem: str, began: float, depth: int = 0) -> Iterator[Returned]:
     """Yield what to save of a return value. `began` is the start of the node, in Unix seconds.
 
     None is nothing. An Asset is yielded as it is. Texts are text files; numbers, and dicts and
@@ -34,15 +37,17 @@ def outputs_of(value: Any, stem: str, began: float) -> Iterator[Returned]:
     match value:
         case Asset() | SaveError():
             yield value
+        case _ if depth > MOST_NESTED:
+            yield SaveError(f"{stem}: cannot save a value that is nested so deep, or in itself")
         case Output():
             yield replace(value, name=value.name or stem + _suffix(value.content_type))
         case _ if (encoded := encoded_value(value, stem)) is not None:
             yield encoded
         case Mapping() | list() | tuple():
             for name, each in _items(value):
-                yield from outputs_of(each, f"{stem}_{name}", began)
+                yield from outputs_of(each, f"{stem}_{name}", began, depth + 1)
         case _ if hasattr(value, "to_asset"):
-            yield from outputs_of(_call_to_asset(value, stem), stem, began)
+            yield from outputs_of(_call_to_asset(value, stem), stem, began, depth + 1)
         case _ if value is not None:
             yield _output(value, stem, began)
 

@@ -105,6 +105,26 @@ async def test_a_value_that_would_change_is_refused(
         await saved(context, value)
 
 
+def in_itself(*values: Any) -> list[Any]:
+    """Return a list of values and of itself."""
+    found: list[Any] = [*values]
+    found.append(found)
+    return found
+
+
+class IsItsAsset:
+    def to_asset(self) -> Any:
+        return self
+
+
+@pytest.mark.parametrize(
+    "value", [in_itself("a"), in_itself(b"a"), IsItsAsset(), Fraction(10**400)]
+)
+async def test_a_value_without_an_end_is_refused(context: ProcessingContext, value: Any) -> None:
+    with pytest.raises(SaveError, match=r"nested so deep|JSON cannot hold this value"):
+        await saved(context, value)
+
+
 FRAME = pd.DataFrame(
     {"n": [1, 2], "x": [0.5, None], "when": pd.to_datetime(["2024-01-01", None]), "猫": ["a", "b"]}
 )

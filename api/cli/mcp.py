@@ -31,9 +31,9 @@ def mcp(where: Where) -> None:
     The agent's program starts this command, and talks to it on standard input and output. A data
     folder is open during a call only; a server that has it answers instead.
     """
-    if find_spec("mcp") is None:
+    if not (find_spec("mcp") and find_spec("mcp_types")):  # version 1 lacks the second
         raise click.ClickException(
-            "asset-ledger mcp needs the package mcp: pip install 'asset-ledger[mcp]'"
+            "asset-ledger mcp needs version 2 of the package mcp: pip install 'asset-ledger[mcp]'"
         )
     from asset_ledger.api.agents.server import serve_tools
 

@@ -258,8 +258,11 @@ def test_null_and_numbers_in_texts_are_accepted() -> None:
     assert (given.node_id, given.limit) == (None, 5)
 
 
-def test_command_names_the_extra_when_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mcp", None)
+@pytest.mark.parametrize("module", ["mcp", "mcp_types"])  # version 1 lacks the second
+def test_command_names_the_extra_when_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
 
     done = CliRunner().invoke(cli, ["mcp"])
 

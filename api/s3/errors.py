@@ -30,6 +30,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "InvalidArgument": 400,
     "InvalidDigest": 400,
     "InvalidPart": 400,
+    "InvalidPartNumber": 416,
     "InvalidPartOrder": 400,
     "InvalidRange": 416,
     "InvalidRequest": 400,

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
@@ -50,6 +51,11 @@ _TRIES: Final = 3
 MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Bytes of the XML of a call."""
 
+_CONDITIONS: Final = ("VersionId", "ETag", "LastModifiedTime", "Size")
+"""What DeleteObjects may say of an object, which this ledger does not compare."""
+_PRESENT: Final = "null"
+"""The id of the only version of an object, in S3."""
+
 _COPY: Final = "X-Amz-Copy-Source"
 _NEVER_RUN: Final = {"Content-Security-Policy": "sandbox"}
 """A presigned address may ask for any content type, which a browser would then run."""
@@ -58,6 +64,8 @@ _NEVER_RUN: Final = {"Content-Security-Policy": "sandbox"}
 async def get_object(call: Call) -> web.StreamResponse:
     """Send the bytes of an object, or with HEAD its headers alone."""
     request = call.request
+    if call.parameters.get("partNumber", "1") != "1":
+        raise S3Error("InvalidPartNumber", "the object has one part, of all its bytes")
     entry, asset = await _read(call)
     headers = {"ETag": etag_of(entry.digest), "Last-Modified": _http_time(entry.updated_at)}
     if (unchanged := _unchanged(call, entry, headers)) is not None:
@@ -257,13 +265,24 @@ def _copied_fields(call: Call, asset: Mapping[str, Any]) -> dict[str, Any]:
 
 async def copy_source(call: Call) -> tuple[KeyEntry, dict[str, Any]]:
     """Return the object that X-Amz-Copy-Source names, and its document. Raises S3Error."""
-    bucket, _, key = path_of(call.request.headers[_COPY]).partition("/")
+    path, _, version = call.request.headers[_COPY].partition("?versionId=")
+    if version not in ("", _PRESENT):
+        raise S3Error("NotImplemented", "versions have no names here: leave versionId out")
+    bucket, _, key = path_of(path).partition("/")
     parse_key(key)
     entry = await call.find(await call.bucket_folder(bucket), key)
     if entry is None or entry.is_folder or entry.digest is None:
         raise S3Error("NoSuchKey", f"there is no object {bucket}/{key} to copy")
+    _check_source(call.request.headers, etag_of(entry.digest))
     found = await call.request.projections.assets.find(call.user_id, entry.id)
     return entry, orjson.loads(found.json)
+
+
+def _check_source(sent: Mapping[str, str], etag: str) -> None:
+    """Raise S3Error where the client expects another source."""
+    is_expected = _names(sent.get(f"{_COPY}-If-Match", "*"), etag)
+    if not is_expected or _names(sent.get(f"{_COPY}-If-None-Match", ""), etag):
+        raise S3Error("PreconditionFailed", "the source is another object by now")
 
 
 async def copy_into(call: Call, source: KeyEntry, span: Span | None, stage: Stage) -> Staged:
@@ -280,9 +299,24 @@ async def copy_into(call: Call, source: KeyEntry, span: Span | None, stage: Stag
 async def delete_object(call: Call) -> web.StreamResponse:
     """Delete the asset of a key, if there is one. A folder stays, but is no key any more."""
     bucket = await call.bucket_folder()
+    is_of_object = not call.key.endswith("/")
     with call.request.slot():
-        await _delete(call, bucket, call.key)
+        if "If-Match" in call.request.headers and is_of_object:
+            await _delete_expected(call)
+        else:
+            await _delete(call, bucket, call.key)
     return web.Response(status=204)
+
+
+async def _delete_expected(call: Call) -> None:
+    """Delete the version of an object that If-Match names.
+
+    Raises S3Error, and PreconditionFailedError where a newer version was recorded meanwhile.
+    """
+    entry, asset = await _read(call)
+    _check_conditions(call, entry)
+    made = replace(context(call), if_match=asset["version"])
+    await call.request.ledger.delete.asset(made, entry.id)
 
 
 async def delete_objects(call: Call) -> web.StreamResponse:
@@ -301,7 +335,11 @@ async def delete_objects(call: Call) -> web.StreamResponse:
 def _named(body: bytes) -> tuple[list[str], bool]:
     """Return the keys to delete, and whether the client wants no list of them. Raises S3Error."""
     sent = read_xml(body)
-    keys = [key for each in sent if each.tag == "Object" for key in texts(each, "Key")]
+    named = [each for each in sent if each.tag == "Object"]
+    told = [child.text for each in named for child in each if child.tag in _CONDITIONS]
+    if not {*told} <= {None, _PRESENT}:
+        raise S3Error("NotImplemented", "name keys alone: the present objects are deleted")
+    keys = [key for each in named for key in texts(each, "Key")]
     if not 1 <= len(keys) <= MAX_DELETED:
         raise S3Error("MalformedXML", f"name 1 to {MAX_DELETED} keys")
     return keys, "true" in texts(sent, "Quiet")

@@ -101,8 +101,10 @@ function useFresh(params, list) {
     const look = async () => {
       due = 0;
       if (!list.first) return later();
+      const after = new Map([...made.current].filter(([, position]) => position > list.position));
+      if (!after.size) return;
       const answer = await get("/api/assets", { ...filters, sort: "-created_at", page_size: 200 });
-      setFresh(answer.assets.filter((/** @type {Asset} */ asset) => (made.current.get(asset.id) ?? 0) > list.position).length);
+      setFresh(answer.assets.filter((/** @type {Asset} */ asset) => after.has(asset.id)).length);
     };
     if (made.current.size) later();
     const end = onEvents((events) => {

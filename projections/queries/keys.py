@@ -5,7 +5,9 @@ whole paths do. A `/` inside a name is escaped, as `api.s3.names` describes. Of 
 folder, the newest asset counts.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from asset_ledger.ledger.ids import AssetId
@@ -45,6 +47,20 @@ class KeyEntry(NamedTuple):
     updated_at: str
 
 
+@dataclass(slots=True)
+class _OpenFolder:
+    """A folder of a walk: its path, the segment to read on from, and the entries read so far.
+
+    `is_read`: there are no more entries to read.
+    """
+
+    id: AssetId
+    path: str
+    following: str
+    entries: deque[KeyEntry] = field(default_factory=deque)
+    is_read: bool = False
+
+
 class KeyQueries:
     """Queries by path, each one statement a folder."""
 
@@ -78,23 +94,32 @@ class KeyQueries:
     ) -> AsyncIterator[tuple[str, KeyEntry]]:
         """Yield the assets below a folder whose paths are at least `start`, with their paths.
 
-        `path` is that of the folder. Folders without a marker are not yielded.
+        `path` is that of the folder. Folders without a marker are not yielded. The open folders
+        are in a list, not in calls of this method: they may be nested to any depth.
         """
-        if start > path and not start.startswith(path):
-            return
-        head, slash, _ = start.removeprefix(path).partition("/") if start > path else ("", "", "")
-        following = head + slash
-        while True:
-            page = await self.segments(user_id, folder, following)
-            for entry in page:
-                if not entry.is_folder:
-                    yield path + entry.segment, entry
-                    continue
-                inside = path + entry.segment
-                if entry.is_marker and inside >= start:
-                    yield inside, entry
-                async for found in self.walk(user_id, entry.id, inside, start):
-                    yield found
-            if len(page) < PAGE:
-                return
-            following = page[-1].segment + "\0"
+        opened = [_open(folder, path, start)]
+        while opened:
+            entry = await self._next(user_id, opened[-1])
+            if entry is None:
+                opened.pop()
+                continue
+            inside = opened[-1].path + entry.segment
+            if not entry.is_folder or (entry.is_marker and inside >= start):
+                yield inside, entry
+            if entry.is_folder and (inside >= start or start.startswith(inside)):
+                opened.append(_open(entry.id, inside, start))
+
+    async def _next(self, user_id: str, folder: _OpenFolder) -> KeyEntry | None:
+        """Return the next entry of a folder; None at its end."""
+        if not folder.entries and not folder.is_read:
+            page = await self.segments(user_id, folder.id, folder.following)
+            folder.entries.extend(page)
+            folder.is_read = len(page) < PAGE
+            folder.following = f"{page[-1].segment}\0" if page else ""
+        return folder.entries.popleft() if folder.entries else None
+
+
+def _open(folder: AssetId, path: str, start: str) -> _OpenFolder:
+    """Return a folder that is read from the segment on in which the path `start` continues."""
+    head, slash, _ = start.removeprefix(path).partition("/") if start > path else ("", "", "")
+    return _OpenFolder(folder, path, head + slash)

@@ -8,7 +8,9 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +31,9 @@ LONGEST_LOCAL: Final = timedelta(days=3_650)
 itself, the next upload would belong to the local user."""
 POLL: Final = 1.0
 """Seconds after which a session that was ended at one server has ended at the others."""
+MOST: Final = 256
+"""Sessions of one user, unless `auth` is `local`: one more ends the user's oldest. Else a client
+that signs in again and again would fill the memory of the server."""
 REMEMBERED: Final = 60.0
 """Seconds in which the end of a session is in `SessionStore.ended`."""
 
@@ -43,6 +48,12 @@ _SCHEMA: Final = """
 _LIVE: Final = "SELECT * FROM browser_sessions WHERE expires_at > ? AND auth = ?"
 _INSERT: Final = "INSERT INTO browser_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE: Final = "DELETE FROM browser_sessions WHERE hash = ? OR expires_at <= ?"
+_MAKE_ROOM: Final = f"""
+    DELETE FROM browser_sessions WHERE hash IN (
+        SELECT hash FROM browser_sessions WHERE auth = ? AND auth <> 'local' AND user_id = ?
+        ORDER BY rowid DESC LIMIT -1 OFFSET {MOST - 1}
+    ) RETURNING hash
+"""
 
 
 Row = Sequence[Any]
@@ -64,8 +75,8 @@ class SessionStore(Protocol):
     def find(self, hashed: bytes, now: str, auth: str) -> Row | None:
         """Return a live session that another server has started."""
 
-    def insert(self, row: Row) -> None:
-        """Store a session."""
+    def insert(self, row: Row) -> Sequence[bytes]:
+        """Store a session. Return those that ended for it, as the user would have too many."""
 
     def end(self, hashed: bytes, now: str) -> None:
         """End a session, and forget those that expired."""
@@ -97,21 +108,27 @@ class SessionFile:
         """Return None: `load` has returned all sessions."""
         return None
 
-    def insert(self, row: Row) -> None:
-        """Store a session."""
-        self._write("the session was not kept", _INSERT, row)
+    def insert(self, row: Row) -> Sequence[bytes]:
+        """Store a session. Return the user's oldest ones, which ended for it."""
+        _, auth, _, user_id, *_ = row
+        with self._writing("the session was not kept") as db:
+            ended = db.execute(_MAKE_ROOM, (auth, user_id)).fetchall()
+            db.execute(_INSERT, row)
+        return [hashed for (hashed,) in ended]
 
     def end(self, hashed: bytes, now: str) -> None:
         """End a session, and forget those that expired."""
-        self._write("the session was not ended", _DELETE, (hashed, now))
+        with self._writing("the session was not ended") as db:
+            db.execute(_DELETE, (hashed, now))
 
     def ended(self) -> Sequence[bytes]:
         """Return nothing: one server has the folder."""
         return ()
 
-    def _write(self, failure: str, sql: str, values: Sequence[Any]) -> None:
+    @contextmanager
+    def _writing(self, failure: str) -> Iterator[sqlite3.Connection]:
         with self._lock, storage_errors(failure), transaction(self._db) as db:
-            db.execute(sql, values)
+            yield db
 
     def close(self) -> None:
         """Close the file."""
@@ -170,7 +187,8 @@ class Sessions:
             await asyncio.sleep(POLL)
 
     def start(self, credential: Credential) -> str:
-        """Start a session with what a token allows. Return the text of its cookie.
+        """Start a session with what a token allows. Return the text of its cookie. Of more than
+        `MOST` sessions of a user, the oldest ends.
 
         Raises StorageFailedError.
         """
@@ -180,8 +198,10 @@ class Sessions:
         (user_id, scopes), name = credential.principal, credential.name
         columns = (credential.token_id, user_id, " ".join(scopes), name, iso(expires_at))
         values = (_hash(text), self._auth, *columns, credential.for_user)
-        self._store.insert(values)
+        ended = self._store.insert(values)
         self._live[_hash(text)] = credential._replace(expires_at=expires_at)
+        for hashed in ended:
+            self._live.pop(hashed, None)
         return text
 
     def end(self, text: str) -> None:

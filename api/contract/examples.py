@@ -310,7 +310,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
     JobOut: _JOB,
     JobPage: {"jobs": [_JOB], "next": ""},
     LaneOut: _LANE,
-    TimelineOut: {"job_id": "job_456", "step": 1, "nodes": [_LANE]},
+    TimelineOut: {"job_id": "job_456", "step": 1, "nodes": [_LANE], "truncated": False},
     EventOut: _EVENT,
     EventPage: {"events": [_EVENT], "next": ""},
     EventsOut: {"events": [_EVENT], "next": 2},

@@ -35,8 +35,10 @@ class LaneOut(AnswerModel):
 
 
 class TimelineOut(AnswerModel):
-    """The nodes of a job, by first asset, and how many milliseconds a bucket spans."""
+    """The nodes of a job, by first asset, and how many milliseconds a bucket spans. `truncated`:
+    there are more nodes."""
 
     job_id: str
     step: int
     nodes: list[LaneOut]
+    truncated: bool

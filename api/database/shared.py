@@ -14,7 +14,7 @@ import psycopg
 
 from asset_ledger.api.hooks.store import MAX_HOOKS, Hook, HookStore, check_room
 from asset_ledger.api.s3_keys import S3Keys
-from asset_ledger.api.sessions import REMEMBERED, Row, SessionStore
+from asset_ledger.api.sessions import MOST, REMEMBERED, Row, SessionStore
 from asset_ledger.ledger.log.postgres import APPEND_LOCK
 from asset_ledger.ledger.storage.postgres import (
     LOG,
@@ -41,7 +41,14 @@ _FIND: Final = """SELECT hash, auth, token_id, user_id, scopes, name, expires_at
     FROM sessions WHERE hash = ? AND expires_at > ? AND auth = ? AND ended_at IS NULL"""
 _INSERT: Final = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _END: Final = "UPDATE sessions SET ended_at = now() WHERE hash = ? AND ended_at IS NULL"
+_MAKE_ROOM: Final = f"""UPDATE sessions SET ended_at = now() WHERE hash IN (
+        SELECT hash FROM sessions
+        WHERE auth = ? AND auth <> 'local' AND user_id = ? AND ended_at IS NULL
+        ORDER BY expires_at DESC OFFSET {MOST - 1}
+    ) RETURNING hash"""
 _FORGET: Final = "DELETE FROM sessions WHERE expires_at <= ?"
+_FORGET_ENDED: Final = f"""DELETE FROM sessions
+    WHERE ended_at < now() - interval '{2 * REMEMBERED:.0f} seconds'"""
 _ENDED: Final = f"""SELECT hash FROM sessions
     WHERE ended_at > now() - interval '{REMEMBERED:.0f} seconds'"""
 
@@ -150,10 +157,15 @@ class SessionTable:
         rows: list[Row] = self._readers.rows(_FIND, (hashed, now, auth))
         return rows[0] if rows else None
 
-    def insert(self, row: Row) -> None:
-        """Store a session."""
+    def insert(self, row: Row) -> Sequence[bytes]:
+        """Store a session. Return the user's sessions that would expire first and ended for it."""
+        _, auth, _, user_id, *_ = row
         with writing(self._url) as db:
+            ended = db.execute(_MAKE_ROOM, (auth, user_id)).fetchall()
+            if ended:
+                db.execute(_FORGET_ENDED)
             db.execute(_INSERT, row)
+        return [bytes(hashed) for (hashed,) in ended]
 
     def end(self, hashed: bytes, now: str) -> None:
         """End a session, and forget those that expired."""

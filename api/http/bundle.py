@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import IO
 
 import orjson
 from aiohttp import web
@@ -13,36 +14,36 @@ from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.contract.parameters import ATTEMPT
 from asset_ledger.api.export.bundle import VERIFIER, content_path, manifest, recorded
 from asset_ledger.api.export.prov import prov_json
-from asset_ledger.api.http.answers import POSITION, json_answer
+from asset_ledger.api.http.answers import POSITION
 from asset_ledger.api.http.archive import Pieces
 from asset_ledger.api.http.content_headers import content_disposition
 from asset_ledger.api.http.folders import ZIP
+from asset_ledger.api.http.job_documents import document_answer
 from asset_ledger.api.http.proofs import EVENTS_PER_PIECE, joined
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.job_record import JobRecord
-from asset_ledger.ledger.errors import ContentCollectedError, SigningKeyError, UnknownJobError
+from asset_ledger.ledger.errors import (
+    ContentCollectedError,
+    SigningKeyError,
+    TooLargeError,
+    UnknownJobError,
+)
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.merkle.proof import END, ProvenEvent, TreeHead, document_start
-from asset_ledger.ledger.reading.replay import Replay
 
 
 @operation(
     "GET",
     "/api/jobs/{job_id}/prov",
-    errors=[UnknownJobError],
+    errors=[UnknownJobError, TooLargeError],
     scope="read",
     parameters=[ATTEMPT],
     gives=[JSON],
 )
 async def get_job_prov(request: Request) -> web.Response:
     """Return a job as W3C PROV-JSON: assets are entities, the job and its nodes activities."""
-    user_id, job_id = request.user_id, request.path_values["job_id"]
-    attempt = request.parameters.get("attempt")
-    record = await request.ledger.replay(Replay.job_record, user_id, job_id, attempt=attempt)
-    log_id = request.backend.feed.log_id
-    body = await asyncio.to_thread(lambda: orjson.dumps(prov_json(record, log_id)))
-    return json_answer(body, record.last_position)
+    return await document_answer(request, prov_json)
 
 
 @operation(
@@ -101,27 +102,31 @@ class StreamedBundle:
         await self._write_proof(signed, events)
         live = {asset.id for asset in self._record.live}
         absent = [digest for digest in self._contents if not await self._has_written(digest, live)]
-        log_id = self._request.backend.feed.log_id
-        record = self._record
+        await asyncio.to_thread(self._finish, absent)
+        await self._flush()
+
+    def _finish(self, absent: Sequence[Digest]) -> None:
+        """Write what describes the job and the bundle. Blocks: it is deflated."""
+        record, log_id = self._record, self._request.backend.feed.log_id
         described = manifest(record.job_id, record.user_id, absent, record.attempt)
         self._zip.writestr("manifest.json", orjson.dumps(described))
-        self._zip.writestr("prov.json", orjson.dumps(prov_json(self._record, log_id)))
+        self._zip.writestr("prov.json", orjson.dumps(prov_json(record, log_id)))
         self._zip.close()
-        await self._flush()
 
     async def _write_proof(self, signed: TreeHead, events: Sequence[ProvenEvent]) -> None:
         with self._zip.open("proof.json", "w", force_zip64=True) as entry:
             begin = document_start(signed)
             while events:
-                await asyncio.to_thread(self._take, events)
-                entry.write(begin + joined(events))
+                await asyncio.to_thread(self._take, entry, begin, events)
                 await self._flush()
                 begin = b","
                 events = await self._prove(events[-1].position, EVENTS_PER_PIECE)
             entry.write(END)
 
-    def _take(self, events: Sequence[ProvenEvent]) -> None:
-        """Add events to the record, and their contents to those to write."""
+    def _take(self, entry: IO[bytes], begin: bytes, events: Sequence[ProvenEvent]) -> None:
+        """Write events, and add them to the record, and their contents to those to write. Blocks:
+        they are deflated."""
+        entry.write(begin + joined(events))
         decoded = [recorded(event.leaf, event.position) for event in events]
         self._record.add(decoded)
         for _, event in decoded:

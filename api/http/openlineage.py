@@ -1,7 +1,5 @@
 """OpenLineage: receive the run events of other programs, and return a job as run events."""
 
-import asyncio
-
 import orjson
 from aiohttp import web
 
@@ -20,9 +18,14 @@ from asset_ledger.api.export.names import Names
 from asset_ledger.api.export.openlineage import run_events
 from asset_ledger.api.http.answers import json_answer
 from asset_ledger.api.http.body import media_type_of, read_unpacked
+from asset_ledger.api.http.job_documents import document_answer
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.errors import JobStateError, ProjectionBehindError, UnknownJobError
-from asset_ledger.ledger.reading.replay import Replay
+from asset_ledger.ledger.errors import (
+    JobStateError,
+    ProjectionBehindError,
+    TooLargeError,
+    UnknownJobError,
+)
 
 
 @operation(
@@ -56,15 +59,10 @@ async def receive_lineage(request: Request) -> web.Response:
     "GET",
     "/api/jobs/{job_id}/openlineage",
     answers=RunEvents,
-    errors=[UnknownJobError],
+    errors=[UnknownJobError, TooLargeError],
     scope="read",
     parameters=[ATTEMPT],
 )
 async def get_job_openlineage(request: Request) -> web.Response:
     """Return a job as an array of OpenLineage run events: an attempt, or a node in it, is a run."""
-    user_id, job_id = request.user_id, request.path_values["job_id"]
-    attempt = request.parameters.get("attempt")
-    record = await request.ledger.replay(Replay.job_record, user_id, job_id, attempt=attempt)
-    log_id = request.backend.feed.log_id
-    body = await asyncio.to_thread(lambda: orjson.dumps([*run_events(record, log_id)]))
-    return json_answer(body, record.last_position)
+    return await document_answer(request, lambda *job: [*run_events(*job)])

@@ -25,5 +25,5 @@ async def get_job_timeline(request: Request) -> web.Response:
     await request.projections.jobs.find(user_id, job_id)
     found = await request.projections.timelines.of(user_id, job_id, request.parameters["buckets"])
     nodes = [lane._asdict() for lane in found.lanes]
-    document = {"job_id": job_id, "step": found.step, "nodes": nodes}
+    document = {"job_id": job_id, "step": found.step, "nodes": nodes, "truncated": found.truncated}
     return json_answer(orjson.dumps(document), found.position)

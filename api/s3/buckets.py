@@ -1,5 +1,6 @@
 """Buckets: the folders at the user's home, and the lists of their objects."""
 
+import asyncio
 import base64
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,22 +22,39 @@ from asset_ledger.projections.queries.keys import PAGE, KeyEntry
 
 MAX_KEYS: Final = 1000
 """Objects and common prefixes of one list at most, as in S3."""
+MAX_BUCKETS: Final = 10_000
+"""Buckets of one list at most, as in S3."""
 
 
 async def list_buckets(call: Call) -> web.StreamResponse:
-    """List the folders at home."""
-    found, start = list[KeyEntry](), ""
-    while page := await call.keys.segments(call.user_id, None, start):
-        found += page
-        start = page[-1].segment + "\0"
-        if len(page) < PAGE:
-            break
+    """List the folders at home, those of a prefix or all, a page of them."""
+    limit = max(1, whole(call, "max-buckets", MAX_BUCKETS, MAX_BUCKETS))
+    found = await _buckets(call, limit + 1)
+    listed = found[:limit]
     each = [
         {"Name": entry.segment.removesuffix("/"), "CreationDate": shown_time(entry.updated_at)}
-        for entry in found
+        for entry in listed
     ]
-    owner = {"ID": call.user_id, "DisplayName": call.user_id}
-    return xml_answer("ListAllMyBucketsResult", {"Owner": owner, "Buckets": {"Bucket": each}})
+    members = {
+        "Owner": {"ID": call.user_id, "DisplayName": call.user_id},
+        "Buckets": {"Bucket": each},
+        "ContinuationToken": _token(listed[-1].segment) if len(found) > limit else None,
+        "Prefix": call.parameters.get("prefix"),
+    }
+    return await asyncio.to_thread(xml_answer, "ListAllMyBucketsResult", members)
+
+
+async def _buckets(call: Call, limit: int) -> list[KeyEntry]:
+    """Return the next folders at home, at most `limit`."""
+    prefix, after = call.parameters.get("prefix", ""), _after(call)
+    start, found = max(prefix, f"{after}\0" if after else ""), list[KeyEntry]()
+    while len(found) < limit:
+        page = await call.keys.segments(call.user_id, None, start)
+        found += [entry for entry in page if entry.segment.startswith(prefix)]
+        if len(page) < PAGE or not page[-1].segment.startswith(prefix):
+            break
+        start = f"{page[-1].segment}\0"
+    return found[:limit]
 
 
 async def create_bucket(call: Call) -> web.StreamResponse:
@@ -97,8 +115,7 @@ async def list_objects(call: Call) -> web.StreamResponse:
         members["ContinuationToken"] = sent.get("continuation-token")
         members["StartAfter"] = shown(sent["start-after"]) if "start-after" in sent else None
         if listing.is_truncated:
-            token = base64.urlsafe_b64encode(listing.last.encode()).decode()
-            members["NextContinuationToken"] = token
+            members["NextContinuationToken"] = _token(listing.last)
     else:
         members["Marker"] = shown(after)
         members["NextMarker"] = shown(listing.last) if listing.is_truncated else None
@@ -153,6 +170,10 @@ class _Listing:
 def _behind(prefix: str) -> str:
     """Return the first text that is behind all texts with this prefix."""
     return f"{prefix}\U0010ffff"
+
+
+def _token(last: str) -> str:
+    return base64.urlsafe_b64encode(last.encode()).decode()
 
 
 def _after(call: Call) -> str:

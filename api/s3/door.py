@@ -76,7 +76,7 @@ _OPTIONS: Final = frozenset(
     (
         *("list-type", "prefix", "delimiter", "marker", "max-keys", "continuation-token"),
         *("start-after", "encoding-type", "fetch-owner", "key-marker", "upload-id-marker"),
-        *("max-uploads", "part-number-marker", "max-parts", "partNumber", "x-id"),
+        *("max-buckets", "max-uploads", "part-number-marker", "max-parts", "partNumber", "x-id"),
     )
 )
 """Parameters that tell no calls apart. Another one that fits no route names a call."""

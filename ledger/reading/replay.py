@@ -1,9 +1,10 @@
 """Blocking reads of the log: states folded from events, histories by tag, commands by key."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple
 
 from eventsourcing.persistence import Notification
@@ -21,6 +22,7 @@ from asset_ledger.ledger.errors import (
     FieldError,
     KeyReusedError,
     ParameterError,
+    TooLargeError,
     UnknownAssetError,
     UnknownJobError,
     UnknownVersionError,
@@ -44,6 +46,13 @@ LONG: Final = 64
 """Events of a stream after which its state is kept, so that an edit folds only what follows."""
 MAX_KEPT: Final = 1_000
 """States kept at the same time, of 33 KiB each at most."""
+MAX_EVENTS: Final = 20_000
+MAX_STORED: Final = 32 * 2**20
+"""The events of a job, and their bytes, that one document may describe."""
+_TOO_LONG: Final = (
+    f"the job has more than {MAX_EVENTS:,} events, or more than {MAX_STORED:,} bytes of them: ask"
+    " for one attempt, or run asset-ledger export on the machine of the ledger"
+)
 
 
 class DeletionPeriod(NamedTuple):
@@ -75,9 +84,9 @@ class Replay:
         kept = self._kept.get(asset_id)
         if kept is not None and upto is not None and upto < kept.position:
             kept = None
-        stored = self._log.stream(asset_id, after=kept.version if kept else 0, upto=upto)
-        asset = fold(self._decoded(stored), kept)
-        if asset is not None and len(stored) >= LONG:
+        before = kept.version if kept else 0
+        asset = fold(self._stream(asset_id, after=before, upto=upto), kept)
+        if asset is not None and asset.version - before >= LONG:
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
             self._kept[asset_id] = asset
@@ -85,7 +94,7 @@ class Replay:
 
     def asset_of_any_user(self, asset_id: AssetId) -> Asset | None:
         """Return the asset with this id, whichever user owns it. For imports by an admin."""
-        return fold(self._decoded(self._log.stream(asset_id)))
+        return fold(self._stream(asset_id))
 
     def asset_as_of(self, user_id: str, asset_id: AssetId, position: int) -> Asset:
         """Return an asset as of a position. Raises UnknownAssetError and AssetDeletedError."""
@@ -95,11 +104,10 @@ class Replay:
 
     def asset_at_version(self, user_id: str, asset_id: AssetId, version: int) -> Asset:
         """Return an asset at a version. Raises UnknownAssetError and UnknownVersionError."""
-        stored = self._log.stream(asset_id)
-        asset = fold(self._decoded(stored[:version]))
+        asset = fold(islice(self._stream(asset_id), version))
         if asset is None or asset.user_id != user_id:
             raise UnknownAssetError(asset_id)
-        if version > len(stored):
+        if version > asset.version:
             raise UnknownVersionError(asset_id, version)
         return asset
 
@@ -123,11 +131,12 @@ class Replay:
         for _ in range(WALK // PAGE):
             page = self._log.read(after, PAGE, tag=tag, upto=upto)
             for created in (stored for stored in page if stored.topic == AssetCreated.TOPIC):
-                stream = self._log.stream(str(created.originator_id), upto=upto)
-                asset = fold(self._decoded(stream))
+                asset, read = None, 0
+                for piece in self._pieces(str(created.originator_id), upto=upto):
+                    asset, read = fold(self._decoded(piece), asset), read + _size(piece)
                 if asset is not None and matches(asset):
                     found.append(asset)
-                    size += sum(len(stored.state) for stored in stream)
+                    size += read
                 if len(found) == limit:
                     return found, None
                 if size >= MAX_BYTES:
@@ -163,7 +172,7 @@ class Replay:
     def last_deletion(self, asset_id: AssetId) -> DeletionPeriod | None:
         """Return the last period that a live asset was deleted; None if deleted now, or never."""
         deleted = restored = 0
-        for position, event in self._decoded(self._log.stream(asset_id)):
+        for position, event in self._stream(asset_id):
             if isinstance(event, AssetDeleted):
                 deleted = position
             elif isinstance(event, AssetRestored):
@@ -246,27 +255,38 @@ class Replay:
     def job_state(self, user_id: str, job_id: str) -> Job | None:
         """Return a job as its own events leave it; None if it neither started nor finished."""
         job: Job | None = None
-        for recorded in self._decoded(self._log.stream(job_stream(user_id, job_id))):
+        for recorded in self._stream(job_stream(user_id, job_id)):
             job = evolve_job(job, recorded)
         return job
 
     def node_run(self, name: RunName) -> NodeRun | None:
         """Return a run of a node; None if it neither started nor finished."""
         run: NodeRun | None = None
-        for recorded in self._decoded(self._log.stream(name.stream)):
+        for recorded in self._stream(name.stream):
             run = evolve_node(run, recorded)
         return run
 
     def job_record(
-        self, user_id: str, job_id: str, *, attempt: int | None = None, upto: int | None = None
+        self,
+        user_id: str,
+        job_id: str,
+        *,
+        attempt: int | None = None,
+        upto: int | None = None,
+        is_limited: bool = False,
     ) -> JobRecord:
         """Return the record of a job, or of one attempt, from its events up to a position.
 
-        Raises UnknownJobError.
+        Raises UnknownJobError; if it `is_limited`, TooLargeError above `MAX_EVENTS` or
+        `MAX_STORED`.
         """
         record, tag = JobRecord(user_id, job_id, attempt), Tag(user_id, "job", job_id)
         read = partial(read_job, self._log, tag, attempt=attempt, upto=upto)
+        number = size = 0
         while stored := read(record.last_position, PAGE):
+            number, size = number + len(stored), size + _size(stored)
+            if is_limited and (number > MAX_EVENTS or size > MAX_STORED):
+                raise TooLargeError(_TOO_LONG)
             record.add(self._decoded(stored))
         if not record.last_position:
             raise UnknownJobError(job_id, attempt)
@@ -332,8 +352,29 @@ class Replay:
                 damaged.difference_update(event.parts)
         return damaged
 
+    def _stream(
+        self, stream_id: str, *, after: int = 0, upto: int | None = None
+    ) -> Iterator[Recorded]:
+        """Yield the events of a stream after a version, which may be more than fit into memory."""
+        for piece in self._pieces(stream_id, after=after, upto=upto):
+            yield from self._decoded(piece)
+
+    def _pieces(
+        self, stream_id: str, *, after: int = 0, upto: int | None = None
+    ) -> Iterator[Sequence[Notification]]:
+        """Yield the stored events of a stream after a version, about 1 MiB at a time."""
+        while piece := self._log.stream(stream_id, after=after, upto=upto, max_bytes=MAX_BYTES):
+            yield piece
+            if _size(piece) < MAX_BYTES:
+                return
+            after = piece[-1].originator_version
+
     def _decoded(self, stored: Sequence[Notification]) -> list[Recorded]:
         return [self._codec.decode(notification) for notification in stored]
+
+
+def _size(stored: Sequence[Notification]) -> int:
+    return sum(len(each.state) for each in stored)
 
 
 def _creates(recorded: Recorded, user_id: str) -> bool:

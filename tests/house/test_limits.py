@@ -32,9 +32,9 @@ from asset_ledger.ledger.content import batches
 from asset_ledger.ledger.content.objects import LONGEST
 from asset_ledger.ledger.domain import checks
 from asset_ledger.ledger.log.codec import MAX_EVENT
-from asset_ledger.ledger.reading import async_replay, event_filter
+from asset_ledger.ledger.reading import async_replay, event_filter, replay
 from asset_ledger.ledger.storage import descriptors, readers, turns
-from asset_ledger.projections.queries import lineage, pages, search
+from asset_ledger.projections.queries import lineage, pages, search, timeline
 from tests.house.console import document, table
 
 LIMITS: Final = {row[0]: row[1:] for row in table(document("docs/operations.md"), "limit")}
@@ -89,15 +89,24 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         f"{openlineage.MAX_OUTPUTS:,}",
         f"{MAX_SOURCES}",
     ),
-    "S3: XML of a request, its elements; keys of a list or a deletion; parts of an upload; bytes of"
-    " a key": (
+    "spans of a timeline, of all nodes": (f"{timeline.MAX_BUCKETS:,}",),
+    "events of a PROV or OpenLineage document; their bytes": (
+        f"{replay.MAX_EVENTS:,}",
+        size(replay.MAX_STORED),
+    ),
+    "S3: XML of a request, its elements; keys of a list or a deletion; buckets of a list; parts of"
+    " an upload; bytes of a key": (
         size(objects.MAX_DOCUMENT),
         f"{xml.MAX_ELEMENTS:,}",
         f"{buckets.MAX_KEYS:,}",
+        f"{buckets.MAX_BUCKETS:,}",
         f"{s3_uploads.MAX_PARTS:,}",
         f"{names.MAX_KEY:,}",
     ),
-    "session of a browser": (f"{sessions.LONGEST.total_seconds() / 3600:g} h",),
+    "session of a browser; of one user": (
+        f"{sessions.LONGEST.total_seconds() / 3600:g} h",
+        f"{sessions.MOST}",
+    ),
     "an upload to an object store": (f"{LONGEST.total_seconds() / 3600:g} h",),
     "webhooks; one attempt": (f"{MAX_HOOKS}", seconds(sending.TIMEOUT.total or 0)),
     "resumable uploads that lack bytes": (f"{resumable.MOST:,}",),

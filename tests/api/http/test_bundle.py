@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.http import bundle as bundles
+from asset_ledger.ledger.reading import replay
 from tests.api.calling import caller, serving_with_tokens
 from tests.api.cli.test_audit_bundle import FAILED, FINE, record_a_job, unpacked, verified
 from tests.api.running import Answer, Api
@@ -89,6 +90,22 @@ async def test_prov_of_a_job_names_its_assets(api: Api) -> None:
     for path in ("bundle", "prov"):
         assert (await api.get(f"/api/jobs/other/{path}")).slug == "unknown-job"
         assert (await api.call("HEAD", f"/api/jobs/j%2F1/{path}")).body == b""
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MAX_EVENTS", 2), ("MAX_STORED", 700)])
+@pytest.mark.parametrize("document", ["prov", "openlineage"])
+async def test_a_document_of_a_job_is_refused_above_a_limit(
+    api: Api, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, document: str
+) -> None:
+    monkeypatch.setattr(replay, limit, most)
+    await api.created(b"x", job_id="short")
+    for name in ("a", "b", "c"):
+        await api.created(b"x", job_id="long", name=name)
+
+    short, long = [await api.get(f"/api/jobs/{job}/{document}") for job in ("short", "long")]
+
+    assert (short.status, long.status, long.slug) == (200, 413, "too-large")
+    assert "ask for one attempt" in long.json["detail"]
 
 
 async def test_bundle_needs_the_scopes_audit_and_read(opened_data_dir: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asset_ledger.api.sessions import LONGEST, SessionFile, Sessions
+from asset_ledger.api.sessions import LONGEST, MOST, SessionFile, Sessions
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.tokens import tokens_in
 from asset_ledger.ledger.domain.event import iso
@@ -123,6 +123,21 @@ async def test_signing_in_again_ends_the_session_before(tokens_api: Api) -> None
 
     assert (await tokens_api.get("/api/session", Cookie=before)).status == 401
     assert (await tokens_api.get("/api/session", Cookie=after)).status == 200
+
+
+async def test_one_more_session_of_a_user_than_the_limit_ends_the_oldest(
+    tokens_api: Api,
+) -> None:
+    token, other = caller(tokens_api).token, await signed_in(tokens_api, "bob")
+    cookies = [cookie_of(await sign_in(tokens_api, token)) for _ in range(MOST + 2)]
+
+    answers = [await tokens_api.get("/api/session", Cookie=cookie) for cookie in cookies]
+
+    assert [answer.status for answer in answers].count(200) == MOST
+    assert answers[-1].status == 200
+    assert (await tokens_api.get("/api/session", Cookie=other)).status == 200
+    if not tokens_api.backend.sessions.is_shared:  # a database ends those that expire first
+        assert [answer.status for answer in answers[:3]] == [401, 401, 200]
 
 
 async def test_session_ends_when_its_token_is_revoked_also_after_a_restart(data_dir: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from asset_ledger.projections.queries import timeline as timelines
 from tests.api.calling import caller, serving_with_tokens
 from tests.api.http.test_operations import shaped
 from tests.api.running import Api
@@ -76,6 +77,22 @@ async def test_buckets_of_any_number_hold_every_live_asset(
         ]
     assert sum(lane["assets"] for lane in nodes) == job["assets"] == 4
     assert sum(lane["bytes"] for lane in nodes) == job["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("most", "nodes"), [(1, ["b"]), (2, ["b"]), (3, ["b", "a"]), (4, ["b", "a", None])]
+)
+async def test_timeline_above_the_limit_of_its_spans_lacks_the_last_nodes(
+    api: Api, made: list[Any], monkeypatch: pytest.MonkeyPatch, most: int, nodes: list[str | None]
+) -> None:
+    whole = await timeline(api, "&buckets=10")
+    monkeypatch.setattr(timelines, "MAX_BUCKETS", most)
+
+    found = await timeline(api, "&buckets=10")
+
+    assert found["truncated"] == (most < 4)
+    assert [lane["node_id"] for lane in found["nodes"]] == nodes
+    assert found["nodes"] == whole["nodes"][: len(nodes)]
 
 
 async def test_job_without_live_assets_has_no_nodes(api: Api) -> None:

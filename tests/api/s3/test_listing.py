@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from asset_ledger.api.s3 import buckets
 from tests.api.s3.conftest import S3
 
 KEYS = [
@@ -83,6 +84,40 @@ async def test_a_list_has_size_time_and_entity_tag(filled: S3) -> None:
     head = await filled.run(filled.client.head_object, Bucket="bucket", Key="a/b/c")
     assert (entry["Size"], entry["ETag"]) == (5, head["ETag"])
     assert entry["LastModified"] == head["LastModified"]
+
+
+async def test_pages_of_the_list_of_buckets_have_each_bucket_once(s3: S3) -> None:
+    names = ["bucket", "runs", "runs-1", "runs.2"]
+    for name in names[1:]:
+        await s3.run(s3.client.create_bucket, Bucket=name)
+
+    def listed(size: int, prefix: str) -> list[str]:
+        pages = s3.client.get_paginator("list_buckets").paginate(
+            Prefix=prefix, PaginationConfig={"PageSize": size}
+        )
+        found = [[each["Name"] for each in page["Buckets"]] for page in pages]
+        assert all(len(page) == size for page in found[:-1])
+        return [name for page in found for name in page]
+
+    for size in (1, 2, 5, 10_000):
+        for prefix in ("", "b", "runs", "runs-", "x"):
+            found = await asyncio.to_thread(listed, size, prefix)
+            assert sorted(found) == [name for name in names if name.startswith(prefix)]
+
+
+async def test_a_list_of_more_buckets_than_the_limit_goes_on_with_a_token(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "MAX_BUCKETS", 2)
+    for name in ("a", "c"):
+        await s3.run(s3.client.create_bucket, Bucket=name)
+
+    first = await s3.run(s3.client.list_buckets, MaxBuckets=3)
+    second = await s3.run(s3.client.list_buckets, ContinuationToken=first["ContinuationToken"])
+
+    found = [[each["Name"] for each in page["Buckets"]] for page in (first, second)]
+    assert found == [["a", "bucket"], ["c"]]
+    assert "ContinuationToken" not in second
 
 
 @pytest.mark.slow

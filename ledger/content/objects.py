@@ -35,6 +35,7 @@ from asset_ledger.ledger.content.store import (
     StoredObject,
 )
 from asset_ledger.ledger.errors import (
+    DataFolderError,
     MissingBytesError,
     StorageFailedError,
     StoreUnavailableError,
@@ -44,6 +45,7 @@ from asset_ledger.ledger.ids import Digest, digest_from_hex, digest_of
 from asset_ledger.ledger.storage.object_store import PREFIX, ObjectStore, ObjectWriter, split_url
 
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM objects)"
+_ANY_AT: Final = "SELECT EXISTS (SELECT 1 FROM objects WHERE substr(url, 1, ?) = ?)"
 _KNOWN: Final = "SELECT o.url FROM json_each(?) j CROSS JOIN objects o ON o.url = j.value"
 
 BATCH: Final = 512 << 10
@@ -213,12 +215,18 @@ async def open_contents(
 ) -> ContentStore:
     """Open the contents of a log. New large ones go to the store, if there is one.
 
-    `known`: see `ObjectContents`.
+    `known`: see `ObjectContents`. Raises DataFolderError for a folder without its objects.
     """
     if store is None and not (await rows.rows(_ANY))[0][0]:
         await rows.close()
         return local
-    return ObjectContents(store, log_id, rows, local, known)
+    contents = ObjectContents(store, log_id, rows, local, known)
+    try:
+        await contents.check()
+    except BaseException:
+        await contents.close()
+        raise
+    return contents
 
 
 class ObjectContents:
@@ -247,6 +255,18 @@ class ObjectContents:
     def failure(self) -> StorageFailedError | None:
         """Why large contents are refused until a restart; None if they are not."""
         return self._local.failure
+
+    async def check(self) -> None:
+        """Raise DataFolderError for a folder that has no object, but ought to: if its disk is not
+        mounted, the mount would later hide what is stored in it until then."""
+        if (store := self._store) is None or store.has(self._prefix):
+            return
+        base = f"{store.url}/{self._prefix}/"
+        if (await self._rows.rows(_ANY_AT, (len(base), base)))[0][0]:
+            raise DataFolderError(
+                f"{store.url} lacks the objects that the log names: mount its disk; if they are"
+                f" lost, make the folder {self._prefix} in it, and go on without them"
+            )
 
     def stage(self) -> Stage:
         """Begin to receive a content."""

@@ -131,6 +131,10 @@ class ObjectStore:
         except (BaseError, OSError, ValueError) as error:
             raise DataFolderError(f"the store {url} cannot be used: {reason_of(error)}") from error
 
+    def has(self, prefix: str) -> bool:
+        """Return whether a folder has, or once had, objects with a prefix. True for a bucket."""
+        return self._folder is None or self._folder.joinpath(prefix).is_dir()
+
     def writer(self, name: str) -> "ObjectWriter":
         """Begin a new object, which exists once its writer is closed."""
         return ObjectWriter(self, name)

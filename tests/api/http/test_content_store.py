@@ -15,6 +15,7 @@ from PIL import Image
 
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.content.store import SMALL
+from asset_ledger.ledger.errors import DataFolderError
 from tests.api import running
 from tests.api.http.test_uploads import append, created
 from tests.api.running import Api, serving
@@ -189,6 +190,24 @@ async def test_contents_stay_readable_when_the_setting_is_changed(
             assets.append(await api.created(bytes([number]) * (SMALL + 1)))
             for known, asset in enumerate(assets):
                 assert (await content(api, asset)).body == bytes([known]) * (SMALL + 1)
+
+
+async def test_start_without_the_disk_of_the_store_is_refused(
+    settings: Settings, store: Path, tmp_path: Path
+) -> None:
+    async with serving(settings) as api:
+        asset = await api.created(LARGE)
+    disk = store.rename(tmp_path / "disk")
+    store.mkdir()  # its mount point
+
+    with pytest.raises(DataFolderError, match="lacks the objects that the log names: mount its"):
+        async with serving(settings):
+            pass
+
+    store.rmdir()
+    disk.rename(store)
+    async with serving(settings) as api:
+        assert (await content(api, asset)).body == LARGE
 
 
 async def test_resumable_upload_goes_to_the_store_when_it_is_whole(

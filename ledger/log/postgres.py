@@ -325,7 +325,7 @@ class PostgresLog(PostgresLogReader):
         undo()
         if self.db.in_transaction:
             with suppress(psycopg.Error):
-                self.db.execute("ROLLBACK")
+                self.db.roll_back()
 
     def _after_lost_commit(
         self, error: psycopg.Error, group: Group, outcomes: list[Outcome]

@@ -209,6 +209,11 @@ class PostgresConnection:
             raise psycopg.OperationalError("the transaction was lost")
         self._db.execute(b"COMMIT")
 
+    def roll_back(self) -> None:
+        """Roll a transaction back. Statements that a failed pipeline skipped are forgotten: psycopg
+        takes them for prepared."""
+        self._db.rollback()
+
     def pipeline(self) -> AbstractContextManager[Any]:
         """Send the statements of the block without waiting for the rows of each."""
         return self._db.pipeline()

@@ -15,6 +15,7 @@ from asset_ledger.ledger.content.places import key_of
 from asset_ledger.ledger.content.store import StoredObject
 from asset_ledger.ledger.domain.ledger import ContentCollected
 from asset_ledger.ledger.errors import (
+    BusyError,
     DataFolderError,
     StorageFailedError,
     VersionConflictError,
@@ -133,6 +134,23 @@ def test_a_lost_connection_loses_no_event_and_records_none_twice(
     assert isinstance(lost, StorageFailedError)
     assert isinstance(second, Appended)
     assert positions(log) == [1, 2]
+
+
+def test_a_log_that_waited_too_long_for_its_lock_writes_again(url: str) -> None:
+    lock = f"advisory_lock({postgres_log.APPEND_LOCK})"
+    with closing(postgres_log.PostgresLog(url, Codec())) as log:
+        appended(log, creation(1))
+        assert isinstance(append(log, creation(1))[0], VersionConflictError)
+        log.db.execute("SET lock_timeout = '10ms'")
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute(f"SELECT pg_{lock}")
+            for _ in range(9):  # often enough that psycopg prepares each statement
+                assert isinstance(append(log, creation(2))[0], BusyError)
+            other.execute(f"SELECT pg_{lock.replace('lock', 'unlock', 1)}")
+        appended(log, creation(2))
+
+        assert not log.look()
+        assert positions(log) == [1, 2]
 
 
 @pytest.mark.parametrize("with_event", [False, True])

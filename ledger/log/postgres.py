@@ -32,6 +32,7 @@ from asset_ledger.ledger.log.reader import LAST, SqlLogReader, head_of
 from asset_ledger.ledger.log.tree_rows import keep_checkpoint, keep_tiles
 from asset_ledger.ledger.merkle.tree import leaf_hash, leaf_of
 from asset_ledger.ledger.storage.postgres import (
+    CONFIRM,
     LOG,
     PostgresConnection,
     PostgresReaders,
@@ -193,9 +194,11 @@ class PostgresLog(PostgresLogReader):
         group = Group(touched, self._codec, self._clock(), prepare)
         outcomes = [self._refusal(command) or group.add(command) for command in commands]
         objects = objects_of(commands, outcomes)
-        if not group.rows.events and not contents and not objects:
+        if not any(isinstance(each, Appended) for each in outcomes) and not contents:
             self.db.execute("ROLLBACK")
             return outcomes
+        if not group.rows.events:  # replays: no standby may have confirmed their first COMMIT
+            self.db.execute(CONFIRM)
         if objects:
             self.db.execute_many(INSERT_OBJECT, objects)
         if group.rows.events:
@@ -331,7 +334,8 @@ class PostgresLog(PostgresLogReader):
         self, error: psycopg.Error, group: Group, outcomes: list[Outcome]
     ) -> list[Outcome]:
         """Connect again, and find out whether the group is durable: with the lock, so that a COMMIT
-        under way has ended. If it is not, refuse retries too: one may have brought a content."""
+        under way has ended, and at a standby, too. If it is not, refuse retries too: one may have
+        brought a content."""
         leaf = next((each.leaf for each in reversed(outcomes) if _is_new(each)), b"")  # type: ignore[union-attr]
         try:
             self.db.reopen()
@@ -339,6 +343,9 @@ class PostgresLog(PostgresLogReader):
                 db.execute(_LOCK, (APPEND_LOCK,))
                 stored = db.execute(_LEAF, (group.position,)).fetchone()
                 self._head = self._load_head()
+            begun = self.db.begin()
+            self.db.execute(CONFIRM)
+            self.db.commit(begun)
         except (psycopg.Error, LedgerError):
             unknown = OutcomeUnknownError("the database was lost: repeat it with the same key")
             return [unknown if isinstance(each, Appended) else each for each in outcomes]

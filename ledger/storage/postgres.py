@@ -46,6 +46,11 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """Parameters of a connection that end the wait for a lost machine: seconds, and milliseconds."""
 
+CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'asset-ledger', '')"
+"""Changes nothing. The COMMIT after it waits until a synchronous standby, if there is one, has this
+message, and all that was committed before it."""
+_WARNING: Final = "01000"
+
 _HELD: Final = f"""SELECT set_config('transaction_timeout', '{HELD}', false)
     WHERE current_setting('transaction_timeout', true) IS NOT NULL;"""
 
@@ -144,7 +149,7 @@ class PostgresConnection:
         """Connect. `is_log`: see `settings`. Raises psycopg.OperationalError."""
         self._url, self._schemas, self._read_only = url, tuple(schemas), read_only
         self._is_log = is_log
-        self._opened = 0
+        self._opened, self._is_warned = 0, False
         self._open()
 
     def _open(self) -> None:
@@ -153,8 +158,12 @@ class PostgresConnection:
             conninfo(self._url), autocommit=True, cursor_factory=psycopg.RawCursor
         )
         adapt(self._db.adapters)
+        self._db.add_notice_handler(self._note)
         chosen = settings(self._schemas, read_only=self._read_only, is_log=self._is_log)
         self._db.execute(chosen.encode())
+
+    def _note(self, notice: "psycopg.errors.Diagnostic") -> None:
+        self._is_warned |= notice.sqlstate == _WARNING
 
     @property
     def location(self) -> str:
@@ -202,12 +211,15 @@ class PostgresConnection:
         return self._opened
 
     def commit(self, begun: int) -> None:
-        """Commit a transaction. Raises OperationalError if it is not under way any more: COMMIT by
-        itself would report success then."""
+        """Commit a transaction. Raises OperationalError if it is not under way any more, or if its
+        wait for a standby was cancelled: COMMIT by itself would report success then."""
         status = self._db.info.transaction_status
         if begun != self._opened or status != TransactionStatus.INTRANS:
             raise psycopg.OperationalError("the transaction was lost")
+        self._is_warned = False
         self._db.execute(b"COMMIT")
+        if self._is_warned:
+            raise psycopg.OperationalError("the standby did not confirm the transaction")
 
     def roll_back(self) -> None:
         """Roll a transaction back. Statements that a failed pipeline skipped are forgotten: psycopg

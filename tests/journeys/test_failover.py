@@ -23,11 +23,16 @@ from tests.journeys.order import dense_order
 from tests.journeys.server import BACK, PATIENCE, Server, run, serving, until
 from tests.postgres import Postgres, installed, replicated
 
-pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 pytestmark = pytest.mark.slow
 
 KNOWN = {"storage-failed", "outcome-unknown", "busy", "disk-full"}
 """The problems of writes while the database fails."""
+
+UNCONFIRMED = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'"
+CANCEL = f"""SELECT pg_cancel_backend(pid) FROM pg_locks JOIN ({UNCONFIRMED}) AS waiting USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objid = 1819045735"""
+"""Ends the wait of the COMMIT with the log's lock."""
 
 
 class Uploading:
@@ -99,7 +104,9 @@ def test_a_promoted_standby_has_what_was_acknowledged(tmp_path: Path) -> None:
         replicated_at(Path(place)) as (primary, standby, url),
         serving(tmp_path / "data", "--database-url", url) as server,
     ):
+        early = acknowledged_by_a_late_standby(server, standby, url)
         with Uploading(server, "failover").by(8) as uploading:
+            uploading.ids["early"] = early
             uploading.wait_for(100)
             primary.kill()
             standby.promote()
@@ -107,6 +114,31 @@ def test_a_promoted_standby_has_what_was_acknowledged(tmp_path: Path) -> None:
         check(server, uploading, url)
         assert server.stop() == 0
         assert "Traceback" not in server.errors
+
+
+def acknowledged_by_a_late_standby(server: Server, standby: Postgres, url: str) -> str:
+    """Upload while the standby is away, and end the wait for it: PostgreSQL then takes the upload
+    for committed. Check that it is acknowledged once the standby has it."""
+
+    def upload() -> Reply:
+        with talking(server.port) as client:
+            return client.upload(b"early" * 99, name="early")
+
+    standby.stop()
+    with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(upload)
+        (began,) = db.execute("SELECT clock_timestamp()").fetchone()
+        until(lambda: bool(db.execute(CANCEL).fetchall()), "the wait was cancelled")
+
+        def is_awaited() -> bool:
+            return bool(db.execute(f"{UNCONFIRMED} AND backend_start > %s", (began,)).fetchall())
+
+        until(lambda: answer.done() or is_awaited(), "a new connection waits for the standby")
+        assert not answer.done()
+        standby.start()
+        reply = answer.result()
+    assert reply.status == 201, reply.body
+    return str(reply.json["id"])
 
 
 @contextmanager

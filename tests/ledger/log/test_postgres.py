@@ -163,6 +163,7 @@ def test_a_repair_whose_commit_was_lost_is_not_acknowledged(
         commit = log.db.commit
 
         def commit_too_late(begun: int) -> None:
+            monkeypatch.undo()
             postgres.execute(END.format(name))
             commit(begun)
 

@@ -1,38 +1,13 @@
 """The arguments of the tools: their JSON Schemas, and how they are checked."""
 
-import re
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from asset_ledger.api.contract.durations import read_duration
+from asset_ledger.api.contract.moments import read_moment
 from asset_ledger.api.contract.parameters import MAX_POSITION
-from asset_ledger.ledger.clock import utc_now
-from asset_ledger.ledger.domain.event import iso, parse_time
 
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
-
-def _moment(text: str) -> str:
-    """Return a time as RFC 3339. Raises ValueError."""
-    if _DATE.fullmatch(text):
-        text = f"{text}T00:00:00Z"
-    try:
-        return iso(_time_of(text))
-    except OverflowError as error:
-        raise ValueError("is out of range: use a year from 1 to 9999") from error
-
-
-def _time_of(text: str) -> datetime:
-    try:
-        span = read_duration(text)
-    except ValueError:
-        return parse_time(text)
-    return utc_now() - span
-
-
-Moment = Annotated[str, AfterValidator(_moment)]
+Moment = Annotated[str, AfterValidator(read_moment)]
 
 _MOMENT: Final = "2026-01-31T12:00:00Z, or 2026-01-31 (UTC), or a time ago: 7d, 12h, 30m."
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where, together
+from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where, moments, together
 
 FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "id": ("id", "With this id."),
@@ -19,8 +19,8 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "name": ("name", "With exactly this name."),
     "tag": ("tag", "With this tag."),
     "digest": ("digest", "With exactly these bytes."),
-    "created_after": ("created-after", "Created at this time (RFC 3339) or later."),
-    "created_before": ("created-before", "Created before this time (RFC 3339)."),
+    "created_after": ("created-after", "Created then or later: 2026-01-31 (UTC), or 7d ago."),
+    "created_before": ("created-before", "Created before then: 2026-01-31T12:00:00Z, or 12h ago."),
     "size_min": ("size-min", "With at least this many bytes."),
     "size_max": ("size-max", "With at most this many bytes."),
     "missing": ("missing", "Without job_id, node_id or workflow_id."),
@@ -30,7 +30,14 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
 _SORT: Final = "created_at, name or size; -size is descending."
 OF_FILTERS: Final = together(
     *(
-        click.option(f"--{flag}", name, multiple=True, metavar="VALUE", help=about)
+        click.option(
+            f"--{flag}",
+            name,
+            multiple=True,
+            metavar="VALUE",
+            help=about,
+            callback=moments if name.startswith("created_") else None,
+        )
         for name, (flag, about) in FILTERS.items()
     )
 )

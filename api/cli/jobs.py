@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where
+from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where, moments
 
 
 @click.command()
@@ -16,8 +16,12 @@ from asset_ledger.api.cli.options import LEDGER, LISTED, Listing, Where
 @click.option("--parent", "parent_job_id", multiple=True, help="Only started by this job.")
 @click.option("--node", "node_id", multiple=True, help="Only with this node; repeatable.")
 @click.option("--prefix", "query", help="Only those whose ids begin with this.")
-@click.option("--started-after", help="Only started at this time (RFC 3339) or later.")
-@click.option("--started-before", help="Only started before this time (RFC 3339).")
+@click.option(
+    "--started-after", callback=moments, help="Only started then or later: 2026-01-31, or 7d ago."
+)
+@click.option(
+    "--started-before", callback=moments, help="Only before then: 2026-01-31T12:00:00Z, or 12h ago."
+)
 @click.option(
     "--sort",
     default="-created_at",

@@ -128,6 +128,21 @@ ATTEMPT: Final = click.option(
 USER: Final = click.option("--user", default="1", show_default=True, help="The events' owner.")
 
 
+def moments(context: click.Context, parameter: click.Parameter, given: Any) -> Any:
+    """Return a time or several as RFC 3339: a time, a date, or how long ago. Raises BadParameter.
+
+    For options with this callback.
+    """
+    if not given:
+        return given
+    from asset_ledger.api.contract.moments import read_moment
+
+    try:
+        return read_moment(given) if isinstance(given, str) else [*map(read_moment, given)]
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+
+
 def together(*options: Decorator) -> Decorator:
     """Return one decorator for several options, in the order of their help."""
 

@@ -381,6 +381,9 @@ def test_find_by_filters_and_words(shell: Shell, tree: Path) -> None:
     assert found("--in", "", "--type", "folder") == ["project/"]
     assert found("grüße") == ["𝄞 Grüße.png"]
     assert found("--size-min", "8") == ["𝄞 Grüße.png"]
+    assert found("grüße", "--created-after", "1d") == ["𝄞 Grüße.png"]
+    assert found("--created-before", "2026-01-31", "--created-before", "1d") == []
+    assert "--created-after" in shell("find", "--created-after", "soon", code=2).stderr
 
 
 def test_show_rm_and_restore(shell: Shell, tree: Path) -> None:
@@ -420,6 +423,8 @@ def test_jobs_and_usage(shell: Shell, tree: Path) -> None:
     shell("put", tree / "a.txt", "--job", "k", "--node", "m")
 
     assert [line[0] for line in shell.lines("jobs")] == ["k", "j"]
+    assert shell.lines("jobs", "--started-after", "7d") == []  # none was started
+    assert len(shell.lines("usage", "--created-after", "7d")) == 3
     assert [line[0] for line in shell.lines("jobs", "--prefix", "k", "--node", "m")] == ["k"]
     assert [line[0] for line in shell.lines("jobs", "--sort", "-bytes")] == ["j", "k"]
     assert shell.lines("jobs", "--started-after", "2020-01-01T00:00:00Z") == []

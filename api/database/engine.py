@@ -44,7 +44,12 @@ from asset_ledger.ledger.storage.postgres import (
     PostgresReaders,
     unreachable,
 )
-from asset_ledger.ledger.storage.postgres_check import check_address, check_database, location
+from asset_ledger.ledger.storage.postgres_check import (
+    check_address,
+    check_database,
+    explained,
+    location,
+)
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders, open_async
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.runner import Runner
@@ -98,18 +103,25 @@ class DatabaseEngine:
     @contextmanager
     def open(self, progress: Progress | None, *, reopen: bool = False) -> Iterator[GroupCommit]:
         """Open log and tables to write, for one worker. Raises DataFolderError."""
-        codec = Codec()
         with ExitStack() as stack:
             stack.enter_context(hold_committer_lock(self.folder))
-            log = stack.enter_context(self.writing())
-            self._join(log, codec)
-            log_id = read_identity(log, codec).log_id
-            store = TableSchemas(self._url, log.db)
-            stack.callback(store.close)
-            with store.starting():
-                runner = _start(store, Feed(log, codec, log_id), progress)
-            tables = stack.enter_context(closing(LiveTables(store, runner)))
-            yield DatabaseCommit(log, tables)
+            try:
+                group_commit = self._opened(stack, progress)
+            except psycopg.Error as error:
+                raise explained(error) from error
+            yield group_commit
+
+    def _opened(self, stack: ExitStack, progress: Progress | None) -> DatabaseCommit:
+        codec = Codec()
+        log = stack.enter_context(self.writing())
+        self._join(log, codec)
+        log_id = read_identity(log, codec).log_id
+        store = TableSchemas(self._url, log.db)
+        stack.callback(store.close)
+        with store.starting():
+            runner = _start(store, Feed(log, codec, log_id), progress)
+        tables = stack.enter_context(closing(LiveTables(store, runner)))
+        return DatabaseCommit(log, tables)
 
     @contextmanager
     def writing(self) -> Iterator[PostgresLog]:

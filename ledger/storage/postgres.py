@@ -4,7 +4,7 @@ Our SQL is written for SQLite, and translated by `postgres_sql`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from queue import Empty, LifoQueue
 from threading import Semaphore
@@ -46,6 +46,9 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """Parameters of a connection that end the wait for a lost machine: seconds, and milliseconds."""
 
+_ENDED: Final = psycopg.errors.IdleInTransactionSessionTimeout | psycopg.errors.TransactionTimeout
+_READ_ONLY: Final = psycopg.errors.ReadOnlySqlTransaction
+"""A setting of the database that forbids writes: only a new connection sees that it was changed."""
 CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'asset-ledger', '')"
 """Changes nothing. The COMMIT after it waits until a synchronous standby, if there is one, has this
 message, and all that was committed before it."""
@@ -88,12 +91,27 @@ def adapt(adapters: AdaptersMap) -> None:
     adapters.register_loader("numeric", _Number)
 
 
+_OURS: Final = "; ".join(
+    f"SET {name} = {value}"
+    for name, value in {
+        "default_transaction_isolation": "'read committed'",  # a snapshot is of after the lock
+        "statement_timeout": "0",  # a rebuild, and the wait for another one, take their time
+        "idle_session_timeout": "0",  # its end would free locks
+        "tcp_keepalives_idle": "10",  # else a machine that vanished keeps its locks for two hours
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }.items()
+)
+"""What a role or a database may set otherwise."""
+
+
 def settings(schemas: Sequence[str], *, read_only: bool, is_log: bool = False) -> str:
     """Return the statements to run on a new connection. `is_log`: it takes the log's lock."""
     path = ", ".join(schemas)
     only = "SET default_transaction_read_only = on;" if read_only else ""
     idle = READING if read_only else FROZEN
     return (
+        f"{_OURS};"
         f"SET search_path = {path}; SET max_parallel_workers_per_gather = 0;"  # keeps rows in order
         f"SET lock_timeout = '5s'; SET {IDLE} = '{idle}'; {only}"
         f"{_HELD if is_log else ''}"
@@ -130,6 +148,8 @@ def storage_error(error: Exception) -> StorageFailedError:
 
 def is_lost(error: Exception) -> bool:
     """Return whether the connection, and not the statement, has failed."""
+    if isinstance(error, _ENDED | _READ_ONLY):
+        return True
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
         getattr(error, "sqlstate", None) is None or str(error.sqlstate)[:2] in ("08", "57")
     )
@@ -154,6 +174,7 @@ class PostgresConnection:
 
     def _open(self) -> None:
         self._opened += 1
+        self._is_read_only = False
         self._db: psycopg.Connection[Any] = psycopg.connect(
             conninfo(self._url), autocommit=True, cursor_factory=psycopg.RawCursor
         )
@@ -178,8 +199,8 @@ class PostgresConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection was lost."""
-        return self._db.closed
+        """Whether the connection was lost, or forbids writes."""
+        return self._db.closed or self._is_read_only
 
     def reopen(self) -> None:
         """Connect again. Raises psycopg.OperationalError."""
@@ -226,17 +247,32 @@ class PostgresConnection:
         takes them for prepared."""
         self._db.rollback()
 
-    def pipeline(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def pipeline(self) -> Iterator[None]:
         """Send the statements of the block without waiting for the rows of each."""
-        return self._db.pipeline()
+        with self._noting(), self._db.pipeline():
+            yield
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except _READ_ONLY:
+            self._is_read_only = True
+            raise
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """Run a statement."""
-        return self._db.execute(translate(sql).encode(), parameters or None, binary=True)
+        try:
+            return self._db.execute(translate(sql).encode(), parameters or None, binary=True)
+        except _READ_ONLY:
+            self._is_read_only = True
+            raise
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each row, in order."""
-        self._db.cursor().executemany(translate(sql).encode(), rows)
+        with self._noting():
+            self._db.cursor().executemany(translate(sql).encode(), rows)
 
     def pages(self, sql: str, size: int = PAGE) -> Iterator[list[Any]]:
         """Yield the rows of a statement page by page: row by row, each would be waited for."""

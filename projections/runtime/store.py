@@ -166,7 +166,8 @@ class Database(ABC):
         """Make the rows durable; then the state is `building` again."""
 
     def is_lost(self, error: Exception) -> bool:
-        """Return whether the connection was lost: it is opened again until that works."""
+        """Return whether the database is away, or another server has a lock for too long: a later
+        turn tries again."""
         return False
 
     def reconnect(self) -> None:

@@ -208,8 +208,10 @@ class PostgresDatabase(Database):
             yield True
 
     def is_lost(self, error: Exception) -> bool:
-        """Return whether the connection was lost: it is opened again until that works."""
-        return is_lost(error) or isinstance(error, StorageFailedError)
+        """Return whether the database is away, or another server has a lock for too long: a later
+        turn tries again."""
+        is_locked = isinstance(error, psycopg.errors.LockNotAvailable)
+        return is_locked or is_lost(error) or isinstance(error, StorageFailedError)
 
     def reconnect(self) -> None:
         """Connect again if the connection was lost."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.errors import DataFolderError
 from asset_ledger.projections.rebuild.build import build
 from asset_ledger.projections.runtime.registry import PROJECTIONS
 from asset_ledger.projections.runtime.runner import Runner
@@ -96,3 +97,26 @@ async def test_a_start_does_not_undo_the_switch_of_another_server(
             for api in (first, second):
                 await until(partial(serves, api, newer))
                 assert await names(api, 2) == ["before"]
+
+
+async def test_a_start_that_gets_no_lock_is_refused_in_one_line(
+    tables: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asset_ledger.ledger.storage import postgres  # noqa: PLC0415 - an optional extra
+
+    settings = postgres.settings
+
+    def impatient(*arguments: Any, **options: Any) -> str:
+        return settings(*arguments, **options).replace("lock_timeout = '5s'", "lock_timeout = 50")
+
+    monkeypatch.setattr(postgres, "settings", impatient)
+    async with serving(Settings(data_dir=tmp_path / "first")) as first:
+        await first.created(name="before")
+        with closing(postgres.PostgresConnection(tables.url, ("g1", postgres.LOG))) as db:
+            db.execute("SET idle_in_transaction_session_timeout = 0")
+            db.execute("BEGIN")
+            db.execute("UPDATE positions SET position = position")
+            with pytest.raises(DataFolderError, match="lock timeout"):
+                async with serving(Settings(data_dir=tmp_path / "second")):
+                    pass
+        await first.created(name="after")

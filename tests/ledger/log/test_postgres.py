@@ -153,6 +153,40 @@ def test_a_log_that_waited_too_long_for_its_lock_writes_again(url: str) -> None:
         assert positions(log) == [1, 2]
 
 
+def test_a_log_writes_again_once_its_database_allows_it(
+    postgres: Postgres, url: str, log: EventLog
+) -> None:
+    name = url.removeprefix("postgresql:///").partition("?")[0]
+    appended(log, creation(1))
+    for change in (
+        f"ALTER DATABASE {name} SET default_transaction_read_only = on",
+        END.format(name),
+        f"ALTER DATABASE {name} RESET default_transaction_read_only",
+    ):
+        refused = [append(log, creation(2))[0] for _ in range(2)] if "RESET" in change else []
+        assert all(isinstance(each, StorageFailedError) for each in refused), refused
+        postgres.execute(change)
+
+    appended(log, creation(2))
+
+    assert positions(log) == [1, 2]
+
+
+def test_settings_of_the_database_do_not_disturb_a_log(postgres: Postgres, url: str) -> None:
+    name = url.removeprefix("postgresql:///").partition("?")[0]
+    settings = {
+        "default_transaction_isolation": ("'repeatable read'", "read committed"),
+        "statement_timeout": ("'1s'", "0"),
+        "idle_session_timeout": ("'1s'", "0"),
+    }
+    for setting, (disturbing, _) in settings.items():
+        postgres.execute(f"ALTER DATABASE {name} SET {setting} = {disturbing}")
+
+    with closing(postgres_log.PostgresLog(url, Codec())) as log:
+        for setting, (_, expected) in settings.items():
+            assert log.db.execute(f"SHOW {setting}").fetchone() == (expected,)
+
+
 @pytest.mark.parametrize("with_event", [False, True])
 def test_a_repair_whose_commit_was_lost_is_not_acknowledged(
     postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch, with_event: bool

@@ -189,6 +189,8 @@ class FolderEngine:
             closing(SqliteLog(self._files.log, codec)) as log,
         ):
             open_identity(log, codec, self._files.key, new_log_id=uuid4().hex)
+            if (refusal := refusal_of_writes(self._files)) is not None:
+                log.refuse_writes(refusal)
             yield log
 
     def reader(self) -> SqlLogReader:

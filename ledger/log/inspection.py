@@ -50,9 +50,11 @@ def accept_fork(folder: Path) -> int:
     events, original = _read(files.inspection)
     log = SqliteLog(files.log, codec)
     try:
-        if log.head().position == events:  # else it was recorded, and killed before the next line
-            _record(log, codec, original)
-        position = log.head().position
+        log_id = read_identity(log, codec).log_id
+        forks = log.stream(log_id, topics=[LedgerForked.TOPIC])
+        if not forks or forks[-1].id <= events:  # else it was recorded, and killed before `unlink`
+            _record(log, log_id, original)
+        position = log.stream(log_id, topics=[LedgerForked.TOPIC])[-1].id
     finally:
         log.close()
     files.inspection.unlink()
@@ -60,8 +62,7 @@ def accept_fork(folder: Path) -> int:
     return position
 
 
-def _record(log: SqliteLog, codec: Codec, original: int) -> None:
-    log_id = read_identity(log, codec).log_id
+def _record(log: SqliteLog, log_id: str, original: int) -> None:
     forked = LedgerForked(
         originator_id=log_id,
         originator_version=log.version_at(log_id) + 1,

@@ -261,6 +261,23 @@ async def test_an_earlier_position_is_restored_read_only_until_its_fork_is_accep
     assert "Name a new folder" in refused_again.stderr
 
 
+@pytest.mark.parametrize("command", ["token create", "s3-key create", "key rotate"])
+def test_a_folder_for_inspection_records_no_event_of_a_command(
+    backed_up: Path, tmp_path: Path, command: str
+) -> None:
+    folder = tmp_path / "earlier"
+    restore(backed_up, folder, "--upto", "5")
+
+    done = run(*command.split(), "--data-dir", folder)
+
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert "read-only: restore it with --accept-fork" in done.stderr
+    assert done.stderr.count("\n") == 1
+    (forked,) = restore(backed_up, folder, "--accept-fork")
+    assert forked == {"forked": 6}
+    assert [each.topic for each in events_in(folder)[5:]] == ["ledger.forked"]
+
+
 def test_restore_refuses_a_folder_that_is_not_empty(dest: Path, original: Path) -> None:
     done = run("backup", "restore", dest, "--data-dir", original)
 

@@ -21,7 +21,7 @@ from asset_ledger.ledger.content.places import (
     insert_places,
     key_of,
 )
-from asset_ledger.ledger.content.reading import PIECE
+from asset_ledger.ledger.content.reading import pieces_of_file
 from asset_ledger.ledger.content.store import SMALL
 from asset_ledger.ledger.errors import CorruptLogError
 from asset_ledger.ledger.ids import Digest, digest_from_hex
@@ -88,7 +88,8 @@ class Lender(Protocol):
     """Reads large contents by digest."""
 
     def pieces(self, digest: Digest) -> Iterator[bytes]:
-        """Yield a content in pieces. Raises FileNotFoundError and OSError."""
+        """Yield a content in pieces. Raises FileNotFoundError, CorruptLogError if its file cannot
+        be read, OSError if its store fails."""
 
 
 class LargeContents(Lender, Protocol):
@@ -111,10 +112,8 @@ class LargeFiles:
         self._files = files
 
     def pieces(self, digest: Digest) -> Iterator[bytes]:
-        """Yield a content in pieces. Raises FileNotFoundError and OSError."""
-        with self._files.object(digest).open("rb") as file:
-            while piece := file.read(PIECE):
-                yield piece
+        """Yield a content in pieces. Raises FileNotFoundError, CorruptLogError."""
+        return pieces_of_file(self._files.object(digest))
 
     def has(self, digest: Digest, size: int) -> bool:
         """Return whether a content of this size is there, durably."""
@@ -129,10 +128,14 @@ class LargeFiles:
         target = self._files.object(digest)
         make_folder(self._files.arriving)
         draft = self._files.arriving / target.name
-        with _create(draft) as copy:
-            copy.writelines(pieces)
-            copy.flush()
-            os.fsync(copy.fileno())
+        try:
+            with _create(draft) as copy:
+                copy.writelines(pieces)
+                copy.flush()
+                os.fsync(copy.fileno())
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.rename(target)
         self._sync_names(target)

@@ -13,8 +13,8 @@ from asset_ledger.ledger.content.places import (
     find_places,
     key_of,
 )
-from asset_ledger.ledger.content.reading import PIECE
-from asset_ledger.ledger.errors import ContentCollectedError, DataFolderError
+from asset_ledger.ledger.content.reading import pieces_of_file
+from asset_ledger.ledger.errors import ContentCollectedError, CorruptLogError, DataFolderError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import ContentFolder
 from asset_ledger.ledger.storage.object_store import ObjectReader
@@ -50,6 +50,8 @@ def pieces_of(files: ContentFolder, digest: Digest) -> Iterator[bytes]:
             if not contents.has_large(digest) and (when := contents.collected(digest)) is not None:
                 raise ContentCollectedError(digest, when)
             yield from contents.pieces(digest)
+    except CorruptLogError as error:
+        raise DataFolderError(f"the content {digest}: {error}") from error
     except (OSError, sqlite3.Error) as error:
         raise DataFolderError(f"the content {digest} cannot be read: {error}") from error
 
@@ -84,13 +86,10 @@ class OfflineContents:
         return self._large_size(digest) is not None
 
     def pieces(self, digest: Digest) -> Iterator[bytes]:
-        """Yield a large content in pieces. Raises FileNotFoundError and OSError."""
+        """Yield a large content in pieces. See `Lender.pieces` for the errors."""
         if (url := self.url_of(digest)) is not None:
-            yield from self._objects.pieces(url)
-            return
-        with self._files.object(digest).open("rb") as file:
-            while piece := file.read(PIECE):
-                yield piece
+            return self._objects.pieces(url)
+        return pieces_of_file(self._files.object(digest))
 
     def url_of(self, digest: Digest) -> str | None:
         """Return the URL of a content in an object store."""

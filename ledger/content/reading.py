@@ -5,14 +5,14 @@ Two pieces of a content, of at most 1 MiB, are in memory at a time: one is read 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor
 from io import FileIO
 from pathlib import Path
 from typing import Final
 
 from asset_ledger.ledger.content.batches import LARGEST, Batches
-from asset_ledger.ledger.errors import StorageFailedError
+from asset_ledger.ledger.errors import CorruptLogError, StorageFailedError
 from asset_ledger.ledger.storage.files import storage_errors
 
 PIECE: Final = LARGEST
@@ -80,3 +80,16 @@ class FileContent:
         if not piece:
             raise StorageFailedError("the content's file became shorter after it was opened")
         return piece
+
+
+def pieces_of_file(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a content's file. Raises FileNotFoundError, CorruptLogError if its disk
+    cannot read it."""
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CorruptLogError(f"cannot be read: {error.strerror}") from error

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
+from tests.api.damage import make_unreadable
 from tests.api.running import Api, serving
 from tests.journeys.audit import audit, events_in
 from tests.journeys.server import run
@@ -155,6 +156,22 @@ def change_pack(data_dir: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"small one", b"small ONE"))
 
 
+def make_object_unreadable(data_dir: Path) -> None:
+    make_unreadable(next(p for p in (data_dir / "content/objects").rglob("*") if p.is_file()))
+
+
+def test_a_content_that_the_disk_cannot_read_keeps_no_other_from_its_backup(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    filled(data_dir, "one", "two")
+    make_object_unreadable(data_dir)
+
+    missing, made = create(data_dir, tmp_path / "b", code=FOUND)
+
+    assert missing["reason"] == "cannot be read: Is a directory"
+    assert (made["events"], made["contents"]) == (8, 5)
+
+
 @pytest.mark.parametrize("harm", [lose_object, change_object, change_pack])
 async def test_a_damaged_content_is_reported_until_it_is_repaired(
     data_dir: Path, tmp_path: Path, harm: Callable[[Path], None]
@@ -221,7 +238,7 @@ def test_a_damaged_backup_is_refused_in_one_line(
     assert not (tmp_path / "new/ledger.db").exists()
 
 
-@pytest.mark.parametrize("harm", [lose_object, change_object, change_pack])
+@pytest.mark.parametrize("harm", [lose_object, change_object, make_object_unreadable, change_pack])
 def test_a_content_that_the_backup_has_lost_is_a_finding_of_the_restore(
     dest: Path, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:

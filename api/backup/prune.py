@@ -33,12 +33,12 @@ class Pruned(NamedTuple):
 
 def prune_backups(folder: BackupFolder, keep: int, progress: Progress) -> Pruned:
     """Remove the contents that none of the newest `keep` backups needs. Raises SourceError."""
-    backups = folder.list()
-    if len(backups) <= keep:
+    if len(folder.list()) <= keep:
         return Pruned(0, 0, 0)
-    events = backups[-keep].events
-    gone = _collected(folder, backups, events, progress)
     with storage_errors(f"{folder.name} was not pruned"), folder.held():
+        backups = folder.list()  # one that was made meanwhile may need a content again
+        events = backups[-keep].events
+        gone = _collected(folder, backups, events, progress)
         contents, size = _remove(folder, sorted(gone))
     return Pruned(events, contents, size)
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from asset_ledger.api.backup.files import BackupFolder
+from asset_ledger.api.backup.prune import prune_backups
 from asset_ledger.api.settings import Settings
 from tests.api.damage import make_unreadable
 from tests.api.running import Api, serving
@@ -293,6 +296,38 @@ def test_a_folder_for_inspection_records_no_event_of_a_command(
     (forked,) = restore(backed_up, folder, "--accept-fork")
     assert forked == {"forked": 6}
     assert [each.topic for each in events_in(folder)[5:]] == ["ledger.forked"]
+
+
+def test_a_prune_keeps_what_a_backup_needs_that_ends_before_it(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    file, dest = tmp_path / "a.txt", tmp_path / "b"
+    file.write_bytes(b"collected, and stored again")
+
+    class RacedFolder(BackupFolder):
+        """A folder in which a backup ends just before a prune takes its lock."""
+
+        @contextmanager
+        def held(self, _: Path | None = None) -> Iterator[None]:
+            create(data_dir, self.root)
+            with super().held():
+                yield
+
+    def step(*arguments: str | Path) -> None:
+        done = run(*arguments, "--data-dir", data_dir)
+        assert done.returncode == FINE, done.stderr
+
+    step("put", file)
+    create(data_dir, dest)
+    step("rm", file.name)
+    step("gc", "--apply", "--retain-deleted", "0")
+    create(data_dir, dest)
+    step("put", file)
+
+    prune_backups(RacedFolder(dest), 1, lambda *_: None)
+
+    verified, _ = restore(dest, tmp_path / "restored")
+    assert verified["contents"] == 1
 
 
 def test_restore_refuses_a_folder_that_is_not_empty(dest: Path, original: Path) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, Protocol
@@ -238,10 +238,15 @@ def plan_collection(stored: PlanSource, retention: Retention, now: datetime) -> 
 def _limits(retention: Retention, now: datetime) -> dict[str, int | str]:
     versions = retention.versions
     return {
-        "deleted_before": iso(now - retention.deleted),
+        "deleted_before": _before(now, retention.deleted),
         "versions": _ALL if versions is None else versions if isinstance(versions, int) else 0,
-        "replaced_before": iso(now - versions) if isinstance(versions, timedelta) else _NEVER,
+        "replaced_before": _before(now, versions) if isinstance(versions, timedelta) else _NEVER,
     }
+
+
+def _before(now: datetime, age: timedelta) -> str:
+    """Return the time that was `age` ago; the year 1 if that is longer ago."""
+    return iso(now - min(age, now - datetime.min.replace(tzinfo=UTC)))
 
 
 def large_contents(files: ContentFolder) -> Iterator[tuple[str, int]]:

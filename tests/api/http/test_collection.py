@@ -123,6 +123,7 @@ async def test_collected_earlier_bytes_answer_410(api: Api, data_dir: Path, cont
         ({"retain_versions": "1"}, 2),
         ({"retain_versions": "0"}, 1),
         ({"retain_versions": "1d"}, 3),
+        ({"retain_versions": "999999d"}, 3),
     ],
 )
 async def test_earlier_versions_are_retained_as_set(
@@ -139,10 +140,11 @@ async def test_earlier_versions_are_retained_as_set(
     assert found == [410] * (3 - left) + [200] * left
 
 
-async def test_a_tombstone_keeps_its_bytes_for_the_time_that_is_set(api: Api) -> None:
+@pytest.mark.parametrize("time", ["30d", "999999d"])
+async def test_a_tombstone_keeps_its_bytes_for_the_time_that_is_set(api: Api, time: str) -> None:
     asset = await deleted(api, b"a", name="a")
 
-    done = await collect(api, retain_deleted="30d")
+    done = await collect(api, retain_deleted=time)
 
     assert done["count"] == 0
     assert (await api.call("POST", f"/api/assets/{asset['id']}/restore")).status == 200

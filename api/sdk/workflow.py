@@ -20,8 +20,9 @@ async def run_workflow(graph: Graph, context: ProcessingContext) -> dict[BaseNod
 
     The assets of a node are derived from the assets of its inputs. The first failure cancels the
     other nodes and is raised. Raises WorkflowError before any node runs: for a circle, for two
-    nodes with one id, for an input that is no attribute of its node.
+    nodes with one id, for an input that is no attribute of its node, for what is no node.
     """
+    _check_nodes(graph)
     order = _order(graph)
     _check_ids(order)
     _check_inputs(graph)
@@ -45,6 +46,13 @@ async def _run(
         setattr(node, name, result.value)
         sources += result.assets
     return await run_node(node, context, derived_from=sources)
+
+
+def _check_nodes(graph: Graph) -> None:
+    for node, inputs in graph.items():
+        for each in (node, *inputs.values()):
+            if not isinstance(each, BaseNode):
+                raise WorkflowError(f"{each!r} is no node: name nodes, as in {{b: {{'image': a}}}}")
 
 
 def _order(graph: Graph) -> list[BaseNode]:

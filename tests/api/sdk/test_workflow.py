@@ -191,6 +191,8 @@ async def test_an_asset_of_a_process_without_async_has_its_node(
         (lambda a, b: {b: {"imaeg": a}}, "node blur has no input imaeg: declare it in Blur"),
         (lambda a, b: {Noise(id="blur"): {}, b: {"image": a}}, "2 nodes have the id blur"),
         (lambda a, b: {b: {"image": b}}, "in a circle"),
+        (lambda a, b: {b: {"image": "noise"}}, "'noise' is no node: name nodes"),
+        (lambda a, b: {"blur": {"image": a}}, "'blur' is no node: name nodes"),
     ],
 )
 async def test_a_wrong_graph_is_refused_before_any_node_runs(

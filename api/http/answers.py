@@ -19,6 +19,7 @@ from asset_ledger.api.contract.errors import (
     MissingScopeError,
     RangeError,
     RateLimitedError,
+    TusVersionError,
     UnauthenticatedError,
 )
 from asset_ledger.api.contract.operations import JSON
@@ -180,6 +181,8 @@ def _error_headers(error: BaseException) -> dict[str, Any]:
         case MissingScopeError():
             challenge = f'error="insufficient_scope", scope="{error.scope}"'
             return {"WWW-Authenticate": f"{BEARER}, {challenge}"}
+        case TusVersionError():
+            return {"Tus-Version": error.version}  # tus 1.0, Tus-Resumable
         case RateLimitedError():
             return {"Retry-After": str(ceil(error.retry_after))}
     seconds = getattr(error, "retry_after", None) or problem_of(error).retry_after

@@ -166,6 +166,19 @@ def test_a_unit_runs_a_command_that_parses(name: str) -> None:
     assert "ProtectSystem=strict" in TEXTS[name]
 
 
+def test_folders_that_the_units_write_to_are_made() -> None:
+    unit = TEXTS["asset-ledger.service"]
+    lines = r"^(State|Cache)Directory=(\S+)$"
+    folders = {"State": "/var/lib", "Cache": "/var/cache"}
+    made = {f"{folders[kind]}/{name}" for kind, name in re.findall(lines, unit, re.MULTILINE)}
+    made |= {*re.findall(r"^# install --directory .*?(/\S+)$", unit, re.MULTILINE)}
+
+    backup = TEXTS["asset-ledger-backup.service"]
+    (written,) = re.findall(r"^ReadWritePaths=(.+)$", backup, re.MULTILINE)
+
+    assert {*written.split()} == made
+
+
 def test_a_wrong_settings_file_would_be_refused(tmp_path: Path) -> None:
     text = TEXTS["asset-ledger.toml"].replace("gc_interval", "gc_intervall")
     (tmp_path / "a.toml").write_text(text)

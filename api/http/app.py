@@ -30,6 +30,7 @@ from asset_ledger.api.contract.principal import ANONYMOUS, Credential, Principal
 from asset_ledger.api.contract.problems import INTERNAL_ERROR, problem_of
 from asset_ledger.api.contract.rates import read_rate
 from asset_ledger.api.http import (
+    archive,
     assets,
     bulk,
     bundle,
@@ -88,7 +89,7 @@ from asset_ledger.ledger.errors import (
 )
 from asset_ledger.ledger.storage.data_folder import LOG
 from asset_ledger.ledger.storage.sqlite import is_fatal
-from asset_ledger.ledger.storage.turns import ReadBudget, read_budget
+from asset_ledger.ledger.storage.turns import ReadBudget, Turns, read_budget
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operations_of(
@@ -153,6 +154,7 @@ class Server(web.Server):
         self._scrapes = Shared[bytes]()
         self._routes = Routes(OPERATIONS)
         authenticated = backend.settings.auth != "local"
+        self._zips = Turns(archive.MOST, archive.EACH if authenticated else archive.MOST, "zips")
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
@@ -325,7 +327,7 @@ class Server(web.Server):
         request.user_id = ANONYMOUS.user_id
         request.connection = protocol
         request.clients, request.bodies = self.clients, self._bodies
-        request.scrapes = self._scrapes
+        request.scrapes, request.zips = self._scrapes, self._zips
         request.key_address = self._keys
         request.credit = self.clients.limits.stall
         request.is_still_allowed = self._still_allows

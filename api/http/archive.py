@@ -24,6 +24,11 @@ Send = Callable[[bytes], Awaitable[None]]
 PIECE: Final = 1 << 20
 """Bytes of the list of entries that are sent at once."""
 
+MOST: Final = 64
+EACH: Final = 4
+"""Zips and bundles that are sent at the same time, and those of one user, unless it is the only
+one: each keeps the list of its entries in memory. 32 of one user may wait."""
+
 _FILE: Final = 0o100644 << 16
 _FOLDER: Final = 0o040755 << 16 | 0x10
 """Attributes of entries, for Unix and (the last bit) for Windows."""

@@ -24,6 +24,7 @@ from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.domain.asset import AssetContentReplaced, AssetCreated
 from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import (
+    BusyError,
     ContentCollectedError,
     SigningKeyError,
     TooLargeError,
@@ -49,7 +50,7 @@ async def get_job_prov(request: Request) -> web.Response:
 @operation(
     "GET",
     "/api/jobs/{job_id}/bundle",
-    errors=[UnknownJobError, SigningKeyError],
+    errors=[UnknownJobError, SigningKeyError, BusyError],
     scope="audit",
     parameters=[ATTEMPT],
     gives=[ZIP],
@@ -61,13 +62,14 @@ async def get_job_bundle(request: Request) -> web.StreamResponse:
     signed = await request.proofs.checkpoint()
     attempt = request.parameters.get("attempt")
     prove = partial(request.proofs.job, request.user_id, job_id, signed, attempt=attempt)
-    events = await prove(0, EVENTS_PER_PIECE)
     response = web.StreamResponse(headers={"Content-Type": ZIP, POSITION: str(signed.size)})
     response.headers["Content-Disposition"] = content_disposition("attachment", f"{job_id}.zip")
-    await response.prepare(request)
-    if request.method != "HEAD":
-        record = JobRecord(request.user_id, job_id, attempt)
-        await StreamedBundle(request, record, prove, response.write).write(signed, events)
+    async with request.zips.take():
+        events = await prove(0, EVENTS_PER_PIECE)
+        await response.prepare(request)
+        if request.method != "HEAD":
+            record = JobRecord(request.user_id, job_id, attempt)
+            await StreamedBundle(request, record, prove, response.write).write(signed, events)
     await response.write_eof()
     return response
 

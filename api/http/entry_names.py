@@ -6,13 +6,15 @@ entry overwrites another.
 
 import re
 import unicodedata
+from hashlib import blake2b
 from typing import Final
 
 MAX_BYTES: Final = 200
 """Bytes of one name in UTF-8: file systems allow 255, and a number may be appended."""
 
-MAX_PATH: Final = 4_000
-"""Bytes of a folder's path. Deeper entries go into the deepest folder within the limit."""
+MAX_PATH: Final = 800
+"""Bytes of a folder's path, with which macOS allows 1,024 for an entry. Deeper entries go into the
+deepest folder within the limit."""
 
 _EXTENSION: Final = 20
 _UNSAFE: Final = re.compile(
@@ -22,11 +24,11 @@ _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", r
 
 
 class EntryNames:
-    """The names used in one archive."""
+    """The names used in one archive, as hashes: paths of 100,000 entries would take 100 MB."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._numbers: dict[str, int] = {}
+        self._taken: set[bytes] = set()
+        self._numbers: dict[bytes, int] = {}
 
     def take(self, folder: str, name: str) -> str:
         """Return an unused path in `folder`, which ends with a slash or is empty."""
@@ -38,7 +40,8 @@ class EntryNames:
         while _compared(path) in self._taken:
             number += 1
             path = f"{folder}{stem} ({number}){extension}"
-        self._numbers[first] = number
+        if number > 1:
+            self._numbers[first] = number
         self._taken.add(_compared(path))
         return path
 
@@ -72,6 +75,8 @@ def _split(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _compared(path: str) -> str:
-    """Return the form in which file systems that ignore case and Unicode forms compare paths."""
-    return unicodedata.normalize("NFC", path.casefold())
+def _compared(path: str) -> bytes:
+    """Return the hash of the form in which file systems that ignore case and Unicode forms compare
+    paths."""
+    form = unicodedata.normalize("NFC", path.casefold())
+    return blake2b(form.encode(), digest_size=16).digest()

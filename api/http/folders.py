@@ -22,6 +22,7 @@ from asset_ledger.api.http.form import lists_of_form
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
+    BusyError,
     ContentDamagedError,
     ProjectionBehindError,
     UnknownAssetError,
@@ -84,7 +85,13 @@ async def _folder(request: Request) -> AssetId | None:
 @operation(
     "POST",
     "/api/assets/download",
-    errors=[UnknownAssetError, AssetDeletedError, ProjectionBehindError, ContentDamagedError],
+    errors=[
+        UnknownAssetError,
+        AssetDeletedError,
+        ProjectionBehindError,
+        ContentDamagedError,
+        BusyError,
+    ],
     scope="read",
     takes=DOWNLOADS,
     max_json=MAX_LIST,
@@ -104,11 +111,12 @@ async def download_assets(request: Request) -> web.StreamResponse:
         await response.prepare(request)  # late: a damaged first content is a problem, not a zip
         await response.write(piece)
 
-    archive = Archive(request.ledger, folders, user_id, send)
-    async for page in folders.chosen(user_id, asset_ids):
-        for member in page:
-            await archive.add(member)
-    await archive.finish()
+    async with request.zips.take():
+        archive = Archive(request.ledger, folders, user_id, send)
+        async for page in folders.chosen(user_id, asset_ids):
+            for member in page:
+                await archive.add(member)
+        await archive.finish()
     await response.write_eof()
     return response
 

@@ -47,6 +47,7 @@ REFUSING: Final = (
     "unfinished-uploads",
     "writes",
     "writes-of-a-user",
+    "zips",
 )
 """The limits that refuse requests: a slug of a problem, or what of a `busy` server."""
 _LIMITS: Final = (

@@ -27,6 +27,7 @@ from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.proofs.live import Proofs
 from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
+from asset_ledger.ledger.storage.turns import Turns
 from asset_ledger.projections.serving import Projections
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
@@ -66,6 +67,7 @@ class Request(web.BaseRequest):
     clients: Connections
     bodies: Budget
     scrapes: Shared[bytes]
+    zips: Turns
     credit: float
     body_digest: BodyDigest | None = None
     checked: float

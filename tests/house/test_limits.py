@@ -20,7 +20,7 @@ from asset_ledger.api.contract.imports import MAX_LINE
 from asset_ledger.api.contract.proofs import MAX_PROVEN
 from asset_ledger.api.hooks import sending
 from asset_ledger.api.hooks.store import MAX_HOOKS
-from asset_ledger.api.http import connections, health, kept, metrics, protocol
+from asset_ledger.api.http import archive, connections, health, kept, metrics, protocol
 from asset_ledger.api.s3 import buckets, names, objects, xml
 from asset_ledger.api.s3 import uploads as s3_uploads
 from asset_ledger.api.settings import Settings
@@ -160,6 +160,11 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "thumbnails that are drawn; of one user; waiting of one user": (
         f"{cache.DRAWERS}",
+        f"{turns.MAX_WAITING}",
+    ),
+    "zips and bundles that are sent; of one user; waiting of one user": (
+        f"{archive.MOST}",
+        f"{archive.EACH}",
         f"{turns.MAX_WAITING}",
     ),
     "time for a drawing": (

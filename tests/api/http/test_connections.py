@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 import pytest
 
 from asset_ledger.api.http import connections
+from asset_ledger.api.http.archive import EACH
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.storage import descriptors
+from asset_ledger.ledger.storage.turns import MAX_WAITING
 from tests.api.calling import ALL, Caller, caller, revoke, serving_with_tokens
 from tests.api.http.test_health import numbers, ready
-from tests.api.running import Api, serving
+from tests.api.running import Answer, Api, serving
 
 LONG = {"text": "x" * 32_000}
 MANY = 200
@@ -298,6 +301,44 @@ async def long_request(bob: Caller, name: str) -> bytes:
         fields: dict[str, Any] = {"name": str(number), "metadata": LONG, "job_id": "j"}
         await bob.call("POST", "/api/assets", json=fields)
     return get("/api/jobs/j/history", bob.token, "Accept: application/x-ndjson")
+
+
+@pytest.mark.slow
+async def test_zips_of_one_user_wait_for_each_other_and_not_for_those_of_others(
+    opened_data_dir: Path,
+) -> None:
+    async with serving_with_tokens(opened_data_dir) as api, AsyncExitStack() as held:
+        alice, bob = caller(api, "alice"), caller(api, "bob")
+        big, small = await alice.created(b"x" * 30_000_000), await bob.created(b"x")
+        sent = zip_request(big["id"], str(alice.token))
+        readers = [
+            await held.enter_async_context(sending(api, sent))
+            for _ in range(EACH + MAX_WAITING + 1)
+        ]
+        lines = [asyncio.create_task(reader.readline()) for reader in readers]
+        async with asyncio.timeout(60):  # fails a test that hangs
+            while sum(line.done() for line in lines) <= EACH:
+                await asyncio.wait(lines, return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
+
+        other = await downloaded(bob, small["id"])
+
+        answered = sorted(line.result()[9:12] for line in lines if line.done())
+        assert (answered, other.status) == ([b"200"] * EACH + [b"503"], 200)
+        assert 'limit="zips"' in (await api.get("/metrics")).body.decode()
+        await held.aclose()
+        await asyncio.gather(*lines, return_exceptions=True)
+        assert (await downloaded(alice, big["id"])).status == 200
+
+
+def zip_request(asset_id: str, token: str) -> bytes:
+    body = orjson.dumps({"asset_ids": [asset_id]})
+    lines = ["POST /api/assets/download HTTP/1.1", "Host: localhost"]
+    lines += [f"Authorization: Bearer {token}", "Content-Type: application/json"]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+async def downloaded(user: Caller, asset_id: str) -> Answer:
+    return await user.call("POST", "/api/assets/download", json={"asset_ids": [asset_id]})
 
 
 async def test_metrics_count_open_connections(api: Api) -> None:

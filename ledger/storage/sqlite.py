@@ -4,6 +4,7 @@ One connection per file commits and checkpoints; all others are read-only. SQLit
 corrupt a WAL file if two connections commit and checkpoint at once.
 """
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,10 +97,21 @@ def open_reader(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
 
     The connection waits `timeout` seconds for another program's lock.
     """
+    uri = read_only(path) + ("&immutable=1" if _is_at_rest(path) else "")
     db = sqlite3.connect(
-        read_only(path), uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )
     return _set(db, READER)
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Return whether nothing writes to a file: it was closed, and its disk is read-only.
+
+    Else SQLite would have to make a file beside it, and could not.
+    """
+    if os.access(path.parent, os.W_OK):
+        return False
+    return not any(path.with_name(path.name + suffix).exists() for suffix in BESIDE)
 
 
 def spell_out(text: bytes) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 PROGRAM: Final = Path(sys.executable).with_name("asset-ledger")
@@ -20,6 +21,9 @@ PATIENCE: Final = 60.0
 """Seconds until a wait fails: far more than any step takes."""
 BACK: Final = 30.0
 """Seconds after the end of a failure within which a server works again by itself."""
+
+LESS: Final = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if which("setpriv") else ()
+"""The prefix that makes a command of root respect the modes of files."""
 
 _READY: Final = re.compile(rb"asset-ledger serves http://127\.0\.0\.1:(\d+)\n")
 

@@ -16,7 +16,7 @@ from asset_ledger.api.settings import Settings
 from tests.api.damage import make_unreadable
 from tests.api.running import Api, serving
 from tests.journeys.audit import audit, events_in
-from tests.journeys.server import run
+from tests.journeys.server import LESS, run
 
 pytestmark = pytest.mark.slow
 
@@ -279,6 +279,23 @@ async def test_an_earlier_position_is_restored_read_only_until_its_fork_is_accep
     refused_again = run("backup", "create", dest, "--data-dir", folder)
     assert (refused_again.returncode, refused_again.stdout) == (REFUSED, "")
     assert "Name a new folder" in refused_again.stderr
+
+
+@pytest.mark.skipif(not LESS, reason="root can write everywhere, and there is no setpriv")
+def test_backups_on_a_read_only_disk_are_restored_and_repair(
+    original: Path, dest: Path, tmp_path: Path
+) -> None:
+    harmed = Path(shutil.copytree(original, tmp_path / "harmed"))
+    change_pack(harmed)
+    for folder in (dest, *(path for path in dest.rglob("*") if path.is_dir())):
+        folder.chmod(0o500)
+
+    restored = run("backup", "restore", dest, "--data-dir", tmp_path / "new", before=LESS)
+    repaired = run("scrub", "--from", dest, "--data-dir", harmed, before=LESS)
+
+    assert (restored.returncode, repaired.returncode) == (FINE, FINE), restored.stderr
+    assert "new has 8 of 8 events" in restored.stdout
+    assert "1 repaired; 0 damaged" in repaired.stdout
 
 
 @pytest.mark.parametrize("command", ["token create", "s3-key create", "key rotate"])

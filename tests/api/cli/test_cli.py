@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from shutil import which
 
 import orjson
 import pytest
@@ -22,7 +21,7 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.merkle.proof import check_proof
 from tests.api.running import Api, serving
 from tests.journeys.client import talking
-from tests.journeys.server import PATIENCE, Server, program, run
+from tests.journeys.server import LESS, PATIENCE, Server, program, run
 from tests.journeys.unreadable import append_unreadable_event
 from tests.projections.packages import plant
 
@@ -32,9 +31,6 @@ TOMORROW = (
     "--expires: 'tomorrow' is not a time: write a span such as 90d, or a time with its zone,"
     " 2030-01-31T12:00:00Z; see asset-ledger token create --help"
 )
-
-LESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if which("setpriv") else ()
-"""The prefix that makes a command of root respect the modes of files."""
 
 
 async def record_a_job(api: Api) -> None:

@@ -1,7 +1,6 @@
 """Finished prompts of ComfyUI as jobs and assets of a ledger.
 
-Like the whole package it runs in ComfyUI's environment, so it imports the standard library only, of
-Python 3.10 or newer.
+It runs in ComfyUI's environment, so it imports the standard library only, of Python 3.10 or newer.
 """
 
 import hashlib

@@ -302,5 +302,6 @@ def test_node_is_printed_as_one_file_that_needs_nothing_installed(tmp_path: Path
         for each in ast.parse(node.read_text("utf-8")).body
         if isinstance(each, ast.FunctionDef | ast.ClassDef)
     ]
+    assert "ASSET_LEDGER_URL" in node.read_text("utf-8").partition("\n\n")[0]
     assert {"start", "Spool", "PromptRecorder", "Prompt"} <= {*defined}
     assert len(defined) == len({*defined})

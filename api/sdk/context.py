@@ -21,8 +21,8 @@ from asset_ledger.api.sdk.content import IN_MEMORY, Source, opened
 from asset_ledger.api.sdk.endings import ending
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.listing import Listing
+from asset_ledger.api.sdk.node_list import nodes_of
 from asset_ledger.api.sdk.record import AssetRecord, Event, Filters, NodeSort, NodeSummary
-from asset_ledger.api.sdk.wire import query_of
 from asset_ledger.ledger.errors import LedgerError
 
 OnSaveError = Literal["raise", "report"]
@@ -189,14 +189,7 @@ class ProcessingContext:
 
         Raises UnknownJobError if the job has no events.
         """
-        query = query_of({"attempt": attempt, "sort": sort, "page_size": 1000})
-        gateway = self.user_gateway
-        page = await gateway.nodes(self.job_id, query)
-        found = list(page["nodes"])
-        while page["next"]:
-            page = await gateway.nodes(self.job_id, [*query, ("cursor", page["next"])])
-            found += page["nodes"]
-        return Listing(NodeSummary, map(NodeSummary.of, found))
+        return await nodes_of(self.user_gateway, self.job_id, attempt, sort)
 
     @property
     def user_gateway(self) -> Gateway:

@@ -12,7 +12,8 @@ from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Document, Gateway
 from asset_ledger.api.sdk.html import record_html
 from asset_ledger.api.sdk.listing import Listing
-from asset_ledger.api.sdk.record import known_fields
+from asset_ledger.api.sdk.node_list import nodes_of
+from asset_ledger.api.sdk.record import NodeSort, NodeSummary, known_fields
 from asset_ledger.api.sdk.snapshot import Snapshot
 from asset_ledger.api.sdk.wire import query_of
 
@@ -117,6 +118,15 @@ class Job(JobRecord):
             more = bool(cursor)
             for job in jobs:
                 yield job
+
+    async def nodes(
+        self, *, attempt: int | None = None, sort: NodeSort = "created_at"
+    ) -> Listing[NodeSummary]:
+        """Return every node of this job, or of one attempt: runs, failures, seconds, live assets.
+
+        Raises UnknownJobError.
+        """
+        return await nodes_of(self.gateway, self.job_id, attempt, sort)
 
     async def compare(self, other: "JobRecord | str") -> Comparison[Asset]:
         """Compare the assets of this job (a) with those of another (b). Raises UnknownJobError."""

@@ -9,7 +9,9 @@ from asset_ledger.api.sdk.found import Comparison, whole_comparison
 from asset_ledger.api.sdk.gateway import Gateway
 from asset_ledger.api.sdk.job import JobFilters, JobRecord, id_of
 from asset_ledger.api.sdk.listing import Listing
+from asset_ledger.api.sdk.node_list import nodes_of
 from asset_ledger.api.sdk.portal import drain, run
+from asset_ledger.api.sdk.record import NodeSort, NodeSummary
 from asset_ledger.api.sdk.sync_asset import Asset
 
 
@@ -45,6 +47,12 @@ class Job(JobRecord):
         """Yield all matching jobs, read page by page."""
         found = jobs.Job.iterate(gateway=gateway, **filters)
         return (cls(**vars(each)) for each in drain(found))
+
+    def nodes(
+        self, *, attempt: int | None = None, sort: NodeSort = "created_at"
+    ) -> Listing[NodeSummary]:
+        """Return every node of this job, or of one attempt: its runs, seconds and live assets."""
+        return run(nodes_of(self.gateway, self.job_id, attempt, sort))
 
     def compare(self, other: JobRecord | str) -> Comparison[Asset]:
         """Compare the assets of this job (a) with those of another (b). Raises UnknownJobError."""

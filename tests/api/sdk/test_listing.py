@@ -109,12 +109,13 @@ def test_nodes_usage_events_and_lineage_are_tables(filled: sync.ProcessingContex
     (asset, *_), _ = sync.Asset.paginate(job_id="j")
     shown: list[Listing[Any]] = [
         filled.nodes(),
+        sync.Job.get("j").nodes(sort="-bytes"),
         sync.Asset.usage(),
         asset.history(),
         asset.lineage().assets,
     ]
 
-    for each, text in zip(shown, ("untracked", "n", "asset.created", "a"), strict=True):
+    for each, text in zip(shown, ("untracked", "n", "n", "asset.created", "a"), strict=True):
         assert text in page(each).texts
         assert page(Listing(each.kind)).texts  # its columns
 
@@ -175,6 +176,7 @@ async def test_to_dict_has_the_values_of_the_api(api: Api) -> None:
         async with ProcessingContext(job_id="j", gateway=gateway) as context:
             asset = await context.create_asset("a", content=b"x", metadata={"k": [1]}, node_id="n")
         job, nodes, events = await Job.get("j"), await context.nodes(), await asset.history()
+        assert await job.nodes() == await job.nodes(attempt=1) == nodes
         compared, lineage = await job.compare("j"), await asset.lineage()
         (usage,) = await Asset.usage()
 

@@ -28,6 +28,9 @@ SWEEP: Final = timedelta(hours=6)
 FINISH: Final = 300.0
 """Seconds between two looks for deletions that the death of a server interrupted."""
 
+FIRST_COLLECTION: Final = 3_600.0
+"""Seconds from the start to the first collection at most: a server may be restarted every day."""
+
 Alone = Callable[[str], AbstractAsyncContextManager[bool]]
 """Keep other servers from this work until the block ends. Yields False if one does it now."""
 
@@ -80,7 +83,8 @@ def upkeep(
     yield _again_and_again("finish deletions", finish, first=FINISH, failed=FINISH)
     if settings.gc_interval != "off":
         interval = read_duration(settings.gc_interval).total_seconds()
-        yield _again_and_again("collect", collect_once, first=interval, failed=interval)
+        first = min(interval, FIRST_COLLECTION)
+        yield _again_and_again("collect", collect_once, first=first, failed=interval)
     if scrub is not None and settings.scrub_interval != "off":
         yield scrub.run(read_duration(settings.scrub_interval))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from asset_ledger.api import upkeep
 from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.audit import rows
 from asset_ledger.ledger.audit.finding import Finding
@@ -442,6 +443,17 @@ async def test_a_server_collects_by_itself_at_the_interval(data_dir: Path) -> No
             await api.backend.feed.wait_beyond(3)
         (event,) = (await api.get("/api/events?all=true&topic=content.collected")).json["events"]
         assert event["by"] == "system"
+
+
+async def test_a_server_that_restarts_more_often_than_the_interval_collects(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=data_dir, gc_interval="1d", retain_deleted="0")
+    async with serving(settings) as api:
+        await deleted(api, SMALL_BYTES, name="a")
+    monkeypatch.setattr(upkeep, "FIRST_COLLECTION", 0.0)  # instead of an hour
+    async with serving(settings) as api, asyncio.timeout(60):
+        await api.backend.feed.wait_beyond(3)
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def refuse_fields(errors: Iterable[tuple[str, str]]) -> FieldsError:
 
 def refusal(details: ErrorDetails) -> tuple[str, str]:
     """Return the path of the field at fault, such as `inputs.0.name`, and the message."""
-    return ".".join(map(str, details["loc"])), details["msg"]
+    return ".".join(map(str, details["loc"])), details["msg"].removeprefix("Value error, ")
 
 
 def unknown_fields(

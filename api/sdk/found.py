@@ -24,6 +24,9 @@ class ComparedAssets(Values, Generic[A]):
     a: A | None
     b: A | None
 
+    def __repr__(self) -> str:
+        return f"<ComparedAssets {self.node_id!r} {self.name!r} {self.status}>"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Values, Generic[A]):

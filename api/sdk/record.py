@@ -134,6 +134,10 @@ class Usage(Values):
     seconds: float
     subkey: str | None = None
 
+    def __repr__(self) -> str:
+        keys = repr(self.key) if self.subkey is None else f"{self.key!r} {self.subkey!r}"
+        return f"<Usage {keys} {self.count:,} assets {self.bytes:,} bytes>"
+
     @classmethod
     def of(cls, document: Document) -> Self:
         """Return the usage of a document."""
@@ -161,6 +165,10 @@ class NodeSummary(Values):
     error: str | None
     assets: int
     bytes: int
+
+    def __repr__(self) -> str:
+        counts = f"{self.runs:,} runs {self.assets:,} assets"
+        return f"<NodeSummary {self.node_id!r} {self.status} {counts}>"
 
     @classmethod
     def of(cls, document: Document) -> Self:

@@ -33,7 +33,7 @@ def screens(filled: Filled) -> dict[str, tuple[str, str]]:
         f"/assets/{asset}": (".about .seal", "proven"),
         f"/assets/{asset}?tab=lineage": (".graph .node", ""),
         f"/assets/{text}?version=2&with=1": (".diff .new", "three"),
-        f"/assets/{filled.deleted}": ("main .gone", "deleted"),
+        f"/assets/{filled.deleted}": (".about .seal", "proven"),
         "/jobs": ("tbody tr", "first"),
         "/jobs/first": (".stats", "proven"),
         "/jobs/first?tab=assets": ("[role=option] .face", ""),

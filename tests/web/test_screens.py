@@ -186,7 +186,7 @@ async def test_an_asset_that_is_not_there_is_said_to_be_unknown(
     await page.open(f"{server.url}/assets/{UNKNOWN}")
 
     detail = filled.client.get(f"/api/assets/{UNKNOWN}").json()["detail"]
-    await shown(page, "main .gone", detail)
+    await shown(page, "main .failure", detail)
 
 
 def first_hash(proof: Any) -> list[str]:
@@ -313,8 +313,45 @@ async def test_a_deleted_asset_comes_back_by_undo(
     await click(page, "[role=menuitem]", "Delete")
     await click(page, "dialog .danger", "Delete")
     await shown(page, "[role=status], .toast", "deleted.")
+    await shown(page, ".panel", "Its history and proof are still here.")
     assert filled.client.get(path).status_code == 410
 
     await click(page, ".toast button, [role=status] button", "Undo")
     await shown(page, "[role=status], .toast", "restored.")
     assert filled.client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("page_of", ["/assets/{}", "/?deleted=true&open={}"])
+async def test_a_deleted_asset_is_shown_with_its_proof_and_can_be_restored(
+    server: Server, filled: Filled, page: Page, page_of: str
+) -> None:
+    page.excused.append("410 (Gone)")
+    asset = filled.assets[2]
+    await page.open(server.url + page_of.format(filled.deleted))
+
+    gone = await shown(page, ".main, .panel", "Its history and proof are still here.")
+    assert "Deleted by 1, " in gone
+    await shown(page, SEAL, "Recorded and proven")
+    await shown(page, ".hist", "Deleted by")
+    await click(page, ".asset .title button, .panel .acts button", "Restore")
+    await shown(page, ".toast", f"{asset['name']} restored.")
+    await shown(page, ".about .acts, .title button, .panel .acts button", "Download")
+    assert "still here" not in await page.run("document.body.textContent")
+
+
+async def test_a_history_of_many_versions_begins_with_the_newest(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    asset = filled.assets[9]["id"]
+    for n in range(210):
+        body = {"name": f"take-{n}.png"}
+        filled.client.patch(f"/api/assets/{asset}", json=body).raise_for_status()
+    await opened(page, f"{server.url}/assets/{asset}", "take-209.png")
+
+    history = await shown(page, ".versions", "211 versions")
+    assert "take-209.png" in history
+    assert "161 more" in history
+    assert await page.run("document.querySelectorAll('.hist li').length") == 50
+    await click(page, ".versions button", "more")
+    await shown(page, ".versions", "111 more")
+    assert await page.run("document.querySelectorAll('.hist li').length") == 100

@@ -1,6 +1,7 @@
 // Sections about one asset, for the panel and the page: made by, details, tags, history.
+import { allRows } from "../core/api.js";
 import { bytes, count, group, visible } from "../core/format.js";
-import { h, html } from "../core/html.js";
+import { h, html, useEffect, useState } from "../core/html.js";
 import { useGet } from "../core/rows.js";
 import { session } from "../core/session.js";
 import { askTags, untag } from "./actions.js";
@@ -42,7 +43,7 @@ function typeName(type) {
 
 /** @param {{asset: Asset, measures?: string}} properties measures: "2048 × 1536" once the picture is here */
 export function Details({ asset, measures }) {
-  const { value: known } = useGet(asset.thumb_url && measures === undefined ? `/api/assets/${asset.id}/placeholder` : "", { version: asset.version });
+  const { value: known } = useGet(asset.thumb_url && !asset.deleted_at && measures === undefined ? `/api/assets/${asset.id}/placeholder` : "", { version: asset.version });
   const pixels = measures ?? (known && `${known.width} × ${known.height}`);
   const folder = asset.content_type === "folder";
   return html`<section class="sec"><h3>Details</h3><dl class="details">
@@ -62,25 +63,39 @@ export function Details({ asset, measures }) {
 /** The folders around an asset, from home on. @param {{asset: Asset, kind?: string}} properties */
 export function Folders({ asset, kind = "link" }) {
   const home = session.value?.user_id ?? "";
-  const { value } = useGet(asset.parent_id && asset.parent_id !== home ? `/api/assets/${asset.id}/folders` : "", {}, asset.version);
+  const inside = asset.parent_id && asset.parent_id !== home;
+  const { value } = useGet(inside && !asset.deleted_at ? `/api/assets/${asset.id}/folders` : "", {}, asset.version);
+  if (inside && !value) return "…";
   return [{ id: home, name: "Home" }, ...(value?.folder_path ?? [])].map(({ id, name }, k) => html`${k > 0 && " / "}<a class=${kind} key=${id} href=${`/?parent_id=${encodeURIComponent(id)}`}><bdi>${visible(name)}</bdi></a>`);
 }
 
 /** The events of an asset, or null until they are here. @param {string} id @param {number} version
  * @returns {LedgerEvent[] | null} */
 export function useHistory(id, version) {
-  const { value, error } = useGet(`/api/assets/${id}/history`, { page_size: 200 }, version);
-  return error ? [] : (value?.events ?? null);
+  const [events, setEvents] = useState(/** @type {LedgerEvent[] | null} */ (null));
+  useEffect(() => {
+    const abort = new AbortController();
+    allRows(`/api/assets/${id}/history`, {}, "events", abort.signal).then(setEvents, () => abort.signal.aborted || setEvents([]));
+    return () => abort.abort();
+  }, [id, version]);
+  return events;
 }
+
+const STEP = 50; // versions that are shown at once
 
 /** Versions, newest first, each with what changed; `act` adds something to each.
  * @param {{events: LedgerEvent[] | null, current?: number, act?: (version: number) => any}} properties */
 export function History({ events, current, act }) {
+  const [shown, setShown] = useState(STEP);
+  const rest = (events?.length ?? 0) - shown;
   return html`<section class="sec"><h3>History${events && html`<span class="n num">${events.length === 1 ? "1 version" : `${count(events.length)} versions`}</span>`}</h3>
-    <ol class="hist">${[...(events ?? [])].reverse().map(
-      (event) => html`<li key=${event.position} aria-current=${event.version === current ? "true" : undefined}>
+    <ol class="hist">${(events ?? [])
+      .slice(-shown)
+      .reverse()
+      .map(
+        (event) => html`<li key=${event.position} aria-current=${event.version === current ? "true" : undefined}>
       <span class="v num">v${event.version}</span><span>${h(What, { event, events: events ?? [] })}${act?.(Number(event.version))}</span>${h(Time, { at: event.time })}</li>`,
-    )}</ol></section>`;
+      )}</ol>${rest > 0 && html`<button class="btn small" onClick=${() => setShown(shown + STEP)}>${count(rest)} more</button>`}</section>`;
 }
 
 /** What an event did, in words. @param {{event: LedgerEvent, events: LedgerEvent[]}} properties */

@@ -1,6 +1,5 @@
 // The detail panel beside a list: one asset, with what people look for first.
-import { ApiError } from "../core/api.js";
-import { visible } from "../core/format.js";
+import { time, visible } from "../core/format.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { onChange } from "../core/live.js";
 import { useGet } from "../core/rows.js";
@@ -8,26 +7,29 @@ import { curl } from "../core/session.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
 import { clip, Failure, Icon, Name, Skeleton, useSmall } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
-import { Json } from "./json.js";
+import { Json } from "./history.js";
 import { Flow, useLineage } from "./lineage.js";
 import { Menu } from "./menu.js";
 import { Seal } from "./seal.js";
 import { Face } from "./tile.js";
 
-/** An asset, asked for again when it changes. @param {string} id @param {Asset | null} [known]
+/** An asset, asked for again when it changes; one that was deleted as it is then listed. @param {string} id @param {Asset | null} [known]
  * @returns {{asset: Asset | null, error: unknown, retry: () => void}} */
 export function useAsset(id, known = null) {
   const [turn, setTurn] = useState(0);
   const [gone, setGone] = useState("");
-  const { value, error, retry } = useGet(`/api/assets/${encodeURIComponent(id)}`, {}, turn);
+  const live = useGet(`/api/assets/${encodeURIComponent(id)}`, {}, turn);
+  const isDeleted = /** @type {any} */ (live.error)?.status === 410;
+  const tombstone = useGet(isDeleted ? "/api/assets" : "", { id, deleted: "any" }, turn);
+  const { error, retry } = isDeleted ? tombstone : live;
   const change = (/** @type {Set<string>} */ ids, /** @type {Set<string>} */ deleted) => {
     if (!ids.has(id)) return;
     setGone(deleted.has(id) ? id : "");
     if (!deleted.has(id)) setTurn((n) => n + 1);
   };
   useEffect(() => onChange(change), [id]);
-  const asset = value ?? (known?.id === id ? known : null);
-  return { asset, retry, error: gone === id ? new ApiError(410, { detail: "This asset was deleted. Its history and proof are still here." }) : error };
+  const asset = live.value ?? tombstone.value?.assets[0] ?? (known?.id === id ? known : null);
+  return { asset: asset && gone === id ? { deleted_at: new Date().toISOString(), ...asset } : asset, retry, error };
 }
 
 /** @param {{id: string, known: Asset | null, close: () => void, previous?: () => void, next?: () => void}} properties */
@@ -41,14 +43,11 @@ export function Panel({ id, known, close, previous, next }) {
       <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
       <a class="btn bare small icon" aria-label="Open as page" title="Open as page" href=${`/assets/${encodeURIComponent(id)}`}>${h(Icon, { name: "expand" })}</a>
       <span class="not-small">${step("Close", "x", close)}</span></header>
-    <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Gone, { id, error, retry }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
+    <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Failure, { error, retry }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
 }
 
-/** What there is to say of an asset that cannot be shown. @param {{id: string, error: unknown, retry: () => void}} properties */
-export function Gone({ id, error, retry }) {
-  const deleted = /** @type {any} */ (error).status === 410;
-  return html`${h(Failure, { error, retry: deleted ? undefined : retry })}${deleted && html`<div class="acts"><button class="btn" onClick=${() => restore([/** @type {any} */ ({ id, name: "It" })])}>${h(Icon, { name: "undo-2" })}Restore</button></div>`}`;
-}
+/** What there is to say of an asset that was deleted. @param {{asset: Asset}} properties */
+export const Deleted = ({ asset }) => asset.deleted_at && html`<p role="status">Deleted${asset.deleted_by && html` by <bdi>${visible(asset.deleted_by)}</bdi>, ${time(asset.deleted_at)}`}. Its history and proof are still here.</p>`;
 
 /** @param {{asset: Asset}} properties */
 function Body({ asset }) {
@@ -56,7 +55,7 @@ function Body({ asset }) {
   const events = useHistory(asset.id, asset.version);
   const folder = asset.content_type === "folder";
   return html`<a class="preview" href=${folder ? `/?parent_id=${asset.id}` : `/assets/${asset.id}`} aria-label=${folder ? "Open the folder" : "Open as page"}>${h(Face, { asset, width: 346 })}</a>
-    ${h(Seal, { asset })}
+    ${h(Deleted, { asset })}${h(Seal, { asset })}
     ${h(Actions, { asset })}${h(MadeBy, { asset })}
     ${!folder && h(Flow, { asset, lineage })}${h(Details, { asset })}${h(Metadata, { asset })}${h(History, { events })}`;
 }

@@ -1,6 +1,6 @@
 // JSON as a tree that folds. What cannot be parsed is shown as text.
 import { h, html, useEffect, useState } from "../core/html.js";
-import { Json } from "../parts/json.js";
+import { Json } from "../parts/history.js";
 import { useContent } from "./content.js";
 import { Preview as TextPreview } from "./text.js";
 

@@ -32,6 +32,6 @@ export function Preview({ asset, url, step }) {
   const rows = Array.from({ length: Math.ceil(body.length / WIDTH) }, (_, k) => line(body.subarray(k * WIDTH, (k + 1) * WIDTH), k * WIDTH));
   const why = asset.thumb_url ? "Too large, or of a kind that browsers do not show: this is its thumbnail." : asset.get_url ? "There is no preview of this kind of file." : "This asset has no bytes.";
   return html`<div class="viewer none" ...${swipe}><div class="refused">${h(Face, { asset, width: 240, plain: true })}<p>${why}</p>
-    ${asset.get_url && html`<button class="btn" onClick=${() => download([asset])}>${h(Icon, { name: "download" })}Download ${bytes(asset.size)}</button>`}</div>
+    ${asset.get_url && html`<button class="btn" onClick=${() => download([{ ...asset, get_url: url }])}>${h(Icon, { name: "download" })}Download ${bytes(asset.size)}</button>`}</div>
     ${!asset.thumb_url && rows.length > 0 && html`<pre class="hex" tabindex="0" aria-label="First bytes">${rows.join("\n")}</pre>`}</div>`;
 }

@@ -45,7 +45,7 @@ export function kindOf(asset) {
 export function Preview({ asset, measure, step }) {
   const url = `${asset.get_url}?version=${asset.version}`; // of this version, also if there is a newer one
   const [failed, setFailed] = useState({ url: "", why: "" });
-  if (failed.url === url) return h(Refused, { asset, why: failed.why });
+  if (failed.url === url) return h(Refused, { asset: { ...asset, get_url: url }, why: failed.why });
   const fail = (why = "No preview: the file is broken or of an unknown kind.") => setFailed({ url, why });
   return h(VIEWS[kindOf(asset)], { key: url, asset, url, fail, measure, step });
 }

@@ -6,12 +6,13 @@ import { advance, beside } from "../core/pages.js";
 import { back, changed, go, place, setQuery } from "../core/route.js";
 import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
-import { clip, Icon, lazy, Name, Skeleton } from "../parts/basic.js";
+import { clip, Failure, Icon, lazy, Name, Skeleton } from "../parts/basic.js";
 import { Details, Folders, History, MadeBy, useHistory } from "../parts/details.js";
 import { Flow, useLineage } from "../parts/lineage.js";
 import { Menu } from "../parts/menu.js";
-import { Gone, Metadata, More, useAsset } from "../parts/panel.js";
+import { Deleted, Metadata, More, useAsset } from "../parts/panel.js";
 import { Seal } from "../parts/seal.js";
+import { Face } from "../parts/tile.js";
 import { Preview } from "../previews/preview.js";
 
 const Changes = lazy(async () => (await import("../previews/compare.js")).Changes);
@@ -24,7 +25,7 @@ export function Screen({ id }) {
   const events = useHistory(id, asset?.version ?? 0);
   useEffect(() => void (document.title = `${asset ? visible(asset.name) : "Asset"} · Asset Ledger`), [asset?.name]);
   useKeys({ Escape: () => back("/"), z: undo });
-  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1><div class="gone">${h(Gone, { id, error, retry })}${events && events.length > 0 && html`<h2 class="vh">What is left of it</h2>${h(History, { events })}`}</div></main>`;
+  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Failure, { error, retry })}</main>`;
   if (!asset) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Skeleton, { lines: 8 })}</main>`;
   return h(Loaded, { key: id, asset, events });
 }
@@ -50,7 +51,8 @@ function Loaded({ asset, events }) {
     if (next) go(`/assets/${next.id}`, { replace: true });
   };
   const all = [asset];
-  useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void clip(asset.id), d: () => download(all), e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
+  const save = () => download(shown && version ? [{ ...shown, get_url: `${asset.get_url}?version=${version}` }] : all);
+  useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void clip(asset.id), d: save, e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
   return html`<main class="main asset" id="main"><header class="head">
       <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a> / ${h(Folders, { asset, kind: "cut" })}</nav>
@@ -64,14 +66,14 @@ function Loaded({ asset, events }) {
             asset.deleted_at
               ? html`<button class="btn" onClick=${() => restore(all)}>${h(Icon, { name: "undo-2" })}Restore</button>`
               : html`
-          <button class="btn" aria-label="Download" onClick=${() => download(all)} disabled=${!asset.get_url}>${h(Icon, { name: "download" })}<span class="long">Download</span></button>
+          <button class="btn" aria-label="Download" onClick=${save} disabled=${!asset.get_url}>${h(Icon, { name: "download" })}<span class="long">Download</span></button>
           <button class="btn wide-only" onClick=${() => askTags(all)}>${h(Icon, { name: "tag" })}Tag</button><button class="btn wide-only" onClick=${() => askMove(all)}>${h(Icon, { name: "folder-input" })}Move</button>${h(More, { asset })}`
           }</div></div>
       <nav class="tabrow" aria-label="Views">${link("preview", "Preview", 0)}${link("lineage", "Lineage", lineage ? lineage.nodes.length : 0)}
         ${other > 0 && html`<a href=${changed({})} aria-current="page">Version ${count(other)} compared</a>`}</nav></header>
     ${version > 0 && version !== asset.version && shown && html`<p class="past" role="status">${h(Icon, { name: "history", small: true })}Version ${count(version)}, as it was on ${day(shown.updated_at)}, ${time(shown.updated_at)}. <a class="link" href=${changed({ version: null })}>Show the latest</a></p>`}
-    <div class="asset-body"><div class="stage-box">${tab === "lineage" ? h(Graph, { lineage, error, retry, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, measure: setMeasures, step })}</div>
-      <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset: shown ?? asset, bytes: tab === "preview" })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
+    <div class="asset-body"><div class="stage-box">${tab === "lineage" ? h(Graph, { lineage, error, retry, root: asset.id }) : tab === "compare" ? h(Comparison, { asset, other, shown }) : asset.deleted_at ? html`<div class="refused">${h(Face, { asset, width: 240 })}${h(Deleted, { asset })}</div>` : shown && h(Preview, { key: `${shown.id} ${shown.version}`, asset: shown, measure: setMeasures, step })}</div>
+      <aside class="about" tabindex="0" aria-label="About this asset"><h2 class="vh">About this asset</h2>${h(Seal, { asset: shown ?? asset, bytes: tab === "preview" && !asset.deleted_at })}${h(MadeBy, { asset })}${h(Flow, { asset, lineage })}
         ${h(Details, { asset: shown ?? asset, measures })}${h(Metadata, { asset: shown ?? asset })}${h(SameBytes, { asset })}
         <div class="versions">${h(History, { events, current: version || asset.version, act: (n) => h(VersionLinks, { n, asset, events, version }) })}</div></aside></div></main>`;
 }
@@ -80,7 +82,10 @@ function Loaded({ asset, events }) {
 function Versions({ asset, events, version }) {
   const now = version || asset.version;
   if (!events || events.length < 2) return null;
-  const items = [...events].reverse().map((event) => ({ label: `Version ${count(Number(event.version))}`, end: time(event.time), checked: event.version === now ? true : undefined, act: () => setQuery({ version: event.version === asset.version ? null : event.version, with: null }) }));
+  const items = events
+    .slice(-50)
+    .reverse()
+    .map((event) => ({ label: `Version ${count(Number(event.version))}`, end: time(event.time), checked: event.version === now ? true : undefined, act: () => setQuery({ version: event.version === asset.version ? null : event.version, with: null }) }));
   return h(Menu, { name: `Version: v${now}`, kind: "btn small num", start: true, label: html`v${now}${h(Icon, { name: "chevron-down", small: true })}`, items });
 }
 

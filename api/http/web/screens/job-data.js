@@ -4,8 +4,7 @@ import { h, html, useState } from "../core/html.js";
 import { changed, place } from "../core/route.js";
 import { Copy, Empty } from "../parts/basic.js";
 import { Gallery } from "../parts/gallery.js";
-import { columnsOf } from "../parts/history.js";
-import { Json } from "../parts/json.js";
+import { columnsOf, Json } from "../parts/history.js";
 import { Table } from "../parts/table.js";
 
 /** The gallery of a job, as of the playhead. @param {{live: import("../core/job.js").LiveJob}} properties */

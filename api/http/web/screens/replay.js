@@ -3,10 +3,9 @@ import { sums, timeOf } from "../core/fold.js";
 import { bytes, clock, count, counted, duration, offset, time, visible } from "../core/format.js";
 import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
-import { axis, lanesOf, nearest, places, stacks, thin } from "../core/lanes.js";
+import { axis, histogram, lanesOf, nearest, places, stacks, thin } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
 import { Icon } from "../parts/basic.js";
-import { Scrubber } from "../parts/scrubber.js";
 import { Face } from "../parts/tile.js";
 import { Side, TOPICS } from "./state.js";
 
@@ -110,7 +109,7 @@ function Lanes({ lanes, scales, replay, at, byTime, scale, move, sum }) {
   return html`<div class="lanes" role="group" tabindex="0" aria-label="Events by node over time" ref=${box} onClick=${jump}>
     <div class="corner"><div class="seg">
       <button aria-pressed=${byTime} onClick=${() => scale(false)}>Time</button><button aria-pressed=${!byTime} onClick=${() => scale(true)}>Order</button></div></div>
-    <div class="axis num">${byTime && axis(scales, width / 84).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
+    <div class="axis num">${byTime && axis(scales, width / 100).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
     ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, x: xs[at - 1], width, run: sum.nodes.get(lane.id) }))}
     <div class="over">${byTime && cuts.map((cut) => html`<div key=${cut.ms} class="cut-line" title="Time without events is cut here." style=${{ left: percent(cut.x) }}></div>`)}<div class="future" style=${{ left: percent(xs[at - 1]) }}></div>
       ${h(Sources, { box, at, now: replay.state.assets.get(now.asset_id ?? "") ?? null, replay, width })}
@@ -208,4 +207,34 @@ function Transport({ head, xs, replay }) {
     <button class="btn bare small num" title="Speed: , and ." onClick=${() => (speed === 64 ? faster(-6) : faster(1))}>${speed}×</button></div>
     ${h(Scrubber, { xs, at, total, move, words })}
     <div class="read num"><b>Event ${count(at)} of ${count(total)}</b><br /><span title=${now.time}>${clock(now.time)} · position ${count(now.position)}</span></div></div>`;
+}
+
+const PARTS = 110;
+
+/** A slider over the events, with their density above it.
+ * @param {{xs: number[], at: number, total: number, move: (n: number) => void, words: string}} properties */
+function Scrubber({ xs, at, total, move, words }) {
+  const box = useRef(null);
+  const here = xs[at - 1] ?? 0;
+  const to = (/** @type {PointerEvent} */ event) => {
+    const rect = box.current.getBoundingClientRect();
+    move(nearest(xs, (event.clientX - rect.left) / rect.width) + 1);
+  };
+  const down = (/** @type {PointerEvent} */ event) => {
+    box.current.setPointerCapture(event.pointerId);
+    to(event);
+  };
+  return html`<div class="scrub" role="slider" tabindex="0" aria-label="Position" aria-valuemin="1" aria-valuemax=${total} aria-valuenow=${at}
+    aria-valuetext=${words} ref=${box} onPointerDown=${down} onPointerMove=${(event) => event.buttons && to(event)}>
+    ${h(Density, { xs, here })}<div class="rail2"></div><div class="done" style=${{ width: `${here * 100}%` }}></div><div class="knob" style=${{ left: `${here * 100}%` }}></div></div>`;
+}
+
+/** @param {{xs: number[], here: number}} properties */
+function Density({ xs, here }) {
+  const counts = useMemo(() => histogram(xs, PARTS), [xs]);
+  const most = Math.max(...counts, 1);
+  return html`<svg viewBox=${`0 0 ${PARTS} 33`} preserveAspectRatio="none" aria-hidden="true">${counts.map((n, k) => {
+    const height = n ? 3 + (n / most) * 25 : 0;
+    return html`<rect key=${k} class=${k / PARTS < here ? "past" : undefined} x=${k + 0.12} y=${30 - height} width=".76" height=${height} />`;
+  })}</svg>`;
 }

@@ -252,6 +252,41 @@ async def test_the_place_in_the_list_is_there_after_a_visit_to_another_screen(
     await page.once("document.querySelector('#asset-905 .c-name')", "1")
 
 
+async def test_the_place_in_the_list_is_there_when_a_filter_is_taken_back(
+    large: httpx.Client, page: Page
+) -> None:
+    await opened(page, f"{address(large)}/?view=list", "Assets")
+    for place, query in ((900, "?view=list&content_type=text/"), (500, "?view=list")):
+        await shown(page, "[role=option] .c-name")
+        await page.run(f"document.querySelector('.scroll').scrollTop = 44 * {place}")
+        await until_true(page, f"document.querySelector('#asset-{place + 5} .c-name')")
+        await page.run(f"history.pushState({{ key: '{place}' }}, '', '/{query}')")
+        await page.run("dispatchEvent(new PopStateEvent('popstate'))")
+        await until_true(page, "document.querySelector('#asset-0 .c-name')")
+    for place in (500, 900):
+        await page.run("history.back()")
+        await until_true(page, f"document.querySelector('#asset-{place + 5} .c-name')")
+
+
+async def test_an_asset_stays_in_view_when_its_panel_takes_room_from_the_grid(
+    large: httpx.Client, page: Page
+) -> None:
+    await page.resize(1440, 900)
+    await opened(page, f"{address(large)}/?view=grid", "Assets")
+    await shown(page, "[role=option] .name")
+    columns = "getComputedStyle(document.querySelector('.grid')).gridTemplateColumns.split(' ')"
+    await page.run("document.querySelector('.scroll').scrollTop = 20_000")
+    await until_true(page, f"{IN_VIEW}[20]?.querySelector('.name')")
+    before = await page.run(f"{columns}.length")
+    opened_id = await page.run(f"{IN_VIEW}[20].click(), {IN_VIEW}[20].id")
+    await until_true(page, f"{columns}.length < {before}")
+    await until_true(page, f"{IN_VIEW}.some((row) => row.matches('.tile.open#{opened_id}'))")
+
+    await page.press("Escape")
+    await until_true(page, f"{columns}.length === {before}")
+    await until_true(page, f"{IN_VIEW}.some((row) => row.id === '{opened_id}')")
+
+
 async def test_end_and_home_land_on_the_oldest_and_the_newest(
     large: httpx.Client, page: Page
 ) -> None:
@@ -350,6 +385,17 @@ async def test_three_assets_are_downloaded_deleted_and_restored(
     await shown(page, ".toast, [role=status]", "3 restored.")
     assert "Undo" not in await shown(page, ".toasts", "3 restored.")
     assert statuses(filled, newest) == {200}
+
+
+async def test_the_bytes_of_the_version_that_is_shown_are_downloaded(
+    server: Server, filled: Filled, page: Page, tmp_path: Path
+) -> None:
+    await page.save_to(tmp_path)
+    await opened(page, f"{server.url}/assets/{filled.changed['id']}?version=1", "notes.txt")
+    await shown(page, ".past", "Version 1")
+    await click(page, "button[aria-label=Download]")
+
+    assert whole(tmp_path, ".txt").read_bytes() == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize(

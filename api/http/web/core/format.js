@@ -5,6 +5,8 @@ const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
+const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+
 /** 12,480 @param {number} n */
 export const count = (n) => GROUPED.format(n);
 
@@ -39,15 +41,12 @@ export function duration(ms) {
 export function offset(ms) {
   if (ms >= 48 * 3600_000) return `+${duration(ms)}`;
   const s = Math.max(0, Math.floor(ms / 1000));
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
   const h = Math.floor(s / 3600);
   return h ? `+${h}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}` : `+${Math.floor(s / 60)}:${two(s % 60)}`;
 }
 
 /** 0:42, 1:08 for media @param {number} seconds */
 export const length = (seconds) => offset(seconds * 1000).slice(1);
-
-const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
 
 /** 14:03:29 today, 24 Nov 14:03 this year, then 24 Nov 2025 @param {string} iso */
 export function time(iso, now = new Date()) {

@@ -2,8 +2,8 @@
 // The focus stays on the list; the active row is named by aria-activedescendant, so that it survives.
 import { bytes, count, group, ICON, visible } from "../core/format.js";
 import { h, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
+import { MAX_HEIGHT, scrollTo, windowOf } from "../core/pages.js";
 import { keepScroll, keptScroll } from "../core/route.js";
-import { MAX_HEIGHT, scrollTo, windowOf } from "../core/window.js";
 import { Icon, Name, Time } from "./basic.js";
 import { Caption, Face } from "./tile.js";
 
@@ -59,12 +59,15 @@ export function Grid(properties) {
   useEffect(() => {
     if (jump.n) scroll(scrollTo(Math.floor(jump.row / layout.columns), shape));
   }, [jump.n]);
-  const restored = useRef(false);
+  const restored = useRef(/** @type {unknown} the parameters of the list whose place was restored */ (null));
+  const first = useRef(0); // index at the top
+  const isAtInView = useRef(false); // before the present drawing
+  const isPlaced = () => restored.current === list.params;
   useLayoutEffect(() => {
-    if (restored.current || !list.length || !box.height) return;
-    restored.current = true;
+    if (isPlaced() || !list.length || !box.height) return;
+    restored.current = list.params;
     scroll(keptScroll());
-  }, [list.length, box.height]);
+  }, [list, list.length, box.height]);
   const show = (/** @type {number} */ index) => {
     const y = scrollTo(Math.floor(index / layout.columns), shape);
     const now = /** @type {HTMLElement} */ (scroller.current).scrollTop;
@@ -72,10 +75,17 @@ export function Grid(properties) {
     else if (y + layout.rowHeight + 20 > now + box.height) scroll(y + layout.rowHeight + 20 - box.height);
   };
   useEffect(() => void (list.length && box.height && at >= 0 && restored.current && show(at)), [at]);
+  useLayoutEffect(() => {
+    if (!isPlaced()) return;
+    scroll(scrollTo(Math.floor(first.current / layout.columns), shape));
+    if (isAtInView.current) show(at);
+  }, [layout.columns, layout.rowHeight]);
+  useLayoutEffect(() => void (isAtInView.current = at >= start && at < stop));
   const press = (/** @type {KeyboardEvent} */ event) => pressed(event, { ...properties, columns: layout.columns, page: Math.max(1, Math.floor(box.height / layout.rowHeight)) * layout.columns });
   const scrolled = (/** @type {Event} */ event) => {
     const y = /** @type {HTMLElement} */ (event.currentTarget).scrollTop;
-    keepScroll(y);
+    if (isPlaced()) keepScroll(y); // else the rows of another list go away
+    first.current = windowOf({ scrollTop: y, ...shape, overscan: 0 }).start * layout.columns;
     // a whole number of rows, so that a step within a row draws nothing; a scaled box moves with each
     setTop(rows * layout.rowHeight > MAX_HEIGHT ? y : Math.floor(y / layout.rowHeight) * layout.rowHeight);
   };

@@ -2,7 +2,7 @@
 import { timeOf } from "../core/fold.js";
 import { bytes, clock, count, counted, offset, short, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useSignal } from "../core/html.js";
-import { windowOf } from "../core/window.js";
+import { windowOf } from "../core/pages.js";
 import { Icon, Name } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 

@@ -54,7 +54,9 @@ async def test_names_are_text_on_every_screen(server: Server, filled: Filled, pa
         await only_texts(page, path)
 
 
-@pytest.mark.parametrize("name", ["gnp.\u202ecat.txt", "<i>a</i>.txt", "__proto__"])
+@pytest.mark.parametrize(
+    "name", ["gnp.\u202ecat.txt", "<i>a</i>.txt", "__proto__", "cut off here.jpg"]
+)
 async def test_a_name_is_read_in_full(
     server: Server, filled: Filled, page: Page, name: str
 ) -> None:
@@ -64,6 +66,8 @@ async def test_a_name_is_read_in_full(
     await shown(page, "h1", name.replace("\u202e", "U+202E")[:6])
     title = json.dumps(name.replace("\u202e", "U+202E"))
     await page.once(f"document.title.startsWith({title})", "1")
+    drawn = "document.querySelector('h1').innerText.replaceAll('\\n', '')"
+    assert await page.run(drawn) == json.loads(title)
 
 
 def recorded_jobs(client: httpx.Client) -> None:

@@ -147,6 +147,20 @@ async def test_an_svg_has_its_source_and_is_only_that_when_it_is_large(
     assert await page.run("document.querySelector('.picture') === null")
 
 
+async def test_an_svg_is_drawn_in_its_tile_and_a_small_picture_is_not_enlarged(
+    gallery: httpx.Client, page: Page
+) -> None:
+    small = File("small.png", "image/png", picture(1, 2, 3))
+    for file, fit in ((GOOD["svg"], "contain"), (small, "scale-down")):
+        recorded(gallery, file)
+        await page.open(f"{str(gallery.base_url).rstrip('/')}/?name={file.name}")
+        image = "document.querySelector('#asset-0 .face img:not(.waiting)')"
+        await until_true(page, f"{image}?.naturalWidth > 0")
+
+        assert await page.run(f"getComputedStyle({image}).objectFit") == fit
+        await nothing_ran(page)
+
+
 async def test_a_text_of_50_mb_opens_with_its_first_lines(
     gallery: httpx.Client, page: Page
 ) -> None:

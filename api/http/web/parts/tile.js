@@ -5,6 +5,8 @@ import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { beginning, meanColor, peaks, queue, sized } from "../core/thumbs.js";
 import { Icon, Name } from "./basic.js";
 
+const DRAWN = 200_000; // bytes of an SVG that a tile draws
+const SMALL = 64; // px: what is smaller is neither enlarged nor cut
 const SOUND_LIMIT = 4_000_000; // bytes that a tile decodes for a waveform
 
 /** The picture of an asset. @param {{asset: Asset, width?: number, plain?: boolean}} properties
@@ -20,8 +22,10 @@ function Inside({ asset, width }) {
   const [failedAt, setFailedAt] = useState(-1);
   const failed = failedAt === turn; // until the server answers again
   const fail = () => setFailedAt(turn);
-  if (asset.thumb_url && !failed && !asset.deleted_at) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
-  if (asset.get_url && !failed && !asset.deleted_at) {
+  if (failed || asset.deleted_at) return h(BigIcon, { asset });
+  if (asset.thumb_url) return h(Thumb, { url: sized(asset.thumb_url, width), fail });
+  if (asset.get_url) {
+    if (asset.content_type === "image/svg+xml" && asset.size <= DRAWN) return h(Thumb, { url: `${asset.get_url}?version=${asset.version}`, fail });
     if (kind === "audio") return h(Wave, { asset, fail });
     if ((kind === "text" || isText(asset.content_type)) && asset.size) return h(Lines, { asset, fail });
   }
@@ -48,7 +52,12 @@ function Thumb({ url, fail }) {
     const load = () =>
       new Promise((/** @type {(value?: unknown) => void} */ done) => {
         end = done;
-        element.onload = () => (element.classList.remove("waiting"), (style.background = ""), done());
+        element.onload = () => {
+          element.classList.remove("waiting");
+          element.style.objectFit = url.includes("content") ? "contain" : Math.min(element.naturalWidth, element.naturalHeight) < SMALL ? "scale-down" : "";
+          style.background = "";
+          done();
+        };
         element.onerror = () => (fail(), done());
         element.src = url;
       });

@@ -117,6 +117,6 @@ async def test_a_pinned_view_stays_in_the_rail(server: Server, filled: Filled, p
         await page.press(letter)
     await shown(page, ".jumpbox [aria-selected=true]", "Pin this view")
     await press(page, "Enter")
-    await shown(page, ".nav .small", "tag=chosen")
+    await shown(page, ".nav .small", "Assets, tag chosen")
     await page.open(f"{server.url}/jobs")
     await shown(page, ".nav .small a[href='/?tag=chosen']")

@@ -281,6 +281,18 @@ async def test_tab_reaches_what_can_be_used_and_shows_where_it_is(
         assert seen is True
 
 
+async def test_the_link_of_the_shell_skips_to_the_content(shared: Filled, page: Page) -> None:
+    await opened(page, f"{base(shared)}/jobs?status=failed", "Jobs")
+    await shown(page, "tbody tr", "second")
+    await page.press("Tab")
+    await until_true(page, "document.activeElement.matches('.skip')")
+    await page.press("Enter")
+    await page.press("Tab")
+
+    await until_true(page, "document.activeElement.matches('main *')")
+    assert await page.run("location.pathname + location.search") == "/jobs?status=failed"
+
+
 async def test_a_theme_is_kept(shared: Filled, page: Page) -> None:
     await opened(page, f"{base(shared)}/jobs", "Jobs")
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -83,6 +83,17 @@ async def test_a_detail_of_the_server_is_shown_in_its_words(
     await shown(page, ".failure", "Request")
 
 
+@pytest.mark.parametrize(("path", "part"), [("/", ".failure"), ("/usage", ".failure")])
+async def test_a_link_with_a_day_that_is_none_is_refused_by_the_server(
+    server: Server, filled: Filled, page: Page, path: str, part: str
+) -> None:
+    page.excused.append("Failed to load resource")
+    await page.open(f"{server.url}{path}?created_after=yesterday")
+
+    assert "created_after" in await shown(page, part, "Request")
+    await shown(page, ".chip", "yesterday")
+
+
 async def test_a_refusal_beside_what_was_done_has_its_request_id(
     proxy: Proxy, filled: Filled, page: Page, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ async def test_a_revoked_token_asks_for_another_and_shows_the_same_view(
     run("token", "revoke", made[0]["id"], "--data-dir", with_tokens.data_dir)
 
     await page.run("document.querySelector('.nav a[href=\"/jobs\"]').click()")
+    await shown(page, ".signin", "Your token is not valid any more.")
     await sign_in(page, second)
     await shown(page, "tbody tr", "j")
     assert await page.run("location.pathname") == "/jobs"

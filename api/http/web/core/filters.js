@@ -59,7 +59,7 @@ export function apiParams(query, now = Date.now()) {
     const values = query.getAll(param);
     if (!values.length) continue;
     if (param === "made") params.created_after = new Date(now - seconds(values[0]) * 1000).toISOString();
-    else if (param.startsWith("created_")) params[param] = new Date(values[0]).toISOString();
+    else if (param.startsWith("created_")) params[param] = Number.isNaN(Date.parse(values[0])) ? values[0] : new Date(values[0]).toISOString();
     else params[param] = values.length > 1 ? values : values[0];
   }
   const words = query.get("q");

@@ -94,6 +94,6 @@ export function followLinks() {
 
 /** @param {HTMLAnchorElement} link */
 function isOurs(link) {
-  if (link.target || link.hasAttribute("download") || link.origin !== location.origin) return false;
+  if (link.target || link.hash || link.hasAttribute("download") || link.origin !== location.origin) return false;
   return !/^\/(api|docs|openapi\.json|metrics|web)(\/|$)/.test(link.pathname);
 }

@@ -8,10 +8,10 @@ const FOOT = 22;
 
 /** @typedef {{label: string, short: string, parts: {name: string, color: string, value: number}[]}} Column */
 
-/** A round number at or above a value: 1, 2 or 5 times a power of ten. @param {number} value */
-export function roof(value) {
+/** A round number at or above a value. @param {number} value */
+function roof(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= value) ?? value;
+  return [1, 2, 3, 4, 6, 8, 10].map((n) => n * power).find((n) => n >= value) ?? value;
 }
 
 /** @param {{columns: Column[], form: (value: number) => string, label: string}} properties */

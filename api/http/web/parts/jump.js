@@ -17,7 +17,7 @@ import { Face } from "./tile.js";
 function pin() {
   const { pathname, search } = location;
   const others = pinned.value.filter(({ href }) => href !== pathname + search);
-  const name = document.title.replace(" · Asset Ledger", "") + (search && ` ${decodeURIComponent(search.slice(1)).replaceAll("&", ", ")}`);
+  const name = [document.title.replace(" · Asset Ledger", ""), ...[...new URLSearchParams(search)].map((pair) => visible(pair.join(" ")))].join(", ");
   pinned.value = others.length < pinned.value.length ? others : [...others, { href: pathname + search, name }];
 }
 
@@ -49,7 +49,9 @@ async function find(text, signal) {
   const [users, found, jobs, nodes, workflows, event] = await Promise.all([can("admin") && quiet(get("/api/users", { prefix: text, page_size: 4 }, { signal })), quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
   const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) => (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + encodeURIComponent(each.value), end: count(each.count) }));
   return [
-    ...(event?.events ?? []).filter((/** @type {any} */ each) => String(each.position) === text).map((/** @type {any} */ each) => ({ group: "Open", name: `Event ${text}: ${each.topic}`, icon: "history", href: each.job_id ? `/jobs/${encodeURIComponent(each.job_id)}?at=${text}` : `/assets/${each.asset_id}` })),
+    ...(event?.events ?? [])
+      .filter((/** @type {any} */ each) => String(each.position) === text)
+      .map((/** @type {any} */ each) => ({ group: "Open", name: `Event ${text}: ${each.topic}`, icon: "history", href: each.job_id ? `/jobs/${encodeURIComponent(each.job_id)}?at=${text}` : each.asset_id ? `/assets/${each.asset_id}` : "/ledger" })),
     ...(found?.assets ?? []).map((/** @type {any} */ asset) => ({ group: "Assets", name: asset.name, icon: "file", href: `/assets/${asset.id}`, end: asset.node_id ?? "", asset })),
     ...named(jobs, "Jobs", "layers", "/jobs/"),
     ...named(nodes, "Nodes", "workflow", "/nodes/"),

@@ -1,7 +1,7 @@
 // Sign in with a token, where the server asks for one: over the page as it is, or as a page.
 import { h, html, useEffect, useState } from "../core/html.js";
 import { go, place } from "../core/route.js";
-import { session, signIn } from "../core/session.js";
+import { needsSignIn, session, signIn } from "../core/session.js";
 import { Mark, Problem } from "../parts/basic.js";
 
 /** @param {{done?: () => void}} properties */
@@ -22,6 +22,7 @@ export function SignIn({ done }) {
   };
   return html`<div class="signin" role="dialog" aria-modal="true" aria-label="Sign in"><form onSubmit=${submit}>
     <div class="brand">${h(Mark, {})}<span>Asset Ledger</span></div>
+    ${needsSignIn.value && session.value && html`<p>Your token is not valid any more.</p>`}
     <label class="field">Token<input class="input mono" name="token" type="password" autocomplete="off" required autofocus aria-invalid=${Boolean(error)} /></label>
     ${error && html`<p class="wrong" role="alert">${h(Problem, { error })}</p>`}
     <button class="btn primary" disabled=${busy}>Sign in</button>

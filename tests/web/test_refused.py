@@ -72,6 +72,24 @@ async def test_a_refused_request_is_shown_with_its_id_and_can_be_tried_again(
         await page.once("!document.querySelector('.failure')", "1")
 
 
+async def test_an_answer_that_no_screen_can_draw_is_a_fault_and_not_a_blank_page(
+    proxy: Proxy, filled: Filled, page: Page
+) -> None:
+    page.excused.append("Uncaught")
+    proxy.refusal = lambda: web.json_response({"jobs": [{}]})
+    proxy.refuses = r"^/api/jobs\?"
+    await page.open(f"{proxy.url}/jobs")
+    await shown(page, ".failure", "That did not work: a fault of ours.")
+    await click(page, ".nav a[href='/usage']")
+    await shown(page, "tbody tr", "node-1")
+
+    await page.run("history.back()")
+    await shown(page, ".failure", "That did not work: a fault of ours.")
+    proxy.refuses = ""
+    await click(page, ".failure button", "Try again")
+    await shown(page, "tbody tr", "first")
+
+
 async def test_a_detail_of_the_server_is_shown_in_its_words(
     server: Server, filled: Filled, page: Page
 ) -> None:

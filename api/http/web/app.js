@@ -1,6 +1,6 @@
 // The start of the console: session, theme, keys, the stream of events, and the screen for a path.
 import { fork } from "./core/api.js";
-import { h, html, render } from "./core/html.js";
+import { h, html, render, useEffect, useErrorBoundary } from "./core/html.js";
 import { listenForKeys, useKeys } from "./core/keys.js";
 import { follow } from "./core/live.js";
 import { applyTheme, switchTheme } from "./core/prefs.js";
@@ -48,6 +48,9 @@ const KEYS = {
 
 function App() {
   useKeys(KEYS);
+  const [fault, forget] = useErrorBoundary((error) => reportError(error));
+  useEffect(forget, [place.value]);
+  if (fault) return h(Page, { title: "Fault" }, h(Failure, { error: { status: 500 }, retry: forget }));
   for (const [pattern, Screen] of Object.entries(SCREENS)) {
     const found = match(pattern, place.value.path);
     if (found) return h(Screen, { key: pattern, ...found });

@@ -24,13 +24,11 @@ export function useMemo<T>(make: () => T, inputs?: readonly unknown[]): T;
 export function useCallback<T extends (...values: any[]) => any>(act: T, inputs: readonly unknown[]): T;
 export function useRef(initial: null): { current: any };
 export function useRef<T>(initial: T): { current: T };
+export function useErrorBoundary(note?: (error: unknown) => void): [unknown, () => void];
 export function useId(): string;
 
 export function signal<T>(initial: T): Signal<T>;
 export function computed<T>(make: () => T): ReadonlySignal<T>;
 export function effect(act: () => void | (() => void)): () => void;
 export function batch<T>(act: () => T): T;
-export function untracked<T>(act: () => T): T;
 export function useSignal<T>(initial: T): Signal<T>;
-export function useComputed<T>(make: () => T): ReadonlySignal<T>;
-export function useSignalEffect(act: () => void | (() => void)): void;

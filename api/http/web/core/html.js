@@ -4,7 +4,7 @@ import { Fragment, h, render } from "../vendor/preact.mjs";
 import htm from "../vendor/htm.mjs";
 
 export { Fragment, h, render };
-export { useCallback, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "../vendor/hooks.mjs";
-export { batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect } from "../vendor/signals.mjs";
+export { useCallback, useEffect, useErrorBoundary, useId, useLayoutEffect, useMemo, useRef, useState } from "../vendor/hooks.mjs";
+export { batch, computed, effect, signal, useSignal } from "../vendor/signals.mjs";
 
 export const html = htm.bind(h);

@@ -226,6 +226,18 @@ async def test_names_of_other_clients_are_understood(api: Api) -> None:
     assert (answer.json["name"], answer.json["content_type"]) == ("x.txt", "text/x-b")
 
 
+@pytest.mark.parametrize(("lenient", "status"), [(False, 422), (True, 201)])
+async def test_a_name_of_other_clients_is_ignored_where_queries_are_lenient(
+    tmp_path: Path, lenient: bool, status: int
+) -> None:
+    headers = {"Upload-Metadata": metadata(name="a", relativePath="null")}
+
+    async with serving(Settings(data_dir=tmp_path, lenient_queries=lenient)) as api:
+        answer = await create(api, 1, headers, b"a")
+
+    assert answer.status == status
+
+
 async def test_undeclared_type_is_detected(api: Api) -> None:
     content = b"\x89PNG\r\n\x1a\n" + CONTENT
 

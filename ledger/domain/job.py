@@ -83,12 +83,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The state of one job: the fold of the events of its stream. It has at least one attempt."""
+    """The state of one job: the fold of the events of its stream. It has at least one attempt.
+
+    `highest` is the highest number of an attempt.
+    """
 
     job_id: str
     user_id: str
     version: int
     attempts: tuple[Attempt, ...] = (Attempt(),)
+    highest: int = 1
 
     @property
     def last(self) -> Attempt:
@@ -113,14 +117,29 @@ def evolve(job: Job | None, recorded: Recorded) -> Job | None:
         return job
     earlier = job.attempts if job else ()
     number = event.attempt or 1
-    before = next((each for each in earlier if each.number == number), None)
+    place = _place(job, number)
+    before = earlier[place] if place < len(earlier) else None
     changed = _started(event, number) if isinstance(event, JobStarted) else _finished(event, before)
     return Job(
         job_id=event.job_id or "",
         user_id=event.user_id,
         version=event.originator_version,
-        attempts=(*(each for each in earlier if each.number != number), changed),
+        attempts=(*earlier[:place], *earlier[place + 1 :], changed),
+        highest=max(number, job.highest) if job else number,
     )
+
+
+def _place(job: Job | None, number: int) -> int:
+    """Return the index of an attempt among those of a job; their number if it is new.
+
+    It is mostly new, or the last one: a search each time would make a fold quadratic.
+    """
+    if job is None or number > job.highest:
+        return len(job.attempts) if job else 0
+    if job.last.number == number:
+        return len(job.attempts) - 1
+    found = (index for index, each in enumerate(job.attempts) if each.number == number)
+    return next(found, len(job.attempts))
 
 
 def _started(event: JobStarted, number: int) -> Attempt:

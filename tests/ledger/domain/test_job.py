@@ -52,6 +52,19 @@ def test_evolve_of_a_failed_end_keeps_the_start_and_the_error() -> None:
     assert (job.version, last.started_at, last.workflow_id) == (2, at(1), "w")
 
 
+def test_evolve_finds_each_attempt_in_any_order_of_their_events() -> None:
+    numbers = [1, 1, 3, 2, 3, 4, 1, 4, 2]
+    events = recorded(*(started(attempt=number) for number in numbers))
+    job, expected = None, list[int]()
+    for number, event in zip(numbers, events, strict=True):
+        job = evolve(job, event)
+        expected = [*(each for each in expected if each != number), number]
+
+        assert job is not None
+        assert [each.number for each in job.attempts] == expected
+        assert job.highest == max(expected)
+
+
 def test_evolve_ignores_events_of_assets() -> None:
     (asset,) = recorded(created(job_id="j"))
 

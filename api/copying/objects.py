@@ -2,16 +2,19 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 from asset_ledger.ledger.content.offline import OfflineContents
 from asset_ledger.ledger.content.store import StoredObject
+from asset_ledger.ledger.errors import StorageFailedError, StoreUnavailableError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.log.copying import LogCopy
 from asset_ledger.ledger.storage.object_store import (
     PREFIX,
     ObjectReader,
     ObjectStore,
+    reason_of,
     split_url,
 )
 
@@ -55,9 +58,9 @@ class CopiedObjects:
             return False
 
     def write(self, digest: Digest, size: int, pieces: Iterator[bytes]) -> None:
-        """Store a content, then its row. Raises StoreUnavailableError, and what `pieces` raises."""
+        """Store a content, then its row. Raises StorageFailedError, and what `pieces` raises."""
         name = f"{PREFIX}/{self._log_id}/{secrets.token_hex(16)}"
-        asyncio.run(self._send(name, pieces))
+        self._run(self._send(name, pieces))
         self._log.keep_object(StoredObject(digest, f"{self._store.url}/{name}", size))
 
     async def _send(self, name: str, pieces: Iterator[bytes]) -> None:
@@ -73,5 +76,16 @@ class CopiedObjects:
         """Delete the object of a content, unless it is that of the source. Leave its row."""
         url = self._log.object_url(digest)
         if url is not None and self._is_here(url) and url != self._source.url_of(digest):
-            asyncio.run(self._store.delete([split_url(url)[1]]))
+            self._run(self._store.delete([split_url(url)[1]]))
         return 0
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            asyncio.run(work)
+        except StoreUnavailableError as error:
+            cause = error.__cause__ or error
+            is_late = isinstance(cause, TimeoutError)
+            reason = "no answer in time" if is_late else reason_of(cause)
+            raise StorageFailedError(
+                f"the store {self._store.url} failed: {reason}; run the command again to go on"
+            ) from error

@@ -78,7 +78,7 @@ def url_of(named: str) -> str:
     return named.rstrip("/") if "://" in named else Path(named).absolute().as_uri()
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return what a store answered, in one line."""
     found = _MESSAGE.search(str(error))
     return found[1] if found else str(error).partition("\n")[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,6 +276,22 @@ def test_wrong_places_are_refused_in_one_line(original: Path, url: str, tmp_path
     inspected = shutil.copytree(original, tmp_path / "inspected")
     DataFolder(inspected).inspection.write_bytes(b'{"events":1,"original":2}')
     assert "restored for inspection" in refusal("--data-dir", inspected, *new)
+
+
+def test_copy_to_a_store_that_fails_says_why_and_goes_on_later(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    source, new = ("--data-dir", original), tmp_path / "new"
+
+    line = refusal(*source, "--to-data-dir", new, "--to-content", "s3://nowhere/x")
+
+    assert re.fullmatch(
+        r"the store s3://nowhere/x failed: .+; run the command again to go on", line
+    )
+    copy(original, new)
 
 
 def test_second_copy_into_a_database_is_refused_while_one_is_under_way(

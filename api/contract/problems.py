@@ -150,6 +150,8 @@ MEMBERS: Final[Mapping[type[LedgerError], Mapping[str, str]]] = {
 """Further members of a document, and the attributes of the error that they are."""
 
 _KINDS: Final = {problem.slug: kind for kind, problem in PROBLEMS.items()}
+_BY_STATUS: Final = {413: TooLargeError, 503: UnavailableError}
+"""What a proxy answers, too."""
 
 
 def problem_of(error: BaseException | type[BaseException]) -> Problem:
@@ -190,8 +192,8 @@ def error_of(document: Mapping[str, Any], status: int) -> LedgerError:
 def _kind(slug: str, status: int) -> type[LedgerError]:
     if slug in _KINDS:
         return _KINDS[slug]
-    if status == 503:
-        return UnavailableError
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
     return RefusedError if 400 <= status < 500 else LedgerError
 
 

@@ -14,7 +14,12 @@ from asset_ledger.api.imports.comfyui.prompts import Fields
 from asset_ledger.api.sdk.content import opened
 from asset_ledger.api.sdk.gateway import Document, Gateway
 from asset_ledger.api.sdk.portal import run
-from asset_ledger.ledger.errors import KeyReusedError, RefusedError, UnknownJobError
+from asset_ledger.ledger.errors import (
+    KeyReusedError,
+    RefusedError,
+    UnavailableError,
+    UnknownJobError,
+)
 
 T = TypeVar("T")
 
@@ -67,4 +72,6 @@ def _call(work: Coroutine[Any, Any, T]) -> T:
     except (UnauthenticatedError, ForbiddenError, KeyReusedError, UnknownJobError):
         raise
     except RefusedError as error:
+        if type(error) is RefusedError:  # a proxy's, while it does not reach the ledger
+            raise UnavailableError(str(error)) from error
         raise recording.RequestRefusedError(str(error)) from error

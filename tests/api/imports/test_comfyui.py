@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -278,6 +280,31 @@ def test_address_without_a_comfyui_is_refused(data_dir: Path) -> None:
 
     assert "'localhost' is not an address" in bad.stderr
     assert "cannot reach http://127.0.0.1:9" in gone.stderr
+
+
+@pytest.mark.parametrize(("status", "printed"), [(404, "answered 404"), (413, "not recorded: ")])
+def test_prompt_waits_while_a_proxy_does_not_reach_the_ledger(
+    comfyui: RecordedComfyUI, status: int, printed: str
+) -> None:
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/livez" else status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    comfyui.finish("saved")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        Thread(target=proxy.serve_forever).start()
+        ledger = f"http://127.0.0.1:{proxy.server_port}"
+        done = CliRunner().invoke(cli, ["watch", "comfyui", comfyui.url, "--once", "--url", ledger])
+        proxy.shutdown()
+
+    assert printed in f"{done.stderr}{done.exception}"
+    assert ("not recorded" in done.stderr) is (status == 413)
+    assert done.exit_code == 1
 
 
 def test_outcomes_are_printed_as_json(comfyui: RecordedComfyUI, data_dir: Path) -> None:

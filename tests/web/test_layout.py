@@ -65,6 +65,23 @@ async def test_no_screen_scrolls_sideways(shared: Filled, page: Page, width: int
         assert max(wide[:2]) <= width == wide[2], pattern
 
 
+@pytest.mark.parametrize("width", [320, 390])
+async def test_the_audit_bundle_is_in_reach_of_a_phone(
+    shared: Filled, page: Page, width: int
+) -> None:
+    await page.resize(width, 800)
+    await page.open(f"{base(shared)}/jobs/first")
+    await click(page, ".title button", "Audit bundle")
+    await shown(page, "dialog", "Download the bundle")
+    box = "(({ left, right }) => [left, right])(document.querySelector(%r).getBoundingClientRect())"
+    assert await page.run(box % "dialog") == [0, width]
+    inside = "document.querySelector('dialog .confirm')"
+    assert await page.run(f"{inside}.scrollWidth <= {inside}.clientWidth")
+    await click(page, "dialog button[aria-label=Close]")
+    left, right = await page.run(box % ".title button.wide")
+    assert 0 < left < right - 24 <= width
+
+
 async def test_at_400_percent_zoom_the_panel_is_a_page_of_its_own(
     shared: Filled, page: Page
 ) -> None:

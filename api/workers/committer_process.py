@@ -22,6 +22,7 @@ from asset_ledger.api.workers.committer_wire import (
     frame,
 )
 from asset_ledger.ledger.commit.requests import CommandRequest, GroupResult, Listener, Request
+from asset_ledger.ledger.commit.worker_queue import BEAT
 from asset_ledger.ledger.log.event_log import Command
 from asset_ledger.ledger.progress import Progress, no_progress
 
@@ -31,6 +32,9 @@ RECEIVE: Final = 1 << 18
 """Bytes that one system call receives, into the same memory each time."""
 STOP_SECONDS: Final = 30.0
 """Seconds to close its files. A WAL checkpoint on a busy disk has taken ten."""
+OPENING: Final = 300.0
+"""Seconds without a sign after which a process is replaced that opens its files again. Tables that
+catch up give signs."""
 DIED: Final = "the committer process died"
 
 logger = logging.getLogger(__name__)
@@ -66,6 +70,7 @@ class ProcessWorker(asyncio.BufferedProtocol):
         self._listener: Listener | None = None
         self._opened: asyncio.Future[GroupResult] | None = None
         self._is_open = False
+        self._silence = 0.0
         self._received = memoryview(bytearray(RECEIVE))
 
     async def spawn(self) -> None:
@@ -85,7 +90,8 @@ class ProcessWorker(asyncio.BufferedProtocol):
     async def open(self, listener: Listener) -> GroupResult:
         """Have the process open the files; start one first if none runs.
 
-        Raises DataFolderError, and ConnectionResetError if the process dies.
+        Raises DataFolderError, and ConnectionResetError if the process dies; TimeoutError if it
+        opens the files again, and stands still.
         """
         reopen = self._listener is not None
         self._listener = listener
@@ -95,11 +101,19 @@ class ProcessWorker(asyncio.BufferedProtocol):
                 await self._kill()
                 await self.spawn()
             self._send(Open(reopen, self._database))
-            return await self._opened
+            return await (self._unless_silent(self._opened) if reopen else self._opened)
         except BaseException:
             self._opened.cancel()
             await self._kill()
             raise
+
+    async def _unless_silent(self, opened: "asyncio.Future[GroupResult]") -> GroupResult:
+        self._silence = 0.0
+        while not (await asyncio.wait([opened], timeout=BEAT))[0]:
+            self._silence += BEAT
+            if self._silence >= OPENING:
+                raise TimeoutError(f"no sign of it for {OPENING:.0f} s while it opened its files")
+        return opened.result()
 
     def send(self, requests: Sequence[Request]) -> None:
         """Have these requests committed, in this order."""
@@ -153,6 +167,7 @@ class ProcessWorker(asyncio.BufferedProtocol):
             case GroupResult():
                 self._receive(decode_result(message, self._commands))
             case Opening():
+                self._silence = 0.0
                 self._progress(*message)
             case Failure() if self._opened is not None and not self._opened.done():
                 self._opened.set_exception(message.error())

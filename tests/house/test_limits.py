@@ -26,6 +26,7 @@ from asset_ledger.api.s3 import uploads as s3_uploads
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.thumbnails import cache, drawer, worker
 from asset_ledger.api.uploads import resumable
+from asset_ledger.api.workers import committer_process
 from asset_ledger.ledger.commands.imports import MOST
 from asset_ledger.ledger.commands.lineage import MAX_SOURCES
 from asset_ledger.ledger.content import batches
@@ -173,9 +174,10 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         size(worker.MOST_MEMORY),
     ),
     "a page, or events in one answer": (f"{parameters.MAX_PAGE:,}", size(pages.MAX_BYTES)),
-    "silence of the committer": (
+    "silence of the committer; while it opens its files again": (
         seconds(health.MAX_SILENCE),
         seconds(default("committer_silence")),
+        seconds(committer_process.OPENING),
     ),
 }
 """The numbers of each row that has some."""

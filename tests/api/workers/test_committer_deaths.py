@@ -109,6 +109,24 @@ async def test_an_idle_committer_is_restarted_after_a_kill(api: Api, data_dir: P
     await check_recorded_once(api, data_dir, ["after"])
 
 
+async def test_a_committer_that_stands_still_while_it_opens_its_files_is_replaced(
+    api: Api, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer_process, "OPENING", 2.0)
+    before = children()
+    kill(before)
+    await until(lambda: not api.backend.committer.is_alive and {*children()} - {*before})
+    stopped = [pid for pid in children() if pid not in before]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+
+    await until(lambda: is_restarted(api, stopped))
+
+    assert not {*stopped} & {*children()}
+    await api.created(b"after", name="after")
+    await check_recorded_once(api, data_dir, ["after"])
+
+
 async def test_writes_wait_while_the_committer_restarts(api: Api, data_dir: Path) -> None:
     with ExitStack() as stack:
         kill(children())

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from asset_ledger.api.http.entry_names import EntryNames, inside
+from asset_ledger.api.http.entry_names import MAX_ZIPPED, EntryNames, inside
 from asset_ledger.ledger.domain.event import parse_time
 from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.service import Ledger
@@ -77,7 +77,7 @@ class Archive:
             return
         async for folder, page in self._folders.below(self._user_id, member.id):
             for each in page:
-                await self._add(inside(self._paths[folder]), each)
+                await self._add(inside(self._paths[folder], MAX_ZIPPED), each)
 
     async def finish(self) -> None:
         """Write the list of entries, which ends a zip."""

@@ -12,9 +12,11 @@ from typing import Final
 MAX_BYTES: Final = 200
 """Bytes of one name in UTF-8: file systems allow 255, and a number may be appended."""
 
-MAX_PATH: Final = 800
-"""Bytes of a folder's path, with which macOS allows 1,024 for an entry. Deeper entries go into the
-deepest folder within the limit."""
+MAX_PATH: Final = 4_000
+"""Bytes of a folder's path. Deeper entries go into the deepest folder within the limit."""
+
+MAX_ZIPPED: Final = 800
+"""The same in a zip: macOS allows 1,024 for an entry."""
 
 _EXTENSION: Final = 20
 _UNSAFE: Final = re.compile(
@@ -46,10 +48,10 @@ class EntryNames:
         return path
 
 
-def inside(path: str) -> str:
-    """Return the prefix of the names inside the folder at this path."""
+def inside(path: str, most: int = MAX_PATH) -> str:
+    """Return the prefix of the names inside the folder at this path, of at most so many bytes."""
     above = path.rpartition("/")[0]
-    return f"{path}/" if len(path.encode()) <= MAX_PATH else f"{above}/" if above else ""
+    return f"{path}/" if len(path.encode()) <= most else f"{above}/" if above else ""
 
 
 def safe(name: str) -> str:

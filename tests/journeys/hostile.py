@@ -40,6 +40,7 @@ METADATA: Final = {"text": "a" * 31_000}
 ASSETS: Final = 200
 """Assets of the hostile user in each of two jobs, with 31 KB of metadata each."""
 PICTURES: Final = 20
+ALL: Final = "all"
 LOWEST: Final = 19
 """The lowest priority (nice(1))."""
 
@@ -82,7 +83,7 @@ class Outcome:
             f"{len(self.beside)} honest requests beside attacks, failed: {self.failed[:5]}",
             f"attacks: {dict(sorted(self.attacks.items()))}",
         ]
-        lines += [self._times(name) for name in sorted({call.name for call in self.quiet})]
+        lines += [self._times(name) for name in (*sorted({each.name for each in self.quiet}), ALL)]
         return "\n".join(lines)
 
     def _times(self, name: str) -> str:
@@ -94,8 +95,9 @@ class Outcome:
 
 
 def percentiles(name: str, calls: list[Call]) -> list[float]:
-    """Return the 1st to the 99th percentile of the milliseconds that a call took."""
-    return quantiles([c.seconds * 1e3 for c in calls if c.name == name], n=100, method="inclusive")
+    """Return the 1st to the 99th percentile of the milliseconds of a call, or of `ALL` calls."""
+    taken = [call.seconds * 1e3 for call in calls if name in (call.name, ALL)]
+    return quantiles(taken, n=100, method="inclusive")
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def test_every_command_works_with_a_database_or_says_what_to_do(
         assert "new" in out("put", file, "--job", "j", "--node", "n")
         assert "large.bin" in out("ls")
         out("get", "--job", "j", "-o", tmp_path / "got")
-        assert (tmp_path / "got").read_bytes() == LARGE
+        assert (tmp_path / "got" / "large.bin").read_bytes() == LARGE
         assert "asset.created" in out("replay", "j", "--json")
         assert out("tail", "--after", "0", "--count", "1", "--json").count("\n") == 1
         assert "contents" in out("gc")

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
@@ -178,7 +178,8 @@ class Uploads(ABC, Generic[S]):
         digest = announced_by(declared.fields) or digest_of(b"")
         await target.check(call, Staged(digest, declared.size, b""))
         if (known := await self._known(upload_id)) is not None:
-            return await self._same(known, call, declared)
+            with suppress(UnknownUploadError):  # a power cut took its bytes: they are sent again
+                return await self._same(known, call, declared)
         await self._check_room(call.user_id, declared.size)
         state = UploadState(
             id=upload_id,
@@ -289,7 +290,7 @@ class Uploads(ABC, Generic[S]):
             ):
                 raise KeyReusedError(call.key or "")
             if await self._is_known(upload):
-                return upload
+                return await self._finish(upload) if upload.is_whole else upload
         return await self.outcome(earlier, upload.state.id)
 
     def _check_number(self, uploads: int, own: int) -> None:

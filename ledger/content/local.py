@@ -133,19 +133,24 @@ class LocalContents:
     def _publish(self, spilled: Spilled) -> None:
         target = self._files.object(spilled.digest)
         with storage_errors("the content was not published"):
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            own, *above = target.parents[:3]
+            is_new = not own.is_dir()
+            own.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if is_new:  # a file that is moved into a folder without a durable name is lost with it
+                self._sync(above)
             if _has(target, spilled):
                 spilled.file.discard()
             else:
                 spilled.file.publish(target)
-            self._sync_names(target)
+            self._sync([own] if is_new else [own, *above])
 
-    def _sync_names(self, target: Path) -> None:
-        """Make the name durable, also an existing one: its writer may not have synced it yet."""
+    def _sync(self, folders: Sequence[Path]) -> None:
+        """Make the names in folders durable, also existing ones: their writers may not have synced
+        them yet."""
         if self.failure is not None:
             raise self.failure
         try:
-            for folder in target.parents[:3]:
+            for folder in folders:
                 sync_folder(folder)
         except OSError as error:
             if not is_shortage(error):  # then there was no fsync; a second one hides a failed one

@@ -31,6 +31,7 @@ from asset_ledger.ledger.storage.files import (
     make_folder,
     storage_errors,
     sync_data,
+    sync_folder,
     write_durably,
 )
 
@@ -171,6 +172,11 @@ class UnfinishedUpload:
                 small = self.state.size <= SMALL
                 return self.staged(file.read(SMALL if small else HEAD), small=small)
 
+    def is_left(self) -> bool:
+        """Return whether this is left of an upload that was removed: a power cut may bring its
+        state back without its bytes. Those of a whole upload may have been published."""
+        return self.state.digest is None and self.state.offset > 0 and not self.path.exists()
+
     def staged(self, first: bytes, *, small: bool = False) -> Staged:
         """Return the whole content, which begins with these bytes; `small`: they are all."""
         digest, size = self.state.digest, self.state.size
@@ -209,8 +215,10 @@ class UnfinishedUpload:
 
     def _whole_file(self) -> FileIO:
         """Open the file. Raises StorageFailedError if it lacks durable bytes."""
-        create = os.O_RDWR | os.O_CREAT
+        is_new, create = not self.path.exists(), os.O_RDWR | os.O_CREAT
         file = FileIO(patiently(lambda: os.open(self.path, create, 0o600)), "rb+")
+        if is_new:  # its name must be durable before a state that counts its bytes
+            sync_folder(self.path.parent)
         if os.fstat(file.fileno()).st_size < self.state.offset:
             file.close()
             raise _lost()
@@ -220,7 +228,6 @@ class UnfinishedUpload:
         """Store a changed state, durably. Raises DiskFullError or StorageFailedError."""
         state, self._is_stored = replace(self.state, **changes), False
         with storage_errors("the upload was not stored"):
-            # It makes the name of the bytes durable, too.
             write_durably(self._state_path, orjson.dumps(asdict(state)))
         self.state, self._is_stored = state, True
 
@@ -231,8 +238,12 @@ def find_unfinished(folder: Path) -> Iterator[UnfinishedUpload]:
     for path in sorted(each for each in folder.iterdir() if not each.is_dir()):
         if path.suffix == _STATE:
             try:
-                yield UnfinishedUpload(folder, _read(path))
-            except (OSError, ValueError, TypeError) as error:
+                found = UnfinishedUpload(folder, _read(path))
+                if found.is_left():
+                    found.remove()
+                else:
+                    yield found
+            except (OSError, ValueError, TypeError, StorageFailedError) as error:
                 logger.error("the unfinished upload %s cannot be read: %s", path, error)
         elif path.suffix != _BYTES or not path.with_suffix(_STATE).exists():
             path.unlink(missing_ok=True)

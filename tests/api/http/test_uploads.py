@@ -721,6 +721,23 @@ async def test_lost_bytes_are_reported_and_not_replaced_by_zeros(tmp_path: Path)
         assert await recorded(api) == []
 
 
+async def test_upload_that_a_power_cut_brought_back_without_its_bytes_begins_again(
+    tmp_path: Path,
+) -> None:
+    settings, key = Settings(data_dir=tmp_path), {"Idempotency-Key": "k"}
+    async with serving(settings) as api:
+        await create(api, 5, key, data=b"ab")
+    (bytes_file,) = (tmp_path / "content" / "uploads").glob("*.bytes")
+    bytes_file.unlink()
+
+    async with serving(settings) as api:
+        again = await create(api, 5, key)
+        assert (again.status, again.headers["Upload-Offset"]) == (201, "0")
+        assert (await append(api, again.headers["Location"], 0, b"abcde")).status == 204
+        (asset,) = await recorded(api)
+        assert (await api.get(asset["get_url"])).body == b"abcde"
+
+
 async def test_last_request_repeated_while_the_asset_is_recorded_gets_that_asset(api: Api) -> None:
     folder = await api.created(None, name="f", content_type="folder")
     path = await created(api, 3, parent_id=folder["id"])

@@ -29,6 +29,7 @@ from tests.contracts.content_store import (
     fetch,
     keep,
     pieces,
+    publish,
     read,
     staged,
 )
@@ -252,12 +253,13 @@ def with_folders(path: Path) -> list[int]:
     return [each.stat().st_ino for each in (path, *path.parents[:3])]
 
 
-async def test_publish_syncs_the_file_and_then_every_folder_up_to_objects(
+async def test_publish_syncs_new_folders_then_the_file_and_then_its_name(
     store: PackingStore, folder: Path, syncs: Syncs
 ) -> None:
     await keep(store, content(SMALL + 1))
 
-    assert syncs.done == with_folders(objects(folder)[0])
+    file, own, *above = with_folders(objects(folder)[0])
+    assert syncs.done == [*above, file, own]
 
 
 async def test_publish_syncs_the_folders_of_an_existing_content_again(
@@ -296,8 +298,12 @@ async def test_publish_is_refused_until_a_restart_after_the_fsync_of_a_folder_fa
     whole = content(SMALL + 1)
     syncs.failing = {(folder / "objects").stat().st_ino}
 
+    stage = store.stage()
+    await stage.write(whole)
+    arrived = await stage.finish()
     with pytest.raises(StorageFailedError, match="not published"):
-        await keep(store, whole)
+        await publish(store, arrived)
+    await stage.discard()
     syncs.failing = set()
     with pytest.raises(StorageFailedError, match="restart"):
         await keep(store, whole)

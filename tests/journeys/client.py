@@ -43,9 +43,10 @@ class Reply:
 
 
 class Client:
-    """One connection to a server on this machine."""
+    """One connection to a server on this machine. `position`: the highest that it answered."""
 
     def __init__(self, port: int, timeout: float = PATIENCE) -> None:
+        self.position = 0
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     def call(
@@ -53,6 +54,7 @@ class Client:
     ) -> Reply:
         self.connection.request(method, path, body, dict(headers))
         answer = self.connection.getresponse()
+        self.position = max(self.position, int(answer.headers.get("Ledger-Position", 0)))
         return Reply(answer.status, answer.headers, answer.read())  # type: ignore[arg-type]
 
     def get(self, path: str, **headers: str) -> Reply:

@@ -136,7 +136,9 @@ class Member:
         self.assets[one].is_deleted = False
 
     def _read(self, one: str, client: Client, *, key: str) -> None:
-        reply = _accepted(client.get(f"/api/assets/{one}/content"))
+        # A write may be answered before the tables have it, as when the disk dies in between.
+        path = f"/api/assets/{one}/content?min_position={client.position}"
+        reply = _accepted(client.get(path))
         assert reply.body == self.assets[one].content, "other bytes were served"
 
 

@@ -106,7 +106,7 @@ async def create_upload(request: Request) -> web.Response:
         headers = {"Location": f"/api/uploads/{_id_of(created)}"}
         if isinstance(created, OpenUpload) and request.body_exists:
             created = await _append(request, created, 0, checksum)
-        elif isinstance(created, OpenUpload) and created.is_whole:  # empty, or not recorded
+        elif isinstance(created, OpenUpload) and created.is_whole:  # empty
             created = await request.backend.uploads.finish(created)
     return _answer(request, created, headers, status=201)
 

@@ -336,8 +336,8 @@ def _named(body: bytes) -> tuple[list[str], bool]:
     """Return the keys to delete, and whether the client wants no list of them. Raises S3Error."""
     sent = read_xml(body)
     named = [each for each in sent if each.tag == "Object"]
-    told = [child.text for each in named for child in each if child.tag in _CONDITIONS]
-    if not {*told} <= {None, _PRESENT}:
+    conditions = {child.text for each in named for child in each if child.tag in _CONDITIONS}
+    if not conditions <= {None, _PRESENT}:
         raise S3Error("NotImplemented", "name keys alone: the present objects are deleted")
     keys = [key for each in named for key in texts(each, "Key")]
     if not 1 <= len(keys) <= MAX_DELETED:

@@ -107,7 +107,10 @@ class OfflineContents:
         self._packs.close()
 
     def _read(self, place: Place) -> bytes | None:
-        return self._packs.read_moving(place, lambda digest: place_now(self._files, digest))
+        return self._packs.read_moving(place, self._place)
+
+    def _place(self, digest: Digest) -> Place | None:
+        return find_places(self._rows, [digest]).get(digest)
 
     def _large_size(self, digest: Digest) -> int | None:
         if self._has_objects and (rows := self._rows(_OBJECT_SIZE, (key_of(digest),))):

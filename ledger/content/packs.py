@@ -78,10 +78,7 @@ class PackReader:
         """Return a content. Raises CorruptLogError if it is not at its place, and OSError."""
         content = self.find(place)
         if content is None:
-            raise CorruptLogError(
-                f"the content {place.digest} was changed or removed in pack {place.pack}: restore"
-                " that file from a backup, or upload the same bytes again"
-            )
+            raise _not_there(place)
         return content
 
     def read_moving(
@@ -93,8 +90,10 @@ class PackReader:
         """
         while (content := self.find(place)) is None:
             now = place_now(place.digest)
-            if now is None or now == place:
-                return None if now is None else self.read(place)
+            if now is None:
+                return None
+            if now == place:
+                raise _not_there(place)
             place = now
         return content
 
@@ -128,6 +127,13 @@ class PackReader:
     def close(self) -> None:
         """Close the packs."""
         self._opened.cache_clear()
+
+
+def _not_there(place: Place) -> CorruptLogError:
+    return CorruptLogError(
+        f"the content {place.digest} was changed or removed in pack {place.pack}: restore"
+        " that file from a backup, or upload the same bytes again"
+    )
 
 
 class Packs:

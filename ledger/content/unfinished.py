@@ -215,10 +215,10 @@ class UnfinishedUpload:
 
     def _whole_file(self) -> FileIO:
         """Open the file. Raises StorageFailedError if it lacks durable bytes."""
-        is_new, create = not self.path.exists(), os.O_RDWR | os.O_CREAT
-        file = FileIO(patiently(lambda: os.open(self.path, create, 0o600)), "rb+")
-        if is_new:  # its name must be durable before a state that counts its bytes
+        if not self.path.exists():  # its name is durable before a state that counts its bytes
+            patiently(lambda: self.path.touch(0o600))
             sync_folder(self.path.parent)
+        file = FileIO(patiently(lambda: os.open(self.path, os.O_RDWR)), "rb+")
         if os.fstat(file.fileno()).st_size < self.state.offset:
             file.close()
             raise _lost()

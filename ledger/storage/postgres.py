@@ -255,6 +255,7 @@ class PostgresConnection:
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
+        """Note whether the statements of the block find that the database forbids writes."""
         try:
             yield
         except _READ_ONLY:
@@ -263,11 +264,8 @@ class PostgresConnection:
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """Run a statement."""
-        try:
+        with self._noting():
             return self._db.execute(translate(sql).encode(), parameters or None, binary=True)
-        except _READ_ONLY:
-            self._is_read_only = True
-            raise
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each row, in order."""

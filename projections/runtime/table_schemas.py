@@ -361,14 +361,14 @@ class TableSchemas:
         return number
 
     def served(self) -> int | None:
-        """Return the generation that all servers were told is in use; None before the first."""
+        """Return the generation that `put_in_use` stored last; None before the first."""
         rows = self._readers.rows(_IN_USE)
         return rows[0][0] if rows else None
 
     def put_in_use(self, number: int, served: int | None) -> bool:
         """Tell all servers which generation is in use, unless it is not `served` any more.
 
-        Return whether they were told.
+        Return whether it was stored.
         """
         with writing(self.url) as db:
             db.execute(_LOCK, (APPEND_LOCK,))

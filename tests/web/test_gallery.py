@@ -21,7 +21,7 @@ from tests.journeys.server import PATIENCE, Server, serving, until
 from tests.web.filled import Filled, picture, upload
 from tests.web.proxy import Proxy
 from tests.web.test_previews import until_true
-from tests.web.test_screens import click, opened, shown
+from tests.web.test_screens import click, followed, opened, shown
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -339,9 +339,7 @@ def made_on(client: httpx.Client, name: str) -> str:
 async def test_news_wait_behind_their_number_and_move_nothing(
     server: Server, filled: Filled, page: Page
 ) -> None:
-    await opened(page, server.url, "Assets")
-    await shown(page, ".foot", "Live")
-    await shown(page, "[role=option] .name")
+    await followed(page, server.url)
     first = "document.querySelector('#asset-0 .name').textContent"
     before = await page.run(first)
     upload(filled.client, picture(9, 9, 9), "image/png", {"name": "news.png"})

@@ -9,7 +9,7 @@ from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, until
 from tests.web.filled import Filled, picture, upload
 from tests.web.test_previews import until_true
-from tests.web.test_screens import click, opened, shown
+from tests.web.test_screens import click, followed, shown
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -101,9 +101,7 @@ ANNOUNCEMENTS: Final = """void (() => {
 async def test_news_are_announced_at_most_every_five_seconds(
     server: Server, filled: Filled, page: Page
 ) -> None:
-    await opened(page, server.url, "Assets")
-    await shown(page, ".foot", "Live")
-    await shown(page, "[role=option] .name")
+    await followed(page, server.url)
     await page.run(ANNOUNCEMENTS)
     for n in (1, 2, 3):
         upload(filled.client, picture(9, 9, n), "image/png", {"name": f"news-{n}.png"})
@@ -131,9 +129,7 @@ HELD: Final = """{
 async def test_what_is_made_while_a_list_loads_is_news_of_that_list(
     server: Server, filled: Filled, page: Page
 ) -> None:
-    await opened(page, server.url, "Assets")
-    await shown(page, ".foot", "Live")
-    await shown(page, "[role=option] .name")
+    await followed(page, server.url)
     upload(filled.client, picture(9, 9, 1), "image/png", {"name": "listed.png"})
     await shown(page, ".fresh", "1 new")
 

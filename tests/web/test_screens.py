@@ -29,6 +29,13 @@ async def opened(page: Page, url: str, heading: str) -> None:
     await shown(page, "h1", heading)
 
 
+async def followed(page: Page, url: str) -> None:
+    """Open the assets, and wait until they are listed and their news is counted."""
+    await opened(page, url, "Assets")
+    await shown(page, ".foot", "Live")
+    await shown(page, "[role=option] .name")
+
+
 async def click(page: Page, selector: str, text: str = "") -> None:
     """Click the first element of this selector with this text, once it is there."""
     await shown(page, selector, text)

@@ -6,11 +6,14 @@ cancelled task closes the resource.
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from asset_ledger.api.sdk.errors import NotConnectedError
 
 T = TypeVar("T")
+
+_KEEPING: Final = set[asyncio.Task[None]]()
+"""The tasks that keep resources open. An event loop has weak references only to its tasks."""
 
 
 class OpenResource(Generic[T]):
@@ -20,6 +23,8 @@ class OpenResource(Generic[T]):
         self._opened: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._ended = False
         self._task = asyncio.create_task(self._keep(opening))
+        _KEEPING.add(self._task)
+        self._task.add_done_callback(_KEEPING.discard)
 
     async def opened(self) -> T:
         """Return the resource. Raises what opening it raised, NotConnectedError once it closes."""

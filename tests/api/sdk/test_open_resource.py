@@ -1,4 +1,4 @@
-"""A resource stays open until it is released or its event loop ends, also if nobody names it."""
+"""A resource stays open until it is released or its event loop ends, also without a reference."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from asset_ledger.api.sdk.open_resource import OpenResource
 
 
-def test_a_resource_that_nobody_names_is_closed_at_the_end_of_its_event_loop() -> None:
+def test_a_resource_without_a_reference_is_closed_at_the_end_of_its_event_loop() -> None:
     happened: list[str] = []
 
     @asynccontextmanager

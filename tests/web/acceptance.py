@@ -31,7 +31,10 @@ POINTS: Final[dict[int, tuple[str, ...]]] = {
         "tests.web.test_types::test_a_misspelt_property_is_found",
         "`make lint` runs tsc and Biome where npm is there",
     ),
-    9: ("tests.web.test_layout::test_a_link_gives_the_same_view_in_a_new_tab",),
+    9: (
+        "tests.web.test_layout::test_a_link_gives_the_same_view_in_a_new_tab",
+        "tests.web.test_gallery::test_the_place_in_the_list_is_there_in_a_new_tab",
+    ),
     10: (
         "tests.web.test_gallery::test_back_and_forward_restore_filters_and_panel",
         (

@@ -252,6 +252,26 @@ async def test_the_place_in_the_list_is_there_after_a_visit_to_another_screen(
     await page.once("document.querySelector('#asset-905 .c-name')", "1")
 
 
+TOP: Final = f"{IN_VIEW}[0]?.querySelector('.c-name bdi')?.textContent"
+
+
+@pytest.mark.parametrize("query", ["?view=list", "?view=list&sort=-size", "?view=list&made=999d"])
+async def test_the_place_in_the_list_is_there_in_a_new_tab(
+    large: httpx.Client, page: Page, query: str
+) -> None:
+    await opened(page, f"{address(large)}/{query}", "Assets")
+    await shown(page, "[role=option] .c-name")
+    await page.run("document.querySelector('.scroll').scrollTop = 44 * 905")
+    await until_true(page, "/at=905[.]/.test(location.search)")
+    link, name = await page.run(f"[location.href, {TOP}]")
+    asked = len(page.fetched)
+    await page.open(link)
+
+    await until_true(page, f"{TOP} === {json.dumps(name)}")
+    lists = [url for url in page.fetched[asked:] if "/api/assets?" in url and "page_size" in url]
+    assert len([url for url in lists if "folder" not in url]) <= 6  # the pages before are not read
+
+
 async def test_the_place_in_the_list_is_there_when_a_filter_is_taken_back(
     large: httpx.Client, page: Page
 ) -> None:
@@ -285,6 +305,30 @@ async def test_an_asset_stays_in_view_when_its_panel_takes_room_from_the_grid(
     await page.press("Escape")
     await until_true(page, f"{columns}.length === {before}")
     await until_true(page, f"{IN_VIEW}.some((row) => row.id === '{opened_id}')")
+
+
+async def test_the_kept_place_moves_with_what_is_made_before_it(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.resize(1440, 500)
+    await opened(page, f"{server.url}/?view=list&job_id=first", "Assets")
+    await shown(page, "[role=option] .c-name")
+    await page.run("document.querySelector('.scroll').scrollTop = 44 * 10")
+    await until_true(page, "location.search.endsWith('&at=10.29')")
+    name = await page.run(TOP)
+    upload(filled.client, picture(4, 4, 4), "image/png", {"name": "later.png", "job_id": "first"})
+    await page.open(f"{server.url}/?view=list&job_id=first&at=10.29")
+
+    await until_true(page, "location.search.endsWith('&at=11.30')")
+    assert await page.run(TOP) == name
+    await page.run("document.querySelector('.scroll').scrollTop = 0")
+    await until_true(page, "location.search === '?view=list&job_id=first'")
+    await page.run("document.querySelector('.scroll').scrollTop = 44 * 3")
+    await until_true(page, "location.search.includes('&at=3.')")
+    await type_filter(page, "node:node-1")
+    await shown(page, ".suggestions [role=option]", "node-1")
+    await page.press("Enter")
+    await until_true(page, "location.search === '?view=list&job_id=first&node_id=node-1'")
 
 
 async def test_end_and_home_land_on_the_oldest_and_the_newest(
@@ -422,7 +466,10 @@ async def test_a_refused_download_is_shown_on_the_page(
 
 def whole(folder: Path, ending: str) -> Path:
     """Return a downloaded file once it is whole."""
-    until(lambda: any(folder.glob(f"*{ending}")), "a file is downloaded")
+    until(  # its name is reserved by an empty file
+        lambda: any(file.stat().st_size for file in folder.glob(f"*{ending}")),
+        "a file is downloaded",
+    )
     (found,) = folder.glob(f"*{ending}")
     return found
 

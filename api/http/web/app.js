@@ -1,19 +1,16 @@
 // The start of the console: session, theme, keys, the stream of events, and the screen for a path.
-import { fork } from "./core/api.js";
+import { fork, signedOut } from "./core/api.js";
 import { h, html, render, useEffect, useErrorBoundary } from "./core/html.js";
 import { listenForKeys, useKeys } from "./core/keys.js";
 import { follow } from "./core/live.js";
 import { applyTheme, switchTheme } from "./core/prefs.js";
 import { followLinks, go, match, place } from "./core/route.js";
-import { loadSession, needsSignIn, session, signIns } from "./core/session.js";
-import { Empty, Failure, lazy } from "./parts/basic.js";
+import { loadSession, session, signIns } from "./core/session.js";
+import { Empty, Failure, lazy, Page } from "./parts/basic.js";
 import { Dropping } from "./parts/dropping.js";
 import { Corner, Shown, Toasts } from "./parts/over.js";
 import { help, jump, Shell } from "./parts/shell.js";
 import { Waiting } from "./parts/waiting.js";
-
-/** @param {{title?: string, children?: any}} properties */
-const Page = ({ title = "Loading", children }) => html`<main class="main" id="main"><h1 class="vh">${title}</h1>${children}</main>`;
 
 /** A screen, loaded when it is first shown. @param {() => Promise<{Screen: (properties: any) => any}>} load */
 const screen = (load) => lazy(async () => (await load()).Screen, Page);
@@ -61,7 +58,7 @@ function App() {
 function Root() {
   return html`${h(Waiting, {})}${fork.value && h(Fork, {})}
     ${session.value && h(Shell, {}, h(App, { key: signIns.value }))}
-    ${needsSignIn.value && h(SignIn, {})}
+    ${signedOut.value && h(SignIn, {})}
     ${h(Shown, {})}${h(Dropping, {})}${h(Corner, {})}${h(Toasts, {})}`;
 }
 

@@ -51,18 +51,14 @@ export class OfflineError extends Error {
 /** @typedef {Record<string, string | number | boolean | null | undefined | (string | number)[]>} Params */
 
 /** Return a path with these parameters; absent and empty ones are left out, lists repeat.
- * @param {string} path @param {Params | URLSearchParams} [params] */
-export function address(path, params = {}) {
-  const query = params instanceof URLSearchParams ? params : new URLSearchParams();
-  if (!(params instanceof URLSearchParams)) {
-    for (const [name, value] of Object.entries(params)) {
-      for (const item of Array.isArray(value) ? value : [value]) {
-        if (item !== undefined && item !== null && item !== "") query.append(name, String(item));
-      }
+ * @param {string} path @param {Params} [params] @param {URLSearchParams} [query] what it has already */
+export function address(path, params = {}, query = new URLSearchParams()) {
+  for (const [name, value] of Object.entries(params)) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== undefined && item !== null && item !== "") query.append(name, String(item));
     }
   }
-  const text = query.toString();
-  return text ? `${path}?${text}` : path;
+  return query.size ? `${path}?${query}` : path;
 }
 
 /** The pauses before requests are sent again. @type {Set<{until: number, end: () => void}>} */
@@ -159,7 +155,7 @@ async function refusal(response, read) {
 }
 
 /** Return the JSON of a GET.
- * @param {string} path @param {Params | URLSearchParams} [params] @param {RequestInit} [options] */
+ * @param {string} path @param {Params} [params] @param {RequestInit} [options] */
 export async function get(path, params, options = {}) {
   return parsed(await send(address(path, params), options), options);
 }

@@ -5,6 +5,6 @@ import htm from "../vendor/htm.mjs";
 
 export { Fragment, h, render };
 export { useCallback, useEffect, useErrorBoundary, useId, useLayoutEffect, useMemo, useRef, useState } from "../vendor/hooks.mjs";
-export { batch, computed, effect, signal, useSignal } from "../vendor/signals.mjs";
+export { batch, effect, signal, useSignal } from "../vendor/signals.mjs";
 
 export const html = htm.bind(h);

@@ -17,13 +17,13 @@ const TRIES = 10; // requests for one page, which a rare combination of filters 
 /** Rows from index `at` on (step 1), or those before it in reverse (step -1).
  * @template T */
 class Segment {
-  /** @param {number} at @param {1 | -1} step @param {Params} params */
-  constructor(at, step, params) {
+  /** @param {number} at @param {1 | -1} step @param {Params} params @param {string} [cursor] of its first page */
+  constructor(at, step, params, cursor = "") {
     this.at = at;
     this.step = step;
     this.params = params;
     /** @type {(string | null)[]} the cursor of each page; null: there is no such page */
-    this.cursors = [""];
+    this.cursors = [cursor];
     /** @type {Map<number, Page<T>>} */
     this.pages = new Map();
     this.pending = new Set();
@@ -34,12 +34,16 @@ class Segment {
     return this.step > 0 ? index - this.at : this.at - 1 - index;
   }
 
+  /** The number of the page with a row; negative where it is not in this segment. @param {number} index */
+  number(index) {
+    return Math.floor(this.offset(index) / PAGE_SIZE);
+  }
+
   /** Pages to load before the row at an index is here; infinite where it is not in this segment.
    * @param {number} index */
   distance(index) {
-    const offset = this.offset(index);
-    if (offset < 0) return Infinity;
-    return Math.max(0, Math.floor(offset / PAGE_SIZE) - (this.cursors.length - 1));
+    const number = this.number(index);
+    return number < 0 ? Infinity : Math.max(0, number - (this.cursors.length - 1));
   }
 }
 
@@ -82,14 +86,30 @@ export class PagedList {
    * @param {number} index @returns {T | null} */
   row(index) {
     for (const segment of this.segments) {
-      const offset = segment.offset(index);
-      const page = offset < 0 ? undefined : segment.pages.get(Math.floor(offset / PAGE_SIZE));
-      if (page && offset % PAGE_SIZE < page.rows.length) {
+      const page = segment.pages.get(segment.number(index));
+      const row = page?.rows[segment.offset(index) % PAGE_SIZE];
+      if (page && row) {
         page.used = performance.now();
-        return page.rows[offset % PAGE_SIZE];
+        return row;
       }
     }
     return null;
+  }
+
+  /** A place in the list, for an address: an index, the number of rows, and the index and the cursor of its page
+   * where that was reached from the beginning. @param {number} index */
+  placeOf(index) {
+    const segment = this.segments.find((each) => each.params === this.params && each.cursors[each.number(index)]);
+    const number = segment?.number(index) ?? 0;
+    return [index, this.count, ...(segment ? [segment.at + number * PAGE_SIZE, segment.cursors[number]] : [])].join(".");
+  }
+
+  /** Return the index of a place, from which on the list can be read. @param {string} place */
+  enter(place) {
+    const [index, rows, start, cursor] = place.split(".");
+    const made = this.params.sort === "-created_at" && this.count ? this.count - Number(rows) : 0; // since then
+    if (cursor) this.segments.push(new Segment(Number(start) + made, 1, this.params, cursor));
+    return Math.max(0, Number(index) + made || 0);
   }
 
   /** Replace the rows that are here. @param {(row: T) => T} change */
@@ -104,9 +124,10 @@ export class PagedList {
     const last = Math.max(start, Math.min(stop, this.first ? this.length : stop) - 1);
     if ([start, last].every((index) => this.row(index))) return;
     const segment = this.#nearest(start, last);
-    const [low, high] = [segment.offset(start), segment.offset(last)].sort((a, b) => a - b);
-    for (let number = Math.floor(low / PAGE_SIZE); number <= Math.floor(high / PAGE_SIZE); number += 1) {
-      if (!(await this.#load(segment, number))) return;
+    const [low, high] = [segment.number(start), segment.number(last)].sort((a, b) => a - b);
+    const isNearest = () => this.#nearest(start, last) === segment; // until days to begin at are known
+    for (let number = low; number <= high; number += 1) {
+      if (!(await this.#load(segment, number, isNearest))) return;
     }
   }
 
@@ -123,22 +144,30 @@ export class PagedList {
     return best();
   }
 
-  /** @param {Segment<T>} segment @param {number} number @returns {Promise<boolean>} whether the page is here */
-  async #load(segment, number) {
-    while (!segment.pages.get(number)?.whole) {
+  /** @param {Segment<T>} segment @param {number} number @param {() => boolean} goesOn
+   * @returns {Promise<boolean>} whether the page is here */
+  async #load(segment, number, goesOn) {
+    while (!segment.pages.get(number)?.whole && goesOn()) {
       const next = Math.min(number, segment.cursors.length - 1);
       if (segment.cursors[next] === null || segment.pending.has(next) || this.paused.value) return false;
       segment.pending.add(next);
       try {
         await this.#fill(segment, next);
       } catch (error) {
-        if (!this.abort.signal.aborted) this.error.value = error;
+        if (!this.abort.signal.aborted) this.#fail(segment, error);
         return false;
       } finally {
         segment.pending.delete(next);
       }
     }
-    return true;
+    return Boolean(segment.pages.get(number)?.whole);
+  }
+
+  /** Show why a page is not here; the cursor of an address may be of another list. @param {Segment<T>} segment @param {any} error */
+  #fail(segment, error) {
+    if (error.status !== 400 || segment === this.segments[0]) return void (this.error.value = error);
+    this.segments = this.segments.filter((each) => each !== segment);
+    this.changes.value += 1;
   }
 
   /** Ask until a page is full. @param {Segment<T>} segment @param {number} number */

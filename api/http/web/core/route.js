@@ -1,5 +1,6 @@
 // The address is the state: every screen, filter and open panel is in it, in the API's own words.
 // Clicks on links of ours change it without loading a page; Back and Forward restore it.
+import { address } from "./api.js";
 import { signal } from "./html.js";
 
 /** @typedef {{path: string, query: URLSearchParams, key: string}} Place */
@@ -31,23 +32,18 @@ export function back(parent) {
 }
 
 /** Return an address with changed parameters; null or "" removes one, a list repeats it.
- * @param {Record<string, string | string[] | number | null>} changes @param {Place} [from] */
+ * @param {import("./api.js").Params} changes @param {Place} [from] */
 export function changed(changes, from = place.value) {
   const query = new URLSearchParams(from.query);
-  for (const [name, value] of Object.entries(changes)) {
-    query.delete(name);
-    for (const item of Array.isArray(value) ? value : [value]) {
-      if (item !== null && item !== "") query.append(name, String(item));
-    }
-  }
-  const text = query.toString();
-  return text ? `${from.path}?${text}` : from.path;
+  for (const name of Object.keys(changes)) query.delete(name);
+  return address(from.path, changes, query);
 }
 
-/** Change parameters of the present address.
- * @param {Record<string, string | string[] | number | null>} changes @param {{replace?: boolean}} [options] */
+/** Change parameters of the present address. Another list of assets begins at its beginning.
+ * @param {import("./api.js").Params} changes @param {{replace?: boolean}} [options] */
 export function setQuery(changes, options) {
-  go(changed(changes), options);
+  const at = place.value.path === "/" && !("open" in changes) ? { at: null } : {};
+  go(changed({ ...at, ...changes }), options);
 }
 
 /** Keep the scroll place of the present address, for Back. @param {number} top */
@@ -55,10 +51,8 @@ export function keepScroll(top) {
   scrolls.set(place.value.key, top);
 }
 
-/** Return the kept scroll place of the present address, or 0. */
-export function keptScroll() {
-  return scrolls.get(place.value.key) ?? 0;
-}
+/** Return the kept scroll place of the present address, if there is one. @returns {number | undefined} */
+export const keptScroll = () => scrolls.get(place.value.key);
 
 /** Return the parameters that a pattern such as `/jobs/:id` finds in a path, or null.
  * @param {string} pattern @param {string} path @returns {Record<string, string> | null} */

@@ -13,25 +13,32 @@ export function useReturn(act) {
   }, [now]);
 }
 
+/** What requests answer, null until it is here. @template T @param {string} key of what is asked for; "" asks nothing
+ * @param {(signal: AbortSignal) => Promise<T>} ask @param {unknown} [turn] changes: ask again
+ * @returns {{value: T | null, error: unknown, retry: () => void}} */
+export function useAnswer(key, ask, turn) {
+  const [tries, setTries] = useState(0);
+  const retry = () => setTries(tries + 1);
+  const [state, setState] = useState({ key: "", value: /** @type {T | null} */ (null), error: /** @type {unknown} */ (null) });
+  useEffect(() => {
+    if (!key) return;
+    const abort = new AbortController();
+    ask(abort.signal).then(
+      (value) => setState({ key, value, error: null }),
+      (error) => abort.signal.aborted || setState({ key, value: null, error }),
+    );
+    return () => abort.abort();
+  }, [key, turn, tries, caughtUp.value]);
+  useReturn(state.error instanceof OfflineError && retry);
+  return { ...(state.key === key ? state : { value: null, error: null }), retry };
+}
+
 /** The answer of a GET, null until it is here. @param {string} path "" asks nothing
  * @param {import("./api.js").Params} [params] @param {unknown} [turn] changes: ask again
  * @returns {{value: any, error: unknown, retry: () => void}} */
 export function useGet(path, params, turn) {
   const url = path && address(path, params);
-  const [tries, setTries] = useState(0);
-  const retry = () => setTries(tries + 1);
-  const [state, setState] = useState({ url: "", value: /** @type {any} */ (null), error: /** @type {unknown} */ (null) });
-  useEffect(() => {
-    if (!url) return;
-    const abort = new AbortController();
-    get(url, {}, { signal: abort.signal }).then(
-      (value) => setState({ url, value, error: null }),
-      (error) => abort.signal.aborted || setState({ url, value: null, error }),
-    );
-    return () => abort.abort();
-  }, [url, turn, tries, caughtUp.value]);
-  useReturn(state.error instanceof OfflineError && retry);
-  return { ...(state.url === url ? state : { value: null, error: null }), retry };
+  return useAnswer(url, (signal) => get(url, {}, { signal }), turn);
 }
 
 /** The name of a folder; that of the user is "Home". @param {string | null} id */

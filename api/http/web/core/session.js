@@ -1,15 +1,12 @@
 // The caller of this page: user, scopes, limits and version, from GET /api/session.
 import { address, ApiError, get, signedOut, write } from "./api.js";
-import { computed, signal } from "./html.js";
+import { signal } from "./html.js";
 
 const ACTS = "asset-ledger.acts";
 
 /** `user_id` is the owner of what is shown: `for_user`, or else `self`, the caller.
  * @type {import("./html.js").Signal<Session & {self: string} | null>} */
 export const session = signal(null);
-
-/** Whether a sign-in is needed and absent. */
-export const needsSignIn = computed(() => signedOut.value);
 
 /** Load the session. A refusal with 401 leaves it null and sets `signedOut`. */
 export async function loadSession() {
@@ -49,7 +46,7 @@ export async function signOut() {
 }
 
 /** A text as one word of a shell. @param {string} text */
-const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+export const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** A GET as a command of curl. Where the server asks for a token, the shell has it: none is in the text.
  * @param {string} path @param {import("./api.js").Params} [params] @param {string} [type] media type of the answer */

@@ -1,6 +1,6 @@
 // Uploads: three at once, each with a key of its own, so that a retry records nothing twice.
 // A busy server and a lost connection are tried again by themselves; a refusal is shown.
-import { ApiError, write } from "./api.js";
+import { address, ApiError, write } from "./api.js";
 import { signal } from "./html.js";
 import { reloads } from "./live.js";
 
@@ -116,15 +116,11 @@ function refusal({ status, text, id }) {
 
 /** @param {Item} item @returns {Promise<Answer>} */
 async function attempt(item) {
-  const query = new URLSearchParams({ name: item.file.name });
-  for (const [name, value] of Object.entries(item.fields)) {
-    for (const one of Array.isArray(value) ? value : [value]) if (one) query.append(name, one);
-  }
   const digest = await digestOf(item.file);
   return new Promise((done) => {
     const request = new XMLHttpRequest();
     item.request = request;
-    request.open("POST", `/api/assets/content?${query}`);
+    request.open("POST", address("/api/assets/content", { name: item.file.name, ...item.fields }));
     request.setRequestHeader("Content-Type", item.file.type || "application/octet-stream");
     request.setRequestHeader("Idempotency-Key", item.key);
     if (digest) request.setRequestHeader("Repr-Digest", `sha-256=:${digest}:`);

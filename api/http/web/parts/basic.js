@@ -45,6 +45,10 @@ export async function clip(text) {
   before?.focus();
 }
 
+/** A button that shows an icon alone. @param {{icon: string, label: string, act: (() => void) | undefined, kind?: string}} properties
+ * act: nothing disables it; kind: its classes */
+export const IconButton = ({ icon, label, act, kind = "btn bare small icon" }) => html`<button class=${kind} aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon, small: kind.includes("small") })}</button>`;
+
 /** A button that copies a text. @param {{text: string, label?: string}} properties */
 export function Copy({ text, label = "Copy" }) {
   const [done, setDone] = useState(false);
@@ -53,8 +57,7 @@ export function Copy({ text, label = "Copy" }) {
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };
-  return html`<button class="btn bare small icon" aria-label=${done ? "Copied" : label} title=${label} onClick=${copy}>
-    ${h(Icon, { name: done ? "check" : "copy", small: true })}</button>`;
+  return h(IconButton, { icon: done ? "check" : "copy", label: done ? "Copied" : label, act: copy });
 }
 
 /** A button that copies the request of what is shown.
@@ -91,6 +94,12 @@ export function Status({ status }) {
   const [kind, icon, word] = FORMS[status] ?? FORMS.untracked;
   return html`<span class=${`pill ${kind}`}>${h(Icon, { name: icon, small: true })}${word}</span>`;
 }
+
+/** Name the view in the title of the page. @param {string} title */
+export const useTitle = (title) => useEffect(() => void (document.title = `${title} · Asset Ledger`), [title]);
+
+/** The main part of a screen whose heading is for screen readers alone. @param {{title?: string, children?: any}} properties */
+export const Page = ({ title = "Loading", children }) => html`<main class="main" id="main"><h1 class="vh">${title}</h1>${children}</main>`;
 
 /** @param {{icon?: string, title: string, children?: any}} properties */
 export function Empty({ icon = "images", title, children }) {

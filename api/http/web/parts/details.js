@@ -1,11 +1,11 @@
 // Sections about one asset, for the panel and the page: made by, details, tags, history.
 import { allRows } from "../core/api.js";
 import { bytes, count, group, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
-import { useGet } from "../core/rows.js";
+import { h, html, useState } from "../core/html.js";
+import { useAnswer, useGet } from "../core/rows.js";
 import { session } from "../core/session.js";
 import { askTags, untag } from "./actions.js";
-import { Icon, Id, Time } from "./basic.js";
+import { Icon, IconButton, Id, Time } from "./basic.js";
 
 const MAKERS = /** @type {const} */ ([
   ["node_id", "Node", "waypoints", (/** @type {string} */ id) => `/nodes/${encodeURIComponent(id)}`],
@@ -56,7 +56,7 @@ export function Details({ asset, measures }) {
       (tag) => html`<span class="tag" key=${tag}><a href=${`/?tag=${encodeURIComponent(tag)}`}><bdi>${visible(tag)}</bdi></a>
       <button aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => untag(asset, tag)}>${h(Icon, { name: "x", small: true })}</button></span>`,
     )}
-      <button class="btn bare small icon" aria-label="Add a tag" title="Add a tag" onClick=${() => askTags([asset])}>${h(Icon, { name: "plus", small: true })}</button></dd>
+      ${h(IconButton, { icon: "plus", label: "Add a tag", act: () => askTags([asset]) })}</dd>
     ${asset.duration !== null && html`<dt>Length</dt><dd class="num">${asset.duration} s</dd>`}</dl></section>`;
 }
 
@@ -71,15 +71,7 @@ export function Folders({ asset, kind = "link" }) {
 
 /** The events of an asset, or null until they are here. @param {string} id @param {number} version
  * @returns {LedgerEvent[] | null} */
-export function useHistory(id, version) {
-  const [events, setEvents] = useState(/** @type {LedgerEvent[] | null} */ (null));
-  useEffect(() => {
-    const abort = new AbortController();
-    allRows(`/api/assets/${id}/history`, {}, "events", abort.signal).then(setEvents, () => abort.signal.aborted || setEvents([]));
-    return () => abort.abort();
-  }, [id, version]);
-  return events;
-}
+export const useHistory = (id, version) => useAnswer(id, (signal) => allRows(`/api/assets/${id}/history`, {}, "events", signal), version).value;
 
 const STEP = 50; // versions that are shown at once
 

@@ -3,13 +3,13 @@
 import { allRows, caughtUp, get } from "../core/api.js";
 import { apiParams, chips } from "../core/filters.js";
 import { begin, bytes, count, counted, day, zone } from "../core/format.js";
-import { batch, h, html, signal, useCallback, useEffect, useLayoutEffect, useRef, useState } from "../core/html.js";
+import { batch, h, html, signal, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { onChange, onEvents, reloads } from "../core/live.js";
 import { PagedList, remember } from "../core/pages.js";
 import { kept, tileSize } from "../core/prefs.js";
 import { go, place, setQuery } from "../core/route.js";
-import { useReturn } from "../core/rows.js";
+import { useAnswer, useReturn } from "../core/rows.js";
 import { Curl, Empty, Failure, Icon, lazy, News, Problem } from "./basic.js";
 import { Chip, Chips, clearFilters, FilterBar, useFilters } from "./filters.js";
 import { Grid, ListHead, selected } from "./grid.js";
@@ -67,22 +67,21 @@ export function Beside() {
   return open && h(Panel, { id: open, ...besides.value, close: shut });
 }
 
+/** Keep where the reader is in the address. What was made in the last days is another list later, which refuses the
+ * cursor of this one. @param {string | null} now */
+function keepPlace(now) {
+  const { query } = place.value;
+  const at = query.has("made") && now ? now.split(".", 2).join(".") : now;
+  if (at !== query.get("at")) setQuery({ at }, { replace: true });
+}
+
 const shut = () => setQuery({ open: null });
 
 /** Days and bytes under the filters, where usage has all of them. @param {Params} params @param {List | null} list */
 function useDays({ sort: _, ...filters }, list) {
-  const [usage, setUsage] = useState({ days: daysOf([]), bytes: 0 });
-  useEffect(() => {
-    if (!list) return;
-    if (filters.query || filters.deleted || filters.as_of) return setUsage({ days: [], bytes: 0 });
-    const abort = new AbortController();
-    allRows("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() }, "usage", abort.signal).then(
-      (rows) => setUsage({ days: daysOf(rows), bytes: sum(rows) }),
-      () => abort.signal.aborted || setUsage({ days: [], bytes: 0 }),
-    );
-    return () => abort.abort();
-  }, [list]);
-  return usage;
+  const key = !list || filters.query || filters.deleted || filters.as_of ? "" : "days";
+  const { value } = useAnswer(key, (signal) => allRows("/api/assets/usage", { ...filters, group_by: "day", sort: "key", tz: zone() }, "usage", signal), list);
+  return useMemo(() => ({ days: daysOf(value ?? []), bytes: sum(value ?? []) }), [value]);
 }
 
 /** @param {UsageRow[]} rows */
@@ -237,7 +236,7 @@ export function Gallery({ fixed = ALL, empty }) {
           ? h(Nothing, { query, fixed, empty })
           : list &&
             html`<div key="stage" class=${`stage${picked.size ? " picking" : ""}${byTime && usage.days.length > 1 ? "" : " wide"}`}>
-        ${h(Grid, { list, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
+        ${h(Grid, { list, from: fixed === ALL ? (query.get("at") ?? "") : "", onPlace: fixed === ALL ? keepPlace : undefined, view, size: tileSize.value, picked, open, at, jump, setAt, onFirst: setFirst, onOpen: show, onEnter: enter, onPick: pick })}
         ${byTime && usage.days.length > 1 && h(TimeRail, { days: usage.days, at: first, total: list.length, oldestFirst: sort === "created_at", go: (index) => setJump({ row: index, n: jump.n + 1 }) })}</div>`
     }
     ${list && list.length > 0 && list.error.value !== null && html`<div class="sub bad" role="alert">${h(Problem, { error: list.error.value })}<button class="btn small" onClick=${() => list.goOn()}>Try again</button></div>`}
@@ -274,19 +273,14 @@ function Nothing({ query, fixed, empty }) {
 
 /** The filter without which the most assets are found. @param {{filters: import("../core/filters.js").Chip[], fixed: Params}} properties */
 function Narrowest({ filters, fixed }) {
-  const [most, setMost] = useState({ chip: filters[0], count: 0 });
-  useEffect(() => {
-    const abort = new AbortController();
+  const { value } = useAnswer("narrowest", (signal) => {
     const without = async (/** @type {import("../core/filters.js").Chip} */ chip) => {
       const query = new URLSearchParams(place.value.query);
       query.delete(chip.param, chip.value);
-      return { chip, count: (await get("/api/assets", { ...apiParams(query), ...fixed, count: "exact", page_size: 1 }, { signal: abort.signal })).count };
+      return { chip, count: (await get("/api/assets", { ...apiParams(query), ...fixed, count: "exact", page_size: 1 }, { signal })).count };
     };
-    Promise.all(filters.map(without)).then(
-      (found) => setMost(found.reduce((a, b) => (b.count > a.count ? b : a))),
-      () => {}, // the button above clears them all
-    );
-    return () => abort.abort();
-  }, []);
-  return most.count > 0 && html`<p>or remove the narrowest: ${h(Chip, { chip: most.chip })} ${counted(most.count, "asset")} without it</p>`;
+    return Promise.all(filters.map(without));
+  });
+  const most = value?.reduce((a, b) => (b.count > a.count ? b : a)); // without one, the button above clears them all
+  return most && most.count > 0 && html`<p>or remove the narrowest: ${h(Chip, { chip: most.chip })} ${counted(most.count, "asset")} without it</p>`;
 }

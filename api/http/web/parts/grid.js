@@ -9,9 +9,12 @@ import { Caption, Face } from "./tile.js";
 
 /** @typedef {import("../core/pages.js").PagedList<Asset>} List */
 /** @typedef {{list: List, view: string, size: number, picked: Map<string, Asset>, open: string, at: number,
- *   jump: {row: number, n: number}, setAt: (index: number) => void, onFirst: (index: number) => void,
+ *   jump: {row: number, n: number}, from: string, onPlace?: (place: string | null) => void, setAt: (index: number) => void, onFirst: (index: number) => void,
  *   onOpen: (asset: Asset, index: number) => void, onEnter: (asset: Asset) => void,
- *   onPick: (index: number, range: boolean) => void, columns?: any}} Properties */
+ *   onPick: (index: number, range: boolean) => void, columns?: any}} Properties
+ * from: the place to begin at; onPlace: keeps where the reader is; null at the beginning */
+
+const SETTLED = 400; // milliseconds without a scroll, after which a place is kept
 
 /** @param {{width: number, height: number}} box @param {string} view @param {number} size */
 function layoutOf(box, view, size) {
@@ -43,7 +46,7 @@ function useBox(scroller) {
 
 /** @param {Properties} properties */
 export function Grid(properties) {
-  const { list, view, size, at, jump, onFirst } = properties;
+  const { list, view, size, at, jump, onFirst, from, onPlace } = properties;
   const scroller = useRef(null);
   const box = useBox(scroller);
   const [top, setTop] = useState(0);
@@ -66,8 +69,13 @@ export function Grid(properties) {
   useLayoutEffect(() => {
     if (isPlaced() || !list.length || !box.height) return;
     restored.current = list.params;
-    scroll(keptScroll());
+    scroll(keptScroll() ?? scrollTo(Math.floor(list.enter(from) / layout.columns), shape));
   }, [list, list.length, box.height]);
+  useEffect(() => {
+    if (!isPlaced() || !onPlace) return;
+    const timer = setTimeout(() => onPlace(first.current ? list.placeOf(first.current) : null), SETTLED);
+    return () => clearTimeout(timer);
+  }, [list, top]);
   const show = (/** @type {number} */ index) => {
     const y = scrollTo(Math.floor(index / layout.columns), shape);
     const now = /** @type {HTMLElement} */ (scroller.current).scrollTop;

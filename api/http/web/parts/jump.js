@@ -4,7 +4,7 @@ import { count, visible } from "../core/format.js";
 import { Dialog } from "./over.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { pinned, switchTheme } from "../core/prefs.js";
-import { go } from "../core/route.js";
+import { changed, go, place } from "../core/route.js";
 import { actFor, can } from "../core/session.js";
 import { Icon } from "./basic.js";
 import { askUpload } from "./dropping.js";
@@ -15,10 +15,11 @@ import { Face } from "./tile.js";
 
 /** Keep the present view in the rail, or leave it out. */
 function pin() {
-  const { pathname, search } = location;
-  const others = pinned.value.filter(({ href }) => href !== pathname + search);
-  const name = [document.title.replace(" · Asset Ledger", ""), ...[...new URLSearchParams(search)].map((pair) => visible(pair.join(" ")))].join(", ");
-  pinned.value = others.length < pinned.value.length ? others : [...others, { href: pathname + search, name }];
+  const { path, query } = place.value;
+  const here = changed(path === "/" ? { at: null } : {});
+  const others = pinned.value.filter(({ href }) => href !== here);
+  const name = [document.title.replace(" · Asset Ledger", ""), ...[...query].filter(([key]) => key !== "at").map((pair) => visible(pair.join(" ")))].join(", ");
+  pinned.value = others.length < pinned.value.length ? others : [...others, { href: here, name }];
 }
 
 /** @type {Hit[]} */

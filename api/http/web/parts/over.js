@@ -1,6 +1,6 @@
 // What floats over every screen: a dialog, short messages with at most one action, and what stays in the corner.
 import { h, html, signal, useId, useLayoutEffect, useRef } from "../core/html.js";
-import { Icon, Problem } from "./basic.js";
+import { IconButton, Problem } from "./basic.js";
 
 /** @type {import("../core/html.js").Signal<{component: any, properties: any} | null>} */
 const shown = signal(null);
@@ -41,7 +41,7 @@ export function Dialog({ title, close, wide, hideTitle, children }) {
     onClick=${(event) => event.target === box.current && close()}>
     <div class="dialog-body">
       <header class=${hideTitle ? "vh" : ""}><h2 id=${id}>${title}</h2>
-        <button class="btn bare small icon" aria-label="Close" onClick=${close}>${h(Icon, { name: "x" })}</button></header>
+        ${h(IconButton, { icon: "x", label: "Close", act: close })}</header>
       ${children}
     </div></dialog>`;
 }

@@ -5,7 +5,7 @@ import { onChange } from "../core/live.js";
 import { useGet } from "../core/rows.js";
 import { curl } from "../core/session.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
-import { clip, Failure, Icon, Name, Skeleton, useSmall } from "./basic.js";
+import { clip, Failure, Icon, IconButton, Name, Skeleton, useSmall } from "./basic.js";
 import { Details, History, MadeBy, useHistory } from "./details.js";
 import { Json } from "./history.js";
 import { Flow, useLineage } from "./lineage.js";
@@ -37,12 +37,11 @@ export function Panel({ id, known, close, previous, next }) {
   const { asset, error, retry } = useAsset(id, known);
   const name = asset?.name ?? "";
   const [box, title] = useSmall() ? ["main", "h1"] : ["aside", "h2"]; // on a phone it is the page
-  const step = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(() => void) | undefined} */ act) => html`<button class="btn bare small icon" aria-label=${label} title=${label} disabled=${!act} onClick=${act}>${h(Icon, { name: icon })}</button>`;
   return html`<${box} class="panel" aria-label=${asset ? visible(name) : "Asset"}>
-    <header><button class="btn bare icon only-small" aria-label="Back" onClick=${close}>${h(Icon, { name: "chevron-left" })}</button>
-      <${title}>${asset && h(Name, { name })}</${title}>${step("Previous asset", "arrow-up", previous)}${step("Next asset", "arrow-down", next)}
-      <a class="btn bare small icon" aria-label="Open as page" title="Open as page" href=${`/assets/${encodeURIComponent(id)}`}>${h(Icon, { name: "expand" })}</a>
-      <span class="not-small">${step("Close", "x", close)}</span></header>
+    <header>${h(IconButton, { icon: "chevron-left", label: "Back", act: close, kind: "btn bare icon only-small" })}
+      <${title}>${asset && h(Name, { name })}</${title}>${h(IconButton, { icon: "arrow-up", label: "Previous asset", act: previous })}${h(IconButton, { icon: "arrow-down", label: "Next asset", act: next })}
+      <a class="btn bare small icon" aria-label="Open as page" title="Open as page" href=${`/assets/${encodeURIComponent(id)}`}>${h(Icon, { name: "expand", small: true })}</a>
+      <span class="not-small">${h(IconButton, { icon: "x", label: "Close", act: close })}</span></header>
     <div class="body" tabindex="0" role="group" aria-label="About this asset">${box === "main" && html`<h2 class="vh">About this asset</h2>`}${error ? h(Failure, { error, retry }) : asset ? h(Body, { key: asset.id, asset }) : h(Skeleton, { lines: 6 })}</div></${box}>`;
 }
 

@@ -7,7 +7,7 @@ import { Dialog } from "./over.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { canCheck, eventOf, ProofError } from "../core/proof.js";
-import { can, curl } from "../core/session.js";
+import { can, curl, quoted } from "../core/session.js";
 import { forget, hashed, trust } from "../core/trust.js";
 import { Copy, Icon, Id } from "./basic.js";
 
@@ -158,8 +158,7 @@ export function Fork() {
 
 /** @param {{job: Job, verdict: any, again: () => void, close: () => void}} properties */
 export function ProofDialog({ job, verdict, again, close }) {
-  const quoted = `'${job.job_id.replaceAll("'", "'\\''")}'`;
-  const command = `asset-ledger audit-bundle ${quoted} --output bundle.zip`;
+  const command = `asset-ledger audit-bundle ${quoted(job.job_id)} --output bundle.zip`;
   return h(
     Dialog,
     { title: "Proof of this job", close, wide: true },

@@ -6,7 +6,7 @@ import { head, liveState, onEvents } from "../core/live.js";
 import { isDark, pinned, seen, switchTheme } from "../core/prefs.js";
 import { place } from "../core/route.js";
 import { actFor, session, signOut } from "../core/session.js";
-import { Icon, Mark } from "./basic.js";
+import { Icon, IconButton, Mark } from "./basic.js";
 import { show } from "./over.js";
 
 const LINKS = [
@@ -90,9 +90,9 @@ function Foot() {
     ${seen.value && !fork.value && html`<a class="row" href="/ledger" title=${`${count(seen.value.size)} events, signed`}>${h(Icon, { name: "shield-check", small: true })}<span>Log verified</span><span class="end num">${ago(seen.value.seen)}</span></a>`}
     <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? `${me.auth === "local" ? "Local, user " : ""}${visible(me.for_user ? `${me.self} for ${me.for_user}` : me.name || me.self)}` : "Signed out"}</bdi>
       <span class="end">
-        ${me?.for_user && html`<button class="btn bare small icon" aria-label="Act for yourself again" title="Act for yourself again" onClick=${() => actFor(me.self)}>${h(Icon, { name: "undo-2", small: true })}</button>`}
-        ${me && me.auth !== "local" && html`<button class="btn bare small icon" aria-label="Sign out" onClick=${signOut}>${h(Icon, { name: "log-out", small: true })}</button>`}
-        <button class="btn bare small icon" aria-label="Change the theme" onClick=${switchTheme}>${h(Icon, { name: isDark() ? "sun" : "moon", small: true })}</button></span></div>
+        ${me?.for_user && h(IconButton, { icon: "undo-2", label: "Act for yourself again", act: () => actFor(me.self) })}
+        ${me && me.auth !== "local" && h(IconButton, { icon: "log-out", label: "Sign out", act: signOut })}
+        ${h(IconButton, { icon: isDark() ? "sun" : "moon", label: "Change the theme", act: switchTheme })}</span></div>
   </div>`;
 }
 

@@ -4,7 +4,7 @@ import { h, html, signal, useEffect, useRef, useState } from "../core/html.js";
 import { place } from "../core/route.js";
 import { useFolderName } from "../core/rows.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
-import { Icon, Problem } from "./basic.js";
+import { Icon, IconButton, Problem } from "./basic.js";
 import { FolderChoice, home } from "./folders.js";
 import { corner, Dialog, show, toastError } from "./over.js";
 
@@ -104,8 +104,7 @@ function Progress() {
 /** @param {{item: Item, state: string, sent: number}} properties */
 function Row({ item, state }) {
   const name = visible(item.file.name);
-  const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(item: Item) => void} */ act) => html`
-    <button class="btn bare small icon" aria-label=${`${label} ${name}`} title=${label} onClick=${() => act(item)}>${h(Icon, { name: icon, small: true })}</button>`;
+  const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(item: Item) => void} */ act) => h(IconButton, { icon, label: `${label} ${name}`, act: () => act(item) });
   const icon = { done: "check", failed: "circle-alert", sending: "upload", pausing: "clock", waiting: "clock" }[state] ?? "clock";
   return html`<li class=${state}>${h(Icon, { name: icon, small: true })}<bdi class="cut" title=${name}>${name}</bdi>
     <span class="what">${state === "sending" ? html`<progress max=${item.file.size || 1} value=${item.sent} aria-label=${name}></progress>` : state === "failed" ? html`<span class="wrong">${h(Problem, { error: item.error })}</span>` : state === "pausing" ? html`<span class="quiet">Trying again</span>` : ""}</span>

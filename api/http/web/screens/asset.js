@@ -1,12 +1,12 @@
 // One asset at `/assets/{id}`: its preview, what made it, lineage, versions and what they changed.
 import { count, day, time, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
+import { h, html, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { advance, beside } from "../core/pages.js";
 import { back, changed, go, place, setQuery } from "../core/route.js";
 import { useGet } from "../core/rows.js";
 import { askDelete, askMove, askTags, download, restore, undo } from "../parts/actions.js";
-import { clip, Failure, Icon, lazy, Name, Skeleton } from "../parts/basic.js";
+import { clip, Failure, Icon, IconButton, lazy, Name, Page, Skeleton, useTitle } from "../parts/basic.js";
 import { Details, Folders, History, MadeBy, useHistory } from "../parts/details.js";
 import { Flow, useLineage } from "../parts/lineage.js";
 import { Menu } from "../parts/menu.js";
@@ -23,10 +23,10 @@ const BYTES = new Set(["created", "content_replaced"]);
 export function Screen({ id }) {
   const { asset, error, retry } = useAsset(id);
   const events = useHistory(id, asset?.version ?? 0);
-  useEffect(() => void (document.title = `${asset ? visible(asset.name) : "Asset"} · Asset Ledger`), [asset?.name]);
+  useTitle(asset ? visible(asset.name) : "Asset");
   useKeys({ Escape: () => back("/"), z: undo });
-  if (error) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Failure, { error, retry })}</main>`;
-  if (!asset) return html`<main class="main" id="main"><h1 class="vh">Asset</h1>${h(Skeleton, { lines: 8 })}</main>`;
+  if (error) return h(Page, { title: "Asset" }, h(Failure, { error, retry }));
+  if (!asset) return h(Page, { title: "Asset" }, h(Skeleton, { lines: 8 }));
   return h(Loaded, { key: id, asset, events });
 }
 
@@ -50,18 +50,16 @@ function Loaded({ asset, events }) {
     const next = advance(asset.id, by);
     if (next) go(`/assets/${next.id}`, { replace: true });
   };
+  const key = (/** @type {1 | -1} */ by, /** @type {string} */ label, /** @type {string} */ icon) => h(IconButton, { icon, label, act: beside(asset.id, by) ? step(by) : undefined, kind: "btn bare icon wide-only" });
   const all = [asset];
   const save = () => download(shown && version ? [{ ...shown, get_url: `${asset.get_url}?version=${version}` }] : all);
   useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void clip(asset.id), d: save, e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
   return html`<main class="main asset" id="main"><header class="head">
       <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a> / ${h(Folders, { asset, kind: "cut" })}</nav>
-      <div class="title"><button class="btn bare icon only-small" aria-label="Back" onClick=${() => back("/")}>${h(Icon, { name: "chevron-left" })}</button>
+      <div class="title">${h(IconButton, { icon: "chevron-left", label: "Back", act: () => back("/"), kind: "btn bare icon only-small" })}
         <h1>${h(Name, { name: asset.name, tail: 12 })}</h1>${h(Versions, { asset, events, version })}
-        <div class="end">${[
-          [-1, "Previous asset", "arrow-up"],
-          [1, "Next asset", "arrow-down"],
-        ].map(([by, label, icon]) => html`<button key=${icon} class="btn bare icon wide-only" aria-label=${label} title=${label} disabled=${!beside(asset.id, /** @type {1 | -1} */ (by))} onClick=${step(/** @type {1 | -1} */ (by))}>${h(Icon, { name: String(icon) })}</button>`)}
+        <div class="end">${key(-1, "Previous asset", "arrow-up")}${key(1, "Next asset", "arrow-down")}
           ${
             asset.deleted_at
               ? html`<button class="btn" onClick=${() => restore(all)}>${h(Icon, { name: "undo-2" })}Restore</button>`

@@ -1,13 +1,13 @@
 // Assets at `/`: everything that was recorded, newest first.
-import { h, html, useEffect, useState } from "../core/html.js";
+import { h, html, useState } from "../core/html.js";
 import { session } from "../core/session.js";
-import { Copy, Icon } from "../parts/basic.js";
+import { Copy, Icon, Page, useTitle } from "../parts/basic.js";
 import { Beside, Gallery } from "../parts/gallery.js";
 import { askUpload } from "../parts/dropping.js";
 
 export function Screen() {
-  useEffect(() => void (document.title = "Assets · Asset Ledger"), []);
-  return html`<main class="main" id="main"><h1 class="vh">Assets</h1>${h(Gallery, { empty: h(First, {}) })}</main>${h(Beside, {})}`;
+  useTitle("Assets");
+  return html`${h(Page, { title: "Assets" }, h(Gallery, { empty: h(First, {}) }))}${h(Beside, {})}`;
 }
 
 /** How an asset is recorded without the console. A token is read from the environment.

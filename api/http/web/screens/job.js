@@ -1,12 +1,12 @@
 // One job: its numbers and proof, and the tabs Replay, Assets, Lineage, Events, Parameters, Compare.
 import { address } from "../core/api.js";
 import { bytes, count, counted, duration, visible } from "../core/format.js";
-import { h, html, useEffect } from "../core/html.js";
+import { h, html } from "../core/html.js";
 import { PROVEN, useJob } from "../core/job.js";
 import { useKeys } from "../core/keys.js";
 import { ProofError } from "../core/proof.js";
 import { back, changed, place, setQuery } from "../core/route.js";
-import { Announced, Curl, Failure, Icon, lazy, Skeleton, Status } from "../parts/basic.js";
+import { Announced, Curl, Failure, Icon, lazy, Page, Skeleton, Status, useTitle } from "../parts/basic.js";
 import { Menu } from "../parts/menu.js";
 import { show } from "../parts/over.js";
 import { ProofDialog, useProof } from "../parts/seal.js";
@@ -41,7 +41,7 @@ export function Screen({ id }) {
   const attempt = place.value.query.get("attempt") ?? "";
   const live = useJob(id, attempt);
   const tab = TABS.find((each) => each.id === (place.value.query.get("tab") ?? "replay")) ?? TABS[0];
-  useEffect(() => void (document.title = `${visible(id)} · Jobs · Asset Ledger`), [id]);
+  useTitle(`${visible(id)} · Jobs`);
   useKeys({ Escape: () => back("/jobs") });
   const { job, replay } = live;
   const events = (live.changes.value, replay.value?.events.length ?? 0);
@@ -49,8 +49,8 @@ export function Screen({ id }) {
   const wide = events > PROVEN;
   const provable = live.whole.value && !wide && finished;
   const [verdict, again] = useProof(provable ? address(`${live.path}/proof`, { attempt }) : "", [finished ? events : 0], (checked) => complete(live, checked));
-  if (live.error.value) return html`<main class="main" id="main"><h1 class="vh">${visible(id)}</h1>${h(Failure, { error: live.error.value, retry: () => live.load() })}</main>`;
-  if (!job.value || !replay.value) return html`<main class="main" id="main"><h1 class="vh">${visible(id)}</h1>${h(Skeleton, { lines: 8 })}</main>`;
+  if (live.error.value) return h(Page, { title: visible(id) }, h(Failure, { error: live.error.value, retry: () => live.load() }));
+  if (!job.value || !replay.value) return h(Page, { title: visible(id) }, h(Skeleton, { lines: 8 }));
   return html`<main class="main" id="main">${h(Head, { job: job.value, live, tab, verdict: wide ? LONG : verdict, again, events })}
     ${!live.whole.value && html`<p class="part num">${h(Announced, { text: "Reading the history" })}Reading the history: ${counted(events, "event")} so far.</p>`}
     ${h(tab.View, { live, verdict, key: `${id} ${attempt} ${tab.id}` })}</main>${tab.id === "assets" && h(Beside, {})}`;

@@ -5,7 +5,7 @@ import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { onEvents } from "../core/live.js";
 import { place, setQuery } from "../core/route.js";
 import { useRows } from "../core/rows.js";
-import { Curl, Empty, Failure, Icon, News, Skeleton, Status, Time, useSmall, wordOf } from "../parts/basic.js";
+import { Curl, Empty, Failure, Icon, News, Skeleton, Status, Time, useSmall, useTitle, wordOf } from "../parts/basic.js";
 import { Chips, useFilters } from "../parts/filters.js";
 import { Table } from "../parts/table.js";
 import { Face } from "../parts/tile.js";
@@ -26,7 +26,7 @@ export function Screen() {
   const counts = (known.current = list.first?.counts ?? known.current); // stay while others are loaded
   const news = useNews(turn);
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
-  useEffect(() => void (document.title = "Jobs · Asset Ledger"), []);
+  useTitle("Jobs");
   const pick = (/** @type {string} */ id) => setPicked((before) => (before.includes(id) ? before.filter((each) => each !== id) : [...before.slice(-1), id]));
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}

@@ -7,13 +7,13 @@ import { ProofError } from "../core/proof.js";
 import { changed, place, setQuery } from "../core/route.js";
 import { can } from "../core/session.js";
 import { trust } from "../core/trust.js";
-import { Announced, Copy, Curl, Failure, Icon, Skeleton } from "../parts/basic.js";
+import { Announced, Copy, Curl, Failure, Icon, IconButton, Skeleton, useTitle } from "../parts/basic.js";
 import { columnsOf } from "../parts/history.js";
 import { Confirm, show, toastError } from "../parts/over.js";
 import { Table } from "../parts/table.js";
 
 export function Screen() {
-  useEffect(() => void (document.title = "Ledger · Asset Ledger"), []);
+  useTitle("Ledger");
   return html`<main class="main" id="main"><div class="pagehead"><h1>Ledger</h1></div><div class="scroll">
     <div class="cards">${can("audit") && h(Tree, {})}${can("admin") && h(Tables, {})}${h(Server, {})}${can("admin") && h(Hooks, {})}</div>
     ${h(Events, {})}</div></main>`;
@@ -52,7 +52,7 @@ async function checkNow() {
 
 function Tree() {
   const { value, error, again } = useAsked(checkNow, 0);
-  return html`<section class="box"><h2>${h(Icon, { name: "stamp" })}Tree<span class="end">${h(Curl, { path: "/api/log/checkpoint" })}<button class="btn bare small icon" aria-label="Check again" onClick=${again}>${h(Icon, { name: "rotate-ccw", small: true })}</button></span></h2>
+  return html`<section class="box"><h2>${h(Icon, { name: "stamp" })}Tree<span class="end">${h(Curl, { path: "/api/log/checkpoint" })}${h(IconButton, { icon: "rotate-ccw", label: "Check again", act: again })}</span></h2>
     ${
       error instanceof ProofError
         ? html`<p class="okline bad">${h(Icon, { name: "shield-alert", small: true })}${error.message}</p>`

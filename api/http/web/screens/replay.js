@@ -5,7 +5,7 @@ import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { axis, histogram, lanesOf, nearest, places, stacks, thin } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
-import { Icon } from "../parts/basic.js";
+import { Icon, IconButton } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 import { Side, TOPICS } from "./state.js";
 
@@ -199,7 +199,7 @@ function Transport({ head, xs, replay }) {
   const now = replay.events[at - 1];
   const asset = replay.state.assets.get(now.asset_id ?? "");
   const words = `Event ${count(at)} of ${count(total)}, ${asset ? visible(`${asset.node_id ?? "no node"} ${now.topic.slice(6)} ${asset.name}`) : now.topic}`;
-  const key = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {number} */ to, far = false) => html`<button class=${`btn bare icon${far ? " far" : ""}`} aria-label=${label} title=${label} onClick=${() => move(to)}>${h(Icon, { name: icon })}</button>`;
+  const key = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {number} */ to, far = false) => h(IconButton, { icon, label, act: () => move(to), kind: `btn bare icon${far ? " far" : ""}` });
   return html`<div class="transport"><div class="keys">
     ${key("skip-back", "First event", 1, true)}${key("step-back", "One event back", at - 1)}
     <button class="play" aria-label=${playing ? "Pause" : "Play"} title="Space" onClick=${play}>${h(Icon, { name: playing ? "pause" : "play" })}</button>

@@ -1,8 +1,9 @@
 // Sign in with a token, where the server asks for one: over the page as it is, or as a page.
+import { signedOut } from "../core/api.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { go, place } from "../core/route.js";
-import { needsSignIn, session, signIn } from "../core/session.js";
-import { Mark, Problem } from "../parts/basic.js";
+import { session, signIn } from "../core/session.js";
+import { Mark, Page, Problem } from "../parts/basic.js";
 
 /** @param {{done?: () => void}} properties */
 export function SignIn({ done }) {
@@ -22,7 +23,7 @@ export function SignIn({ done }) {
   };
   return html`<div class="signin" role="dialog" aria-modal="true" aria-label="Sign in"><form onSubmit=${submit}>
     <div class="brand">${h(Mark, {})}<span>Asset Ledger</span></div>
-    ${needsSignIn.value && session.value && html`<p>Your token is not valid any more.</p>`}
+    ${signedOut.value && session.value && html`<p>Your token is not valid any more.</p>`}
     <label class="field">Token<input class="input mono" name="token" type="password" autocomplete="off" required autofocus aria-invalid=${Boolean(error)} /></label>
     ${error && html`<p class="wrong" role="alert">${h(Problem, { error })}</p>`}
     <button class="btn primary" disabled=${busy}>Sign in</button>
@@ -35,5 +36,5 @@ export function Screen() {
   const target = /^\/(?![/\\])/.test(next) ? next : "/";
   const done = () => go(target, { replace: true });
   useEffect(() => void (session.value?.auth === "local" && done()), []);
-  return html`<main class="main" id="main"><h1 class="vh">Sign in</h1>${h(SignIn, { done })}</main>`;
+  return h(Page, { title: "Sign in" }, h(SignIn, { done }));
 }

@@ -2,11 +2,11 @@
 import { allRows, get } from "../core/api.js";
 import { chips } from "../core/filters.js";
 import { begin, bytes, count, counted, dayMonth, duration, visible, zone } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
+import { h, html } from "../core/html.js";
 import { colorOf } from "../core/lanes.js";
 import { changed, place, setQuery } from "../core/route.js";
-import { useGet, useRows } from "../core/rows.js";
-import { Curl, Empty, Failure, Icon, Skeleton, Time } from "../parts/basic.js";
+import { useAnswer, useGet, useRows } from "../core/rows.js";
+import { Curl, Empty, Failure, Icon, Skeleton, Time, useTitle } from "../parts/basic.js";
 import { Columns } from "../parts/chart.js";
 import { Chips, useFilters } from "../parts/filters.js";
 import { Menu } from "../parts/menu.js";
@@ -49,7 +49,7 @@ export function Screen({ id }) {
   const list = useRows("/api/assets/usage", { page_size: 200, ...params }, "usage");
   const ofBytes = query.get("unit") !== "count";
   const title = subject ? visible(subject.id) : "Usage";
-  useEffect(() => void (document.title = `${title} · Asset Ledger`), [title]);
+  useTitle(title);
   return html`<main class="main" id="main"><div class="pagehead"><h1>${subject && html`<span class="quiet">${subject.name}</span> `}<bdi>${title}</bdi></h1>
       ${subject && html`<a class="btn" href=${toPage("/", fixed)}>${h(Icon, { name: "images" })}Assets</a>`}
       ${h(Chips, { fixed: { ...fixed, made: true } })}${h(Range, {})}
@@ -97,7 +97,7 @@ function Body({ list, by, sort, filters, ofBytes, subject }) {
     { name: "Largest", n: true, opt: true, sort: "-largest", cell: (/** @type {UsageRow} */ row) => bytes(row.largest) },
     { name: "Last", n: true, opt: true, cell: (/** @type {UsageRow} */ row) => row.last_seen && h(Time, { at: row.last_seen }) },
   ];
-  return html`${subject && h(Numbers, { subject, filters })}${h(OverTime, { key: JSON.stringify([filters, ofBytes]), filters, ofBytes })}${subject && h(Newest, { filters })}
+  return html`${subject && h(Numbers, { subject, filters })}${h(OverTime, { filters, ofBytes })}${subject && h(Newest, { filters })}
     ${h(Table, { columns, rows, keyOf: (row) => row.key ?? "", label: `Usage by ${named}`, sorted: sort, sort: (key) => setQuery({ sort: key }), more: list.more, tight: true })}`;
 }
 
@@ -140,16 +140,8 @@ function spanOf(by, key) {
 
 /** Columns a day, by node: the seven largest, and the others together. @param {{filters: any, ofBytes: boolean}} properties */
 function OverTime({ filters, ofBytes }) {
-  const [series, setSeries] = useState(/** @type {{name: string, rows: UsageRow[]}[] | null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const [turn, setTurn] = useState(0);
-  useEffect(() => {
-    const abort = new AbortController();
-    setError(null);
-    load(filters, ofBytes, abort.signal).then(setSeries, (failed) => abort.signal.aborted || setError(failed));
-    return () => abort.abort();
-  }, [turn]);
-  if (error) return h(Failure, { error, retry: () => setTurn(turn + 1) });
+  const { value: series, error, retry } = useAnswer(JSON.stringify([filters, ofBytes]), (signal) => load(filters, ofBytes, signal));
+  if (error) return h(Failure, { error, retry });
   if (!series) return html`<div class="chart"><svg viewBox="0 0 1000 210" aria-hidden="true"></svg></div>`;
   const days = [...new Set(series.flatMap((each) => each.rows.map((row) => row.key ?? "")))].sort();
   const columns = filled(days).map((day) => ({
@@ -176,7 +168,7 @@ function filled(days) {
   return Array.from({ length: n }, (_, k) => new Date(last - (n - 1 - k) * 86_400_000).toISOString().slice(0, 10));
 }
 
-/** @param {any} filters @param {boolean} ofBytes @param {AbortSignal} signal */
+/** @param {any} filters @param {boolean} ofBytes @param {AbortSignal} signal @returns {Promise<{name: string, rows: UsageRow[]}[]>} */
 async function load(filters, ofBytes, signal) {
   const split = filters.node_id ? "job_id" : "node_id";
   const ask = (/** @type {any} */ params) => allRows("/api/assets/usage", { tz: zone(), ...filters, ...params }, "usage", signal);

@@ -9,7 +9,7 @@ from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import Server, run
 from tests.web.commands import copied_command, output
 from tests.web.conftest import UNKNOWN
-from tests.web.filled import Filled
+from tests.web.filled import Filled, upload
 from tests.web.proxy import Proxy
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -344,6 +344,55 @@ async def test_a_deleted_asset_is_shown_with_its_proof_and_can_be_restored(
     await shown(page, ".toast", f"{asset['name']} restored.")
     await shown(page, ".about .acts, .title button, .panel .acts button", "Download")
     assert "still here" not in await page.run("document.body.textContent")
+
+
+async def test_deleted_assets_name_their_folder_and_offer_nothing_but_to_come_back(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    page.excused.append("410 (Gone)")
+    folder = {"name": "Old takes", "content_type": "folder"}
+    parent = filled.client.post("/api/assets", json=folder).raise_for_status().json()["id"]
+    fields = {"parent_id": parent, "tags": "blurred"}
+    made = [upload(filled.client, b"x", "text/plain", {"name": n, **fields}) for n in ("a", "b")]
+    for asset in made:
+        filled.client.delete(f"/api/assets/{asset['id']}").raise_for_status()
+    await opened(page, f"{server.url}/assets/{made[0]['id']}", "a")
+
+    await shown(page, ".details dd a[href*=parent_id]", "Old takes")
+    await shown(page, ".details .tag", "blurred")
+    assert not await page.run("document.querySelector('.details [aria-label*=tag]')")
+    await page.press("e")
+    assert not await page.run("document.querySelector('dialog')")
+
+    await opened(page, f"{server.url}/?deleted=true&tag=blurred", "Assets")
+    await shown(page, "[role=option] .name")
+    for n in (1, 2):
+        await page.run(f"document.querySelectorAll('.tick')[{n - 1}].click()")
+        await shown(page, ".selection b", f"{n} selected")
+    bar = await page.run("document.querySelector('.selection').textContent")
+    assert "Delete" not in bar
+    await click(page, ".selection button", "Restore")
+    await shown(page, ".toast", "2 restored.")
+    assert filled.get("/api/assets", tag="blurred", count="exact")["count"] == 2
+
+
+async def test_the_numbers_of_a_running_job_move_in_its_row(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    filled.client.post("/api/jobs/live/start", json={}).raise_for_status()
+    await opened(page, f"{server.url}/jobs", "Jobs")
+    await shown(page, ".foot", "Live")
+    await shown(page, "tbody tr:first-child", "live")
+    numbers = (
+        "[...document.querySelectorAll('tbody tr:first-child td.n')].map((e) => e.textContent)"
+    )
+    for n in (1, 2):
+        upload(filled.client, b"12345", "text/plain", {"name": f"{n}", "job_id": "live"})
+        await page.once(f"String({numbers}).startsWith('{n},{5 * n} B,')", "1")
+
+    filled.client.post("/api/jobs/live/finish", json={"status": "completed"}).raise_for_status()
+    await shown(page, "tbody tr:first-child .pill", "Completed")
+    await shown(page, ".fresh", "1 changed")
 
 
 async def test_a_history_of_many_versions_begins_with_the_newest(

@@ -2,8 +2,6 @@
 
 const GROUPED = new Intl.NumberFormat("en");
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
 
@@ -48,13 +46,16 @@ export function offset(ms) {
 /** 0:42, 1:08 for media @param {number} seconds */
 export const length = (seconds) => offset(seconds * 1000).slice(1);
 
+/** Tue, Nov, 24, 2026 @param {Date} at */
+const partsOf = (at) => at.toDateString().replace(" 0", " ").split(" ");
+
 /** 14:03:29 today, 24 Nov 14:03 this year, then 24 Nov 2025 @param {string} iso */
 export function time(iso, now = new Date()) {
   const at = new Date(iso);
-  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
-  if (at.toDateString() === now.toDateString()) return `${clock}:${two(at.getSeconds())}`;
-  if (at.getFullYear() === now.getFullYear()) return `${at.getDate()} ${MONTHS[at.getMonth()]} ${clock}`;
-  return `${at.getDate()} ${MONTHS[at.getMonth()]} ${at.getFullYear()}`;
+  const clock = at.toTimeString();
+  if (at.toDateString() === now.toDateString()) return clock.slice(0, 8);
+  const [, month, date, year] = partsOf(at);
+  return `${date} ${month} ${at.getFullYear() === now.getFullYear() ? clock.slice(0, 5) : year}`;
 }
 
 /** "2 min ago" below an hour, else as `time` @param {string} iso */
@@ -67,20 +68,20 @@ export function ago(iso, now = new Date()) {
 /** 14:04:09.118 @param {string} iso */
 export function clock(iso) {
   const at = new Date(iso);
-  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+  return `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
 }
 
 /** Tue 24 Nov 2026 @param {string} iso */
 export function day(iso) {
-  const at = new Date(iso);
-  return `${DAYS[at.getDay()]} ${at.getDate()} ${MONTHS[at.getMonth()]} ${at.getFullYear()}`;
+  const [name, month, date, year] = partsOf(new Date(iso));
+  return `${name} ${date} ${month} ${year}`;
 }
 
 /** 1 Oct @param {string} date of a day, without a zone */
-export const dayMonth = (date) => `${Number(date.slice(8))} ${MONTHS[Number(date.slice(5, 7)) - 1]}`;
+export const dayMonth = (date) => `${Number(date.slice(8))} ${month(date)}`;
 
-/** Nov @param {string} iso */
-export const month = (iso) => MONTHS[new Date(iso).getUTCMonth()];
+/** Nov @param {string} date of a day, without a zone */
+export const month = (date) => new Date(date).toUTCString().slice(8, 11);
 
 /** The time zone of this browser as the API takes it. */
 export function zone() {
@@ -110,7 +111,7 @@ export const visible = (text) => text.replace(HIDDEN, (c) => `U+${(c.codePointAt
 export function group(type) {
   const t = type.split(";")[0].trim().toLowerCase();
   if (t === "folder") return "folder";
-  if (t === "image/svg+xml" || t.startsWith("image/")) return "image";
+  if (t.startsWith("image/")) return "image";
   if (t.startsWith("video/")) return "video";
   if (t.startsWith("audio/")) return "audio";
   if (t.startsWith("model/") || /gltf|\bstl\b/.test(t)) return "model";

@@ -2,10 +2,10 @@
 import { allRows } from "../core/api.js";
 import { bytes, count, group, visible } from "../core/format.js";
 import { h, html, useState } from "../core/html.js";
-import { useAnswer, useGet } from "../core/rows.js";
-import { session } from "../core/session.js";
+import { useAnswer, useFolderName, useGet } from "../core/rows.js";
 import { askTags, untag } from "./actions.js";
 import { Icon, IconButton, Id, Time } from "./basic.js";
+import { home } from "./folders.js";
 
 const MAKERS = /** @type {const} */ ([
   ["node_id", "Node", "waypoints", (/** @type {string} */ id) => `/nodes/${encodeURIComponent(id)}`],
@@ -54,19 +54,20 @@ export function Details({ asset, measures }) {
     <dt>Id</dt><dd>${h(Id, { id: asset.id })}</dd>
     <dt>Tags</dt><dd>${asset.tags.map(
       (tag) => html`<span class="tag" key=${tag}><a href=${`/?tag=${encodeURIComponent(tag)}`}><bdi>${visible(tag)}</bdi></a>
-      <button aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => untag(asset, tag)}>${h(Icon, { name: "x", small: true })}</button></span>`,
+      ${!asset.deleted_at && html`<button aria-label=${`Remove the tag ${visible(tag)}`} onClick=${() => untag(asset, tag)}>${h(Icon, { name: "x", small: true })}</button>`}</span>`,
     )}
-      ${h(IconButton, { icon: "plus", label: "Add a tag", act: () => askTags([asset]) })}</dd>
+      ${!asset.deleted_at && h(IconButton, { icon: "plus", label: "Add a tag", act: () => askTags([asset]) })}</dd>
     ${asset.duration !== null && html`<dt>Length</dt><dd class="num">${asset.duration} s</dd>`}</dl></section>`;
 }
 
 /** The folders around an asset, from home on. @param {{asset: Asset, kind?: string}} properties */
 export function Folders({ asset, kind = "link" }) {
-  const home = session.value?.user_id ?? "";
-  const inside = asset.parent_id && asset.parent_id !== home;
-  const { value } = useGet(inside && !asset.deleted_at ? `/api/assets/${asset.id}/folders` : "", {}, asset.version);
-  if (inside && !value) return "…";
-  return [{ id: home, name: "Home" }, ...(value?.folder_path ?? [])].map(({ id, name }, k) => html`${k > 0 && " / "}<a class=${kind} key=${id} href=${`/?parent_id=${encodeURIComponent(id)}`}><bdi>${visible(name)}</bdi></a>`);
+  const parent = asset.parent_id && asset.parent_id !== home().id ? asset.parent_id : null;
+  const { value } = useGet(parent && !asset.deleted_at ? `/api/assets/${asset.id}/folders` : "", {}, asset.version);
+  const name = useFolderName(asset.deleted_at ? parent : null); // the API has no path to what was deleted
+  if (parent && !value && !asset.deleted_at) return "…";
+  const path = parent && asset.deleted_at ? [{ id: parent, name }] : [home(), ...(value?.folder_path ?? [])];
+  return path.map(({ id, name }, k) => html`${k > 0 && " / "}<a class=${kind} key=${id} href=${`/?parent_id=${encodeURIComponent(id)}`}><bdi>${visible(name)}</bdi></a>`);
 }
 
 /** The events of an asset, or null until they are here. @param {string} id @param {number} version

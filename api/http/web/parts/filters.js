@@ -130,7 +130,7 @@ export function FilterBar({ fixed }) {
   };
   const press = (/** @type {KeyboardEvent} */ event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) setOpen(true), setAt((at + step + rows.length + 1) % (rows.length + 1) === rows.length ? -1 : (Math.max(at, -1) + step + rows.length + 1) % (rows.length + 1));
+    if (step) setOpen(true), setAt(((at + 1 + step + rows.length + 1) % (rows.length + 1)) - 1);
     else if (event.key === "Enter") enter();
     else if (event.key === "Tab" && rows[0] && text && !event.shiftKey) choose(rows[Math.max(0, at)]);
     else if (event.key === "Escape") open ? setOpen(false) : input.current?.blur();

@@ -179,7 +179,7 @@ export function Gallery({ fixed = ALL, empty }) {
     setPicked(made);
   };
   const chosen = () => (picked.size ? [...picked.values()] : [list?.row(at)].flatMap((row) => row ?? []));
-  const act = (/** @type {Action} */ what) => () => void (chosen().length && run(what, chosen()));
+  const act = (/** @type {Action} */ what) => () => void (chosen().some((asset) => !asset.deleted_at) && run(what, chosen()));
   const step = (/** @type {number} */ by) => {
     const row = list?.row(at + by);
     return row ? () => (setAt(at + by), show(row)) : undefined;
@@ -256,7 +256,7 @@ function Selection({ picked, clear }) {
   const button = (/** @type {string} */ icon, /** @type {string} */ label, /** @type {Action} */ act) => html`
     <button class="btn small" onClick=${() => run(act, assets)}>${h(Icon, { name: icon, small: true })}<span class="long">${label}</span></button>`;
   return html`<div class="sub selection" role="toolbar" aria-label="Selection"><b class="num">${selected(picked.size)}</b><span class="num">${bytes(assets.reduce((n, asset) => n + asset.size, 0))}</span>
-    ${button("download", "Download", (all) => all.download)}${button("tag", "Tag", (all) => all.askTags)}${button("folder-input", "Move", (all) => all.askMove)}${button("trash-2", "Delete", (all) => all.askDelete)}
+    ${assets.every((asset) => asset.deleted_at) ? button("undo-2", "Restore", (all) => all.restore) : html`${button("download", "Download", (all) => all.download)}${button("tag", "Tag", (all) => all.askTags)}${button("folder-input", "Move", (all) => all.askMove)}${button("trash-2", "Delete", (all) => all.askDelete)}`}
     <button class="btn bare small sp" onClick=${clear}>Clear <kbd>Esc</kbd></button></div>`;
 }
 

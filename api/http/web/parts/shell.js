@@ -6,7 +6,7 @@ import { head, liveState, onEvents } from "../core/live.js";
 import { isDark, pinned, seen, switchTheme } from "../core/prefs.js";
 import { place } from "../core/route.js";
 import { actFor, session, signOut } from "../core/session.js";
-import { Icon, IconButton, Mark } from "./basic.js";
+import { Brand, Icon, IconButton } from "./basic.js";
 import { show } from "./over.js";
 
 const LINKS = [
@@ -55,7 +55,7 @@ export function Shell({ children }) {
 
 function Rail() {
   return html`<nav class="nav" aria-label="Main">
-    <a class="brand" href="/">${h(Mark, {})}<span>Asset Ledger</span></a>
+    <a class="brand" href="/">${h(Brand, {})}</a>
     <button class="jump" onClick=${jump}>${h(Icon, { name: "search", small: true })}<span>Jump to…</span><kbd>Ctrl K</kbd></button>
     <ul>${LINKS.map(
       (link) => html`<li key=${link.href}><a href=${link.href} title=${link.name} aria-current=${isCurrent(link.href) ? "page" : undefined}>

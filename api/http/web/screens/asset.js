@@ -53,7 +53,8 @@ function Loaded({ asset, events }) {
   const key = (/** @type {1 | -1} */ by, /** @type {string} */ label, /** @type {string} */ icon) => h(IconButton, { icon, label, act: beside(asset.id, by) ? step(by) : undefined, kind: "btn bare icon wide-only" });
   const all = [asset];
   const save = () => download(shown && version ? [{ ...shown, get_url: `${asset.get_url}?version=${version}` }] : all);
-  useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void clip(asset.id), d: save, e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) }, [asset]);
+  const changes = { d: save, e: () => askTags(all), m: () => askMove(all), Delete: () => askDelete(all) };
+  useKeys({ j: step(1), k: step(-1), v: () => document.querySelector(".versions")?.scrollIntoView(), c: () => void clip(asset.id), ...(asset.deleted_at ? {} : changes) }, [asset]);
   const link = (/** @type {string} */ key, /** @type {string} */ name, /** @type {number} */ n) => html`<a href=${changed({ tab: key === "preview" ? null : key, with: null })} aria-current=${tab === key ? "page" : undefined}>${name}${n > 0 && html`<span class="n num">${count(n)}</span>`}</a>`;
   return html`<main class="main asset" id="main"><header class="head">
       <nav class="crumb" aria-label="Where it is"><a href="/">Assets</a> / ${h(Folders, { asset, kind: "cut" })}</nav>

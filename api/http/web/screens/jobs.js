@@ -1,4 +1,5 @@
 // The jobs: status, pictures, counts, bytes, duration; news waits behind a button.
+import { get } from "../core/api.js";
 import { chips } from "../core/filters.js";
 import { bytes, count, counted, duration, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
@@ -22,21 +23,22 @@ export function Screen() {
   const [turn, setTurn] = useState(0);
   const params = { ...useFilters(NONE), status, sort, preview: 4, count: "status", page_size: 50 };
   const list = useRows("/api/jobs", params, "jobs", turn);
+  const news = useNews({ ...params, status: "", page_size: 200 }, turn);
   const known = useRef(/** @type {Record<string, number> | undefined} */ (undefined));
-  const counts = (known.current = list.first?.counts ?? known.current); // stay while others are loaded
-  const news = useNews(turn);
+  const counts = (known.current = news.counts ?? list.first?.counts ?? known.current); // stay while others are loaded
+  const rows = list.rows.map((job) => news.jobs.find(({ job_id }) => job_id === job.job_id) ?? job);
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
   useTitle("Jobs");
   const pick = (/** @type {string} */ id) => setPicked((before) => (before.includes(id) ? before.filter((each) => each !== id) : [...before.slice(-1), id]));
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
       ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
-      ${h(News, { text: news ? `${count(news)} changed` : "", show: () => setTurn(turn + 1) })}
+      ${h(News, { text: news.changed ? `${count(news.changed)} changed` : "", show: () => setTurn(turn + 1) })}
       ${h(Chips, { fixed: NONE })}
       <input class="input" type="search" aria-label="Jobs whose ids begin with" placeholder="Id begins with" value=${prefix} onChange=${(/** @type {any} */ event) => setQuery({ q: event.target.value || null })} />
       <button class="btn bare" onClick=${() => setQuery({ sort: sort === "created_at" ? null : "created_at" })}>${h(Icon, { name: "arrow-up-down", small: true })}${sort === "created_at" ? "Oldest" : "Newest"}</button>
       ${h(Curl, { path: "/api/jobs", params })}
       <div class="seg" role="group" aria-label="Status">${[...STATUSES, ...RARE.filter((each) => counts?.[each] || each === status)].map((value) => html`<button key=${value} aria-pressed=${status === value} onClick=${() => setQuery({ status: value })}>${value ? wordOf(value) : "All"}${value && counts ? html` <span class="quiet num">${count(counts[value] ?? 0)}</span>` : ""}</button>`)}</div></div>
-    <div class="scroll">${h(Body, { list, picked, pick, sort, filtered: Boolean(status || prefix || chips(query).length) })}</div></main>`;
+    <div class="scroll">${h(Body, { list: { ...list, rows }, picked, pick, sort, filtered: Boolean(status || prefix || chips(query).length) })}</div></main>`;
 }
 
 /** @param {{list: any, picked: string[], pick: (id: string) => void, sort: string, filtered: boolean}} properties */
@@ -79,15 +81,32 @@ function Pictures({ job }) {
   return html`<div class="thumbs">${job.preview?.map((url) => h(Face, { key: url, asset: /** @type {any} */ ({ id: url, version: 1, thumb_url: url, content_type: "image/" }), width: 42, plain: true }))}</div>`;
 }
 
-/** How many jobs started or ended since. @param {number} turn */
-function useNews(turn) {
-  const [ids, setIds] = useState(new Set());
+/** What events changed since the list was loaded: the newest jobs as they are now, asked for twice a second at most,
+ * and how many started or ended. @param {import("../core/api.js").Params} params @param {number} turn */
+function useNews(params, turn) {
+  const none = { jobs: /** @type {Job[]} */ ([]), counts: undefined, changed: 0 };
+  const [news, setNews] = useState(none);
   useEffect(() => {
-    setIds(new Set());
-    return onEvents((events) => {
-      const changed = (events ?? []).filter((event) => event.topic.startsWith("job.") && event.job_id).map((event) => event.job_id);
-      if (changed.length) setIds((old) => new Set([...old, ...changed]));
+    setNews(none);
+    const abort = new AbortController();
+    const changed = new Set();
+    let due = 0;
+    const ask = () => {
+      due = 0;
+      get("/api/jobs", params, { signal: abort.signal }).then(
+        (now) => setNews({ ...now, changed: changed.size }),
+        () => {},
+      );
+    };
+    const stop = onEvents((events) => {
+      for (const { topic, job_id } of events ?? []) if (topic.startsWith("job.")) changed.add(job_id);
+      if (!events || events.some((event) => event.job_id)) due ||= setTimeout(ask, 500);
     });
-  }, [turn]);
-  return ids.size;
+    return () => {
+      stop();
+      clearTimeout(due);
+      abort.abort();
+    };
+  }, [JSON.stringify(params), turn]);
+  return news;
 }

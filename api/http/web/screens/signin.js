@@ -3,7 +3,7 @@ import { signedOut } from "../core/api.js";
 import { h, html, useEffect, useState } from "../core/html.js";
 import { go, place } from "../core/route.js";
 import { session, signIn } from "../core/session.js";
-import { Mark, Page, Problem } from "../parts/basic.js";
+import { Brand, Page, Problem } from "../parts/basic.js";
 
 /** @param {{done?: () => void}} properties */
 export function SignIn({ done }) {
@@ -22,7 +22,7 @@ export function SignIn({ done }) {
     setBusy(false);
   };
   return html`<div class="signin" role="dialog" aria-modal="true" aria-label="Sign in"><form onSubmit=${submit}>
-    <div class="brand">${h(Mark, {})}<span>Asset Ledger</span></div>
+    <div class="brand">${h(Brand, {})}</div>
     ${signedOut.value && session.value && html`<p>Your token is not valid any more.</p>`}
     <label class="field">Token<input class="input mono" name="token" type="password" autocomplete="off" required autofocus aria-invalid=${Boolean(error)} /></label>
     ${error && html`<p class="wrong" role="alert">${h(Problem, { error })}</p>`}

@@ -5,6 +5,7 @@ Promise: every request is answered, or `Listener.lose` is called because the pro
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +36,8 @@ STOP_SECONDS: Final = 30.0
 OPENING: Final = 300.0
 """Seconds without a sign after which a process is replaced that opens its files again. Tables that
 catch up give signs."""
+SAID: Final = 30.0
+"""Seconds without a sign after each of which a start says what it waits for."""
 DIED: Final = "the committer process died"
 
 logger = logging.getLogger(__name__)
@@ -101,18 +104,27 @@ class ProcessWorker(asyncio.BufferedProtocol):
                 await self._kill()
                 await self.spawn()
             self._send(Open(reopen, self._database))
-            return await (self._unless_silent(self._opened) if reopen else self._opened)
+            return await self._when_open(self._opened, OPENING if reopen else math.inf)
         except BaseException:
             self._opened.cancel()
             await self._kill()
             raise
 
-    async def _unless_silent(self, opened: "asyncio.Future[GroupResult]") -> GroupResult:
+    async def _when_open(
+        self, opened: "asyncio.Future[GroupResult]", patience: float
+    ) -> GroupResult:
+        """Wait for the files. A first start waits without end: a migration may give no sign."""
         self._silence = 0.0
         while not (await asyncio.wait([opened], timeout=BEAT))[0]:
             self._silence += BEAT
-            if self._silence >= OPENING:
-                raise TimeoutError(f"no sign of it for {OPENING:.0f} s while it opened its files")
+            if self._silence >= patience:
+                raise TimeoutError(f"no sign of it for {patience:.0f} s while it opened its files")
+            if self._silence % SAID < BEAT:
+                logger.warning(
+                    "waiting for the committer process %d, which opens the files and has given no"
+                    " sign for %d s",
+                    *(self._child.pid if self._child else 0, self._silence),
+                )
         return opened.result()
 
     def send(self, requests: Sequence[Request]) -> None:

@@ -39,6 +39,10 @@ JobStatus = Literal["untracked", "running", "stale"] | Ending
 ENDINGS: Final[tuple[str, ...]] = get_args(Ending)
 
 
+MAX_ATTEMPTS: Final = 1_000
+"""The attempts of one job that can be started: each answer about the job lists them all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(TaggedEvent):
     """A client reported the start of an attempt. `private`: parameters. `made_at`: claimed time."""
@@ -203,6 +207,11 @@ def start(job: Job | None, intent: JobStart, *, job_id: str, origin: Origin) -> 
         raise _refused(job_id, job, number, "is not the next one")
     if job is not None and not job.last.ended:
         raise _refused(job_id, job, job.last.number, "is running")
+    if due > MAX_ATTEMPTS:
+        raise JobStateError(
+            f"job {job_id} has had {due - 1:,} attempts, the most of one job: give the next"
+            " run a job of its own"
+        )
     return [
         JobStarted(
             **_next_version(job, job_id, origin),

@@ -31,10 +31,12 @@ _STATUS: Final = "CASE WHEN status = 'running' AND updated_at < ?1 THEN 'stale' 
 """?1 is the time before which the last event of a running job makes it `stale`. It has to be the
 first parameter in the text of a statement."""
 
-_ATTEMPTS: Final = """
+MAX_ERROR: Final = 2_000
+"""The characters of an error in the list of a job's attempts. Its event has all of them."""
+_ATTEMPTS: Final = f"""
     SELECT coalesce(json_group_array(json_object(
-        'attempt', each.attempt, 'error', each.error, 'started_at', each.started_at,
-        'finished_at', each.finished_at, 'status', CASE
+        'attempt', each.attempt, 'error', substr(each.error, 1, {MAX_ERROR}),
+        'started_at', each.started_at, 'finished_at', each.finished_at, 'status', CASE
             WHEN each.status = 'running' AND jobs.updated_at < ?1 THEN 'stale' ELSE each.status END
     )), '[]')
     FROM (

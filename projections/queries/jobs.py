@@ -9,6 +9,7 @@ from asset_ledger.ledger.domain.job_record import JobRecord
 from asset_ledger.ledger.errors import UnknownJobError
 from asset_ledger.ledger.storage.database import AsyncReaders
 from asset_ledger.projections.queries.job_list import (
+    MAX_ERROR,
     REFLECTED,
     JobQuery,
     count_statement,
@@ -60,7 +61,7 @@ def job_document(record: JobRecord, stale_before: datetime | None = None) -> dic
 def _attempt(attempt: Attempt, stale: bool) -> dict[str, Any]:
     return {
         "attempt": attempt.number,
-        "error": attempt.error,
+        "error": attempt.error and attempt.error[:MAX_ERROR],
         "started_at": _time(attempt.started_at),
         "finished_at": _time(attempt.finished_at),
         "status": _status(attempt, stale),

@@ -47,7 +47,7 @@ _FITTING: Final = f"""
         FROM json_each(?) CROSS JOIN assets ON seq = CAST(value AS INTEGER)
     ) WHERE bytes <= {MAX_BYTES}
 """
-_DEEPEST: Final = 256
+DEEPEST: Final = 256
 """How many folders a path shows at most."""
 
 _ASSETS: Final = f"""
@@ -58,7 +58,7 @@ _ASSETS: Final = f"""
             WHERE seq IN (SELECT seq FROM wanted) AND parent_id IS NOT NULL
             UNION ALL
             SELECT folder, depth + 1, parent_id, ' / ' || name || path
-            FROM above JOIN assets ON id = next WHERE depth < {_DEEPEST}
+            FROM above JOIN assets ON id = next WHERE depth < {DEEPEST}
         ),
         ranked AS (
             SELECT folder, path, row_number() OVER (PARTITION BY folder ORDER BY depth DESC) AS nth

@@ -31,11 +31,11 @@ from asset_ledger.ledger.commands.imports import MOST
 from asset_ledger.ledger.commands.lineage import MAX_SOURCES
 from asset_ledger.ledger.content import batches
 from asset_ledger.ledger.content.objects import LONGEST
-from asset_ledger.ledger.domain import checks
+from asset_ledger.ledger.domain import checks, job
 from asset_ledger.ledger.log.codec import MAX_EVENT
 from asset_ledger.ledger.reading import async_replay, event_filter, replay
 from asset_ledger.ledger.storage import descriptors, readers, turns
-from asset_ledger.projections.queries import lineage, pages, search, timeline
+from asset_ledger.projections.queries import folders, job_list, lineage, pages, search, timeline
 from tests.house.console import document, table
 
 LIMITS: Final = {row[0]: row[1:] for row in table(document("docs/operations.md"), "limit")}
@@ -172,6 +172,14 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         seconds(drawer.PATIENCE),
         f"{worker.MOST_SECONDS} s of processor time",
         size(worker.MOST_MEMORY),
+    ),
+    "attempts of a job; their errors in an answer about it": (
+        f"{job.MAX_ATTEMPTS:,}",
+        f"{job_list.MAX_ERROR:,} characters",
+    ),
+    "folders above an asset in an answer; in a path of a search": (
+        f"{folders.DEEPEST}",
+        f"{search.DEEPEST}",
     ),
     "a page, or events in one answer": (f"{parameters.MAX_PAGE:,}", size(pages.MAX_BYTES)),
     "silence of the committer; while it opens its files again": (

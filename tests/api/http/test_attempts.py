@@ -65,6 +65,24 @@ async def test_a_job_shows_its_last_attempt_and_lists_all(api: Api) -> None:
     ]
 
 
+async def test_the_list_of_attempts_has_the_beginning_of_long_errors(api: Api) -> None:
+    """The row and the fold of the events, which answers a repeated request, have the same."""
+    long = "é" * 20_000
+    answers = []
+    for number in (1, 2, 1):
+        await start(api, number)
+        body = {"status": "failed", "attempt": number, "error": long}
+        key = {"Idempotency-Key": f"{number}"}
+        answers += [await api.call("POST", "/api/jobs/j/finish", json=body, headers=key)]
+
+    first, second, repeated = (answer.json for answer in answers)
+    assert [each["error"] for each in second["attempts"]] == [long[:2_000]] * 2
+    assert second == (await api.get("/api/jobs/j")).json
+    assert (first["error"], first) == (long, repeated)
+    ends = [each for each in await events(api) if each["topic"] == "job.finished"]
+    assert [each["data"]["error"] for each in ends] == [long] * 2
+
+
 async def test_events_name_their_attempt_and_job_seq_continues(api: Api) -> None:
     await retried(api)
 

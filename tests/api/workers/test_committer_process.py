@@ -1,6 +1,8 @@
 """A server with a committer process behaves like a server that commits in a thread."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.api.workers import committer_process
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.errors import (
     KeyReusedError,
@@ -289,6 +292,22 @@ async def test_a_server_that_stops_while_its_committer_starts_leaves_no_process(
     async with with_process(data_dir) as api:
         await api.created()
     verified(data_dir)
+
+
+async def test_a_start_says_that_it_waits_for_a_committer_that_stands_still(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(committer_process, "SAID", 1.0)
+    starting = asyncio.create_task(_start(data_dir))
+    await until(children)
+    (pid,) = children()
+    os.kill(pid, signal.SIGSTOP)
+
+    await until(lambda: f"waiting for the committer process {pid}," in caplog.text)
+
+    starting.cancel()
+    await asyncio.wait([starting])
+    assert children() == []
 
 
 async def _start(data_dir: Path) -> None:

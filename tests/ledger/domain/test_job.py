@@ -7,6 +7,7 @@ import pytest
 
 from asset_ledger.ledger.domain.event import Event
 from asset_ledger.ledger.domain.job import (
+    MAX_ATTEMPTS,
     Job,
     JobEnd,
     JobFinished,
@@ -162,6 +163,19 @@ def test_attempt_2_begins_after_attempt_1_ended_and_not_before() -> None:
     assert numbers(begin(failed, attempt=2, workflow_id="another")) == [2]
     with pytest.raises(JobStateError, match="of job j is running: end attempt 1, then begin att"):
         begin(folded(started(attempt=1)), attempt=2)
+
+
+def test_a_job_has_a_thousand_attempts_at_most() -> None:
+    ended = [
+        event
+        for number in range(1, MAX_ATTEMPTS + 1)
+        for event in (started(attempt=number), finished(attempt=number))
+    ]
+    job = folded(*ended)
+
+    with pytest.raises(JobStateError, match=r"job j has had 1,000 attempts.* a job of its own"):
+        begin(job, attempt=MAX_ATTEMPTS + 1)
+    assert begin(folded(*ended[:-2]), attempt=MAX_ATTEMPTS) != []
 
 
 def test_start_without_a_number_never_begins_attempt_2() -> None:

@@ -133,10 +133,22 @@ class Postgres:
 
     def kill(self) -> None:
         """Kill all its processes with SIGKILL, as a machine that loses its power does."""
+        self._signal(signal.SIGKILL)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Stop all its processes until the block ends: connections stay open, nothing answers."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
         postmaster = int((self._place / "data" / "postmaster.pid").read_text().split()[0])
         for pid in (postmaster, *children_of(postmaster)):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
 
     def promote(self) -> None:
         """Make a standby the primary."""

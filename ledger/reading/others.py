@@ -15,6 +15,7 @@ from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.log.postgres import CHANNEL
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.storage.postgres import LOG, conninfo, reason_of
+from asset_ledger.ledger.storage.postgres_waits import connect_async
 
 POLL: Final = 1.0
 """Seconds between two looks without a notification, and after an error."""
@@ -55,8 +56,7 @@ class Others:
                 await asyncio.sleep(POLL)
 
     async def _listen(self) -> None:
-        connect = psycopg.AsyncConnection.connect
-        async with await connect(conninfo(self._url), autocommit=True) as db:
+        async with await connect_async(conninfo(self._url), psycopg.AsyncCursor) as db:
             await db.execute(f"LISTEN {CHANNEL}".encode())
             while not self._feed.ended:
                 await self._look(db)

@@ -19,6 +19,7 @@ from psycopg.types.numeric import NumericBinaryLoader
 from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
 from asset_ledger.ledger.storage.database import Cursor
 from asset_ledger.ledger.storage.postgres_sql import translate
+from asset_ledger.ledger.storage.postgres_waits import connect
 
 LOG: Final = "ledger"
 """The schema of the log, and of the functions that our SQL calls."""
@@ -175,9 +176,7 @@ class PostgresConnection:
     def _open(self) -> None:
         self._opened += 1
         self._is_read_only = False
-        self._db: psycopg.Connection[Any] = psycopg.connect(
-            conninfo(self._url), autocommit=True, cursor_factory=psycopg.RawCursor
-        )
+        self._db = connect(conninfo(self._url), psycopg.RawCursor)
         adapt(self._db.adapters)
         self._db.add_notice_handler(self._note)
         chosen = settings(self._schemas, read_only=self._read_only, is_log=self._is_log)

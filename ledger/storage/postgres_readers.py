@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 from asset_ledger.ledger.storage.database import Damage, Snapshot
 from asset_ledger.ledger.storage.postgres import adapt, conninfo, settings, unreachable
 from asset_ledger.ledger.storage.postgres_sql import translate
+from asset_ledger.ledger.storage.postgres_waits import connect_async
 from asset_ledger.ledger.storage.turns import Turns, deadline
 
 T = TypeVar("T")
@@ -143,9 +144,7 @@ async def open_async(
     url: str, schemas: Sequence[str], *, read_only: bool
 ) -> "psycopg.AsyncConnection[Any]":
     """Connect. Raises psycopg.OperationalError."""
-    db = await psycopg.AsyncConnection.connect(
-        conninfo(url), autocommit=True, cursor_factory=psycopg.AsyncRawCursor
-    )
+    db = await connect_async(conninfo(url), psycopg.AsyncRawCursor)
     try:
         adapt(db.adapters)
         await db.execute(settings(schemas, read_only=read_only).encode())

@@ -29,6 +29,10 @@ pytestmark = pytest.mark.slow
 KNOWN = {"storage-failed", "outcome-unknown", "busy", "disk-full"}
 """The problems of writes while the database fails."""
 
+IN_TIME = 20.0
+"""Seconds until the answer to a request at a database that stands still: it takes 8 to find out,
+and 5 to connect again."""
+
 UNCONFIRMED = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'"
 CANCEL = f"""SELECT pg_cancel_backend(pid) FROM pg_locks JOIN ({UNCONFIRMED}) AS waiting USING (pid)
     WHERE locktype = 'advisory' AND granted AND objid = 1819045735"""
@@ -114,6 +118,42 @@ def test_a_promoted_standby_has_what_was_acknowledged(tmp_path: Path) -> None:
         check(server, uploading, url)
         assert server.stop() == 0
         assert "Traceback" not in server.errors
+
+
+def test_a_primary_that_stands_still_is_refused_in_time_and_replaced_by_its_standby(
+    tmp_path: Path,
+) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as place,
+        replicated_at(Path(place)) as (primary, standby, url),
+        serving(tmp_path / "data", "--database-url", f"{url}&connect_timeout=2") as server,
+    ):
+        with Uploading(server, "frozen").by(8) as uploading:
+            uploading.wait_for(100)
+            with primary.standing_still():
+                reads_are_refused(server)
+                until(lambda: bool(uploading.refused), "uploads are refused", IN_TIME)
+            uploading.wait_for(100)
+            with primary.standing_still():
+                standby.promote()
+                uploading.wait_for(100)
+                primary.kill()
+        check(server, uploading, url)
+        assert server.stop() == 0
+        assert "Traceback" not in server.errors
+
+
+def reads_are_refused(server: Server) -> None:
+    """Check that more reads than there are connections are all answered in time."""
+
+    def status(path: str) -> int:
+        with talking(server.port, IN_TIME) as client:
+            return client.get(path).status
+
+    paths = ("/api/assets", "/api/events?after=0&limit=10") * 15
+    with ThreadPoolExecutor(len(paths)) as threads:
+        assert {*threads.map(status, paths)} == {503}
+    until(lambda: status("/readyz") == 503, "it is not ready", IN_TIME)
 
 
 def acknowledged_by_a_late_standby(server: Server, standby: Postgres, url: str) -> str:

@@ -118,7 +118,11 @@ async def open_backend(
         lock = stack.enter_context(hold_folder(settings.data_dir))
         engine.check()
         committer = Committer(
-            worker, settings.queue_size, settings.committer_silence, settings.writes_per_user
+            worker,
+            settings.queue_size,
+            settings.committer_silence,
+            settings.writes_per_user,
+            settings.queue_wait,
         )
         opened = await committer.open()
         stack.push_async_callback(committer.close)  # last, so that it checkpoints the WAL files

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         "7d", description="how long an unfinished upload is kept after its last byte"
     )
     queue_size: int = Field(1024, ge=1, description="how many writes may wait; more get 503")
+    queue_wait: float = Field(
+        5.0, gt=0, le=3600, description="seconds that a write should wait at most; more get 503"
+    )
     read_deadline: float = Field(
         10.0, gt=0, le=3600, description="seconds that one read of the tables may take"
     )

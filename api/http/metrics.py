@@ -38,6 +38,7 @@ REFUSING: Final = (
     "body-memory",
     "deadline-exceeded",
     "memory",
+    "queue-wait",
     "rate-limited",
     "requests-of-a-user",
     "slow-reads",

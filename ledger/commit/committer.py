@@ -4,6 +4,7 @@ It answers a caller after the caller's group is durable and the tables are up to
 requests of one loop iteration go to the worker together; the next ones wait while it commits them.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -56,6 +57,7 @@ class Committer:
     """Commits commands for one event loop, the one that it was made on.
 
     `queue_size` commands may wait, of which `per_user` of each user; by default all of them.
+    `longest_wait`: seconds that one should wait at most, see `Slots`.
     `behind`: the tables lacked events of the log after the last group. `patience`: seconds without
     a sign of the worker after which it is replaced.
     """
@@ -66,12 +68,13 @@ class Committer:
         queue_size: int,
         patience: float = 30.0,
         per_user: int | None = None,
+        longest_wait: float = math.inf,
         clock: Clock = utc_now,
     ) -> None:
         self._worker, self._queue = worker, WorkerQueue(worker, self._note, self._adopt)
         self._numbers, self._patience = count(1), patience
         self._is_attached = False
-        self.slots = Slots(queue_size, per_user)
+        self.slots = Slots(queue_size, per_user, longest_wait)
         self.behind = False
         self.clock = ClockCheck(clock)
         self.groups, self.seconds = Histogram(_SIZES), Histogram(_SECONDS)
@@ -139,7 +142,8 @@ class Committer:
         objects = [each.stored for each in contents if each.stored is not None]
         command = replace(command, objects=objects) if objects else command
         request = CommandRequest(next(self._numbers), command, small)
-        committed: Committed = await self._queue.send(request)
+        with self.slots.waiting():
+            committed: Committed = await self._queue.send(request)
         return committed
 
     async def keep_checkpoint(self, size: int, note: str) -> str:

@@ -116,6 +116,7 @@ DEFAULTS: Final[Mapping[str, Sequence[str]]] = {
         f"{s3_uploads.MAX_UPLOADS:,}",
         f"{s3_uploads.LIFE // 86_400} days",
     ),
+    "a write waits for its commit": (seconds(default("queue_wait")),),
     "writes under way; of one user": (f"{default('queue_size'):,.0f}",),
     "connections": (f"{default('max_connections'):,.0f}",),
     "idle connection": (seconds(default("idle_timeout")),),

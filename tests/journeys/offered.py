@@ -17,10 +17,12 @@ LINKS: Final = 512
 
 
 class Answer(NamedTuple):
-    """The status of an answer (0: none), and the seconds since its request was due."""
+    """The status of an answer (0: none), the seconds since its request was due, and those of them
+    before it was sent."""
 
     status: int
     seconds: float
+    late: float
 
 
 class Link:
@@ -33,13 +35,14 @@ class Link:
 
     async def call(self, request: bytes, due: float | None = None) -> Answer:
         """Send a request and read its answer."""
-        began = time.perf_counter() if due is None else due
+        sent = time.perf_counter()
+        began = sent if due is None else due
         try:
             status = await self._status(request)
         except (OSError, EOFError):
             await self.close()
             status = 0
-        return Answer(status, time.perf_counter() - began)
+        return Answer(status, time.perf_counter() - began, sent - began)
 
     async def stream(self, request: bytes) -> asyncio.StreamReader:
         """Send a request, and return the reader of its answer."""
@@ -126,5 +129,14 @@ async def offered(port: int, rate: float, seconds: float) -> list[Answer]:
 
 def percentile(answers: Sequence[Answer], nth: int, *statuses: int) -> float:
     """Return the nth percentile of the milliseconds of the answers with one of these statuses."""
-    found = [each.seconds * 1e3 for each in answers if each.status in statuses]
+    return _percentile([each.seconds for each in answers if each.status in statuses], nth)
+
+
+def lateness(answers: Sequence[Answer], nth: int) -> float:
+    """Return the nth percentile of the milliseconds by which requests were sent too late."""
+    return _percentile([each.late for each in answers], nth)
+
+
+def _percentile(seconds: Sequence[float], nth: int) -> float:
+    found = [each * 1e3 for each in seconds]
     return quantiles(found, n=100, method="inclusive")[nth - 1] if len(found) > 1 else 0.0

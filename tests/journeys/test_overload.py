@@ -21,6 +21,7 @@ from tests.journeys.offered import (
     Answer,
     Link,
     get,
+    lateness,
     offered,
     one_after_another,
     percentile,
@@ -33,8 +34,8 @@ MIB: Final = 1 << 20
 CONNECTIONS: Final = 1_000
 SUBSCRIBERS: Final = 2_000
 EVENTS: Final = 50
-WAITING: Final = ("--queue-size", "64")
-"""A short queue: a server that is to refuse early, rather than let uploads wait."""
+EARLY: Final = ("--queue-wait", "0.01")
+"""A server that refuses early, rather than let uploads wait."""
 
 pytestmark = pytest.mark.chaos
 
@@ -132,14 +133,17 @@ def check_flat(samples: list[Sample]) -> None:
 async def test_twice_the_capacity_is_refused_at_once_and_what_is_accepted_is_recorded(
     tmp_path: Path,
 ) -> None:
-    with serving(tmp_path / "data", *WAITING) as server:
+    with serving(tmp_path / "usual") as server:
         capacity = await measured(server, 10)
+    with serving(tmp_path / "early", *EARLY) as server:
         answers = await offered(server.port, 2 * capacity.rate, 30)
         print(overload_report(capacity, answers))
         accepted = sum(each.status == 201 for each in answers)
 
         assert {each.status for each in answers} <= {201, 503}
         assert accepted > 0.3 * 30 * capacity.rate
+        assert percentile(answers, 50, 503) < 50
+        assert percentile(answers, 95, 201) < 2 * capacity.p99
         with talking(server.port) as client:
             assert client.get("/readyz").status == 200
         assert server.stop() == 0
@@ -152,7 +156,8 @@ def overload_report(capacity: Capacity, answers: list[Answer]) -> str:
     return (
         f"capacity {capacity.rate:.0f}/s, p99 {capacity.p99:.0f} ms; twice that: {counts}; "
         f"503 p50 {refused[0]:.1f}, p99 {refused[1]:.1f} ms; "
-        f"201 p50 {percentile(answers, 50, 201):.1f}, p99 {percentile(answers, 99, 201):.0f} ms"
+        f"201 p50 {percentile(answers, 50, 201):.1f}, p99 {percentile(answers, 99, 201):.0f} ms; "
+        f"of these, sent late by p99 {lateness(answers, 99):.1f} ms"
     )
 
 
@@ -184,8 +189,9 @@ async def main(seconds: float) -> None:
         print(*(f"{percentile(answers, nth, 201):.1f}" for nth in (50, 99)))
         print("MiB, files:", *(f"{each.memory / MIB:.0f}, {each.files};" for each in tenths))
         check_flat(samples)
-        with serving(Path(folder) / "twice", *WAITING) as server:
+        with serving(Path(folder) / "usual") as server:
             capacity = await measured(server, 10)
+        with serving(Path(folder) / "early", *EARLY) as server:
             print(overload_report(capacity, await offered(server.port, 2 * capacity.rate, 30)))
 
 

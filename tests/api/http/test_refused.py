@@ -9,6 +9,7 @@ import pytest
 
 from asset_ledger.api.http import metrics
 from asset_ledger.api.uploads import resumable
+from asset_ledger.ledger.commit.slots import LEAST
 from tests.api.calling import caller, serving_with_tokens
 from tests.api.http.test_connections import get, sending, unfinished_upload
 from tests.api.http.test_health import numbers
@@ -51,6 +52,7 @@ async def test_what_is_too_large_is_counted(
     [
         ("writes-of-a-user", {"queue_size": 2}),
         ("writes", {"queue_size": 1}),
+        ("queue-wait", {"queue_wait": 1e-6}),
         ("requests-of-a-user", {"max_connections": 2}),
         ("rate-limited", {"rate_limit": "1/h"}),
         ("deadline-exceeded", {"read_deadline": 1e-6}),
@@ -78,5 +80,9 @@ async def refusable(bob: Any, limit: str) -> None:
             await bob.get("/api/jobs/a/compare/b")
         case "unfinished-uploads":
             await create(bob, 5)
+        case "queue-wait":
+            await asyncio.gather(
+                *(bob.call("POST", "/api/assets", json={"name": "a"}) for _ in range(4 * LEAST))
+            )
         case _:
             await bob.call("POST", "/api/assets", json={"name": "a"})

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from asset_ledger.api.cli.options import JSON, LOCAL, Backups, existing_log
 from asset_ledger.api.cli.output import echo
 
 if TYPE_CHECKING:
-    from asset_ledger.ledger.scrub.notes import Checked
+    from asset_ledger.ledger.scrub.notes import Checked, ScrubNotes
     from asset_ledger.ledger.scrub.scrubber import Scrubber
 
 FOUND = 1
@@ -28,15 +29,30 @@ FOUND = 1
     type=Backups(exists=True),
     help="Repair damaged contents from these backups: a folder, or s3://bucket/prefix.",
 )
+@click.option(
+    "--list", "only_list", is_flag=True, help="List the last check of each part; read nothing."
+)
 @JSON
 @click.pass_context
-def scrub(context: click.Context, data_dir: Path | None, backup: str | None, as_json: bool) -> None:
+def scrub(
+    context: click.Context,
+    data_dir: Path | None,
+    backup: str | None,
+    only_list: bool,
+    as_json: bool,
+) -> None:
     """Read every content and the log again, at full speed. Print what is damaged.
 
     A server may run: it shows the findings and records them as events; without one, the next start
     does. If the command is killed, run it again. Exit code 1 when something is damaged.
     """
     folder = existing_log(data_dir, "PostgreSQL checks its pages itself; use verify").parent
+    if only_list and backup:
+        raise click.UsageError("--list reads nothing, so --from repairs nothing: leave one out")
+    if only_list:
+        for check in _checks(folder):
+            echo(orjson.dumps(check) if as_json else _check_line(check))
+        return
     damaged = 0
     for report in _reports(folder, backup):
         damaged = report.get("damaged", damaged)
@@ -46,17 +62,11 @@ def scrub(context: click.Context, data_dir: Path | None, backup: str | None, as_
 
 def _reports(folder: Path, backup: str | None) -> Iterator[dict[str, Any]]:
     """Yield each finding, each repair, and the numbers."""
-    from asset_ledger.api.cli.flags import settings_of
-    from asset_ledger.api.contract.durations import read_duration
-    from asset_ledger.ledger.scrub.notes import ScrubNotes
     from asset_ledger.ledger.scrub.scrubber import Scrubber
     from asset_ledger.ledger.storage.data_folder import DataFolder
 
-    files = DataFolder(folder)
-    interval = settings_of(folder).scrub_interval
-    seconds = read_duration("30d" if interval == "off" else interval).total_seconds()
-    with closing(ScrubNotes(files.scrub, files.log, seconds)) as notes:
-        scrubber = Scrubber(files, notes)
+    with closing(_notes(folder)) as notes:
+        scrubber = Scrubber(DataFolder(folder), notes)
         found: dict[str, Checked] = {}
         for checked in _findings(scrubber):
             found[checked.part.name] = checked
@@ -72,6 +82,27 @@ def _reports(folder: Path, backup: str | None) -> Iterator[dict[str, Any]]:
         "repaired": repaired,
         "damaged": len(found) - repaired,
     }
+
+
+def _checks(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the last check of each part."""
+    from asset_ledger.ledger.domain.event import iso
+
+    with closing(_notes(folder)) as notes:
+        for name, seconds, cause, what in notes.checks():
+            checked_at = iso(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+            yield {"part": name, "checked_at": checked_at, "cause": cause, "what": what}
+
+
+def _notes(folder: Path) -> "ScrubNotes":
+    from asset_ledger.api.cli.flags import settings_of
+    from asset_ledger.api.contract.durations import read_duration
+    from asset_ledger.ledger.scrub.notes import ScrubNotes
+    from asset_ledger.ledger.storage.data_folder import DataFolder
+
+    files, interval = DataFolder(folder), settings_of(folder).scrub_interval
+    seconds = read_duration("30d" if interval == "off" else interval).total_seconds()
+    return ScrubNotes(files.scrub, files.log, seconds)
 
 
 def _findings(scrubber: "Scrubber") -> Iterator["Checked"]:
@@ -113,6 +144,11 @@ def _repairs(
 
 def _finding(checked: "Checked") -> dict[str, Any]:
     return {"part": checked.part.name, "cause": checked.cause, "what": checked.what}
+
+
+def _check_line(check: dict[str, Any]) -> str:
+    damage = f" {check['cause']}: {check['what']}" if check["cause"] else ""
+    return f"{check['checked_at'] or 'not yet'} {check['part']}{damage}"
 
 
 def _line(report: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ from asset_ledger.api.contract.placeholders import (
 )
 from asset_ledger.api.contract.projections import DiffOut, ProjectionsOut, RebuildIn
 from asset_ledger.api.contract.proofs import ProofsIn
-from asset_ledger.api.contract.repairs import RepairOut
+from asset_ledger.api.contract.repairs import CheckOut, RepairOut
 from asset_ledger.api.contract.session import SessionIn, SessionOut
 from asset_ledger.api.contract.shapes import (
     AssetOut,
@@ -363,6 +363,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Any]] = {
         "packs": 0,
         "contents": [{"digest": EXAMPLE_DIGEST, "size": 6, "reason": "deleted", "since": _TIME}],
     },
+    CheckOut: {"digest": EXAMPLE_DIGEST, "size": 6, "checked_at": _TIME, "damage": None},
     RepairOut: {"digest": EXAMPLE_DIGEST, "size": 6},
     SkipIn: {"position": 17, "because": "written by a release that was withdrawn"},
     SkipOut: {"skipped": 17, "projections": ["assets", "jobs", "lineage"], "position": 42},

@@ -70,6 +70,11 @@ class CheckedContents:
         """Those contents, up to 1,000."""
         return frozenset(self._damaged)
 
+    def damage_of(self, digest: Digest) -> str | None:
+        """Return what was found wrong with a content, and not repaired since; None if nothing."""
+        known = self._damaged.get(digest)
+        return None if known is None else str(known.error)
+
     def stage(self) -> Stage:
         """Begin to receive a content."""
         return self._store.stage()

@@ -10,11 +10,12 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.sqlite import BESIDE, is_fatal, open_reader, transaction
 
 Cause = Literal["changed", "missing", "unreadable"]
@@ -53,6 +54,9 @@ _LIMIT_DUE: Final = "UPDATE parts SET due = ? WHERE due > ?"
 _TOTALS: Final = "SELECT count(*), coalesce(sum(size), 0) FROM parts"
 _EARLIEST: Final = "SELECT min(due) FROM parts"
 _OLDEST_CHECK: Final = "SELECT min(checked_at) FROM parts"
+_CHECKS: Final = """SELECT name, checked_at, cause, what FROM parts WHERE name > ?
+    ORDER BY name LIMIT ?"""
+_LAST_CHECK: Final = "SELECT checked_at FROM parts WHERE name = ?"
 _LEAF: Final = "SELECT hash FROM event_leaves WHERE position = ?"
 
 logger = logging.getLogger(__name__)
@@ -80,6 +84,15 @@ class Checked(NamedTuple):
     cause: Cause | None = None
     what: str | None = None
     is_gone: bool = False
+
+
+class LastCheck(NamedTuple):
+    """When a part was read again (None: not yet), and what was wrong with it then."""
+
+    name: str
+    checked_at: float | None
+    cause: Cause | None
+    what: str | None
 
 
 class ScrubNotes:
@@ -164,6 +177,14 @@ class ScrubNotes:
         with self._lock:
             return {name for name in names if self._db.execute(_WHOLE, (_key(name),)).fetchone()}
 
+    def checks(self) -> Iterator[LastCheck]:
+        """Yield the last check of every part. Nothing is locked between two pages."""
+        after = b""
+        while rows := self._rows(_CHECKS, after, AT_ONCE):
+            for key, *check in rows:
+                yield LastCheck(_name(key), *check)
+            after = rows[-1][0]
+
     def totals(self) -> tuple[int, int]:
         """Return the number of parts and their bytes."""
         with self._lock:
@@ -191,9 +212,11 @@ class ScrubNotes:
             self._db.close()
 
     def _parts(self, sql: str, *parameters: object) -> list[LedgerPart]:
+        return [LedgerPart(_name(key), size) for key, size in self._rows(sql, *parameters)]
+
+    def _rows(self, sql: str, *parameters: object) -> list[Any]:
         with self._lock:
-            rows = self._db.execute(sql, parameters).fetchall()
-        return [LedgerPart(_name(key), size) for key, size in rows]
+            return self._db.execute(sql, parameters).fetchall()
 
     def _begin(self, log: Path) -> int:
         """Return the position up to which the log was followed; 0, and no parts, for another log.
@@ -208,6 +231,17 @@ class ScrubNotes:
                 position = 0
             db.execute(_LIMIT_DUE, (latest, latest))
         return int(position)
+
+
+def last_check(path: Path, digest: Digest) -> float | None:
+    """Return when a content was read again, also by another process; None if not yet.
+
+    A file that is absent or cannot be read has no checks: it is made again.
+    """
+    with suppress(sqlite3.Error), closing(open_reader(path)) as db:
+        found = db.execute(_LAST_CHECK, (_key(digest),)).fetchone()
+        return None if found is None else found[0]
+    return None
 
 
 def _open(path: Path) -> sqlite3.Connection:

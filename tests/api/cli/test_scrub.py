@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
@@ -13,6 +14,7 @@ import orjson
 import pytest
 
 from asset_ledger.api.settings import Settings
+from asset_ledger.ledger.domain.event import parse_time
 from tests.api.damage import (
     Damage,
     content_file,
@@ -78,6 +80,19 @@ def test_a_whole_ledger_has_no_finding(folder: Path) -> None:
 
     assert (summary["damaged"], summary["size"]) == (0, len(LARGE) + len(SMALL))
     assert scrub(folder) == [summary]
+
+
+def test_the_last_check_of_each_part_is_listed(folder: Path) -> None:
+    began = datetime.now(UTC)
+    flip(45)(content_file(folder, True))
+    (finding, summary) = scrub(folder, code=FOUND)
+
+    listed = {each["part"]: each for each in scrub(folder, "--list")}
+
+    assert len(listed) == summary["parts"]
+    assert all(parse_time(each["checked_at"]) >= began for each in listed.values())
+    assert [name for name, each in listed.items() if each["cause"]] == [finding["part"]]
+    assert f"Z {finding['part']} changed: " in run("scrub", "--list", "--data-dir", folder).stdout
 
 
 @pytest.mark.parametrize(("content", "damage", "cause"), DAMAGE)

@@ -95,6 +95,23 @@ async def test_findings_survive_a_restart_and_are_recorded_once(
         (data_dir / "scrub.db").unlink()
 
 
+async def test_an_asset_has_the_last_check_of_its_bytes(data_dir: Path) -> None:
+    began = datetime.now(UTC)
+    async with serving(Settings(data_dir=data_dir)) as api:
+        asset = await api.created(SMALL)
+        check = f"/api/assets/{asset['id']}/check"
+        new = (await api.get(check)).json
+        assert new == {"digest": asset["digest"], "size": 13, "checked_at": None, "damage": None}
+
+        flip(45)(content_file(data_dir, False))
+        assert (await asyncio.to_thread(run, "scrub", "--data-dir", data_dir)).returncode == 1
+        await until(lambda: api.backend.ledger.contents.damaged == 1)
+        found = (await api.get(check)).json
+        assert parse_time(found["checked_at"]) >= began
+        assert asset["digest"] in found["damage"]
+        assert (await api.get(f"/api/assets/{'0' * 32}/check")).slug == "unknown-asset"
+
+
 async def test_damage_that_a_reader_finds_is_recorded(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         asset = await api.created(SMALL)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -19,6 +20,7 @@ from asset_ledger.ledger.content.receiving import Announced, ReceivingStage
 from asset_ledger.ledger.content.store import HEAD, SMALL, Staged
 from asset_ledger.ledger.content.unfinished import (
     UnfinishedUpload,
+    UnreadableUpload,
     UploadState,
     find_unfinished,
 )
@@ -51,6 +53,7 @@ class FolderUploads(Uploads[UnfinishedUpload]):
         self._batches = Batches(2)
         self._all: dict[AssetId, OpenFile] = {}
         self._kept: dict[AssetId, ExitStack] = {}
+        self._unreadable: list[UnreadableUpload] = []
         self._of_user = Counter[str]()
 
     @classmethod
@@ -66,6 +69,9 @@ class FolderUploads(Uploads[UnfinishedUpload]):
         """Find the uploads that were not finished. `shared`: by several users."""
         uploads = cls(folder, ledger, lifetime, MOST // 2 if shared else MOST, clock)
         for stored in await asyncio.to_thread(lambda: [*find_unfinished(folder)]):
+            if isinstance(stored, UnreadableUpload):
+                uploads._unreadable.append(stored)
+                continue
             upload = uploads._add(OpenUpload(stored))
             if stored.state.digest is not None:
                 uploads._keep(upload, stored.state.digest)
@@ -98,6 +104,18 @@ class FolderUploads(Uploads[UnfinishedUpload]):
 
     async def _all_known(self) -> Iterable[OpenFile]:
         return [*self._all.values()]
+
+    async def _remove_unreadable(self) -> None:
+        limit = (self._clock() - self._lifetime).timestamp()
+        for each in [*self._unreadable]:
+            try:
+                is_gone = await self._in_thread(partial(each.remove_if_older, limit))
+            except OSError:
+                logger.exception("the files of an upload that cannot be read were not removed")
+            else:
+                self.expired += is_gone
+                if is_gone:
+                    self._unreadable.remove(each)
 
     async def _is_left(self, upload: OpenFile) -> bool:
         return True

@@ -238,6 +238,7 @@ class Uploads(ABC, Generic[S]):
         """Finish whole uploads, of which the client may not know, and remove expired ones."""
         while True:
             try:
+                await self._remove_unreadable()
                 for upload in await self._all_known():
                     await self._care_for(upload)
             except LedgerError as error:
@@ -321,6 +322,9 @@ class Uploads(ABC, Generic[S]):
     @abstractmethod
     async def _all_known(self) -> Iterable[OpenUpload[S]]:
         """Return every unfinished upload."""
+
+    async def _remove_unreadable(self) -> None:
+        """Remove expired uploads whose stored state cannot be read."""
 
     @abstractmethod
     async def _is_left(self, upload: OpenUpload[S]) -> bool:

@@ -232,7 +232,28 @@ class UnfinishedUpload:
         self.state, self._is_stored = state, True
 
 
-def find_unfinished(folder: Path) -> Iterator[UnfinishedUpload]:
+class UnreadableUpload:
+    """An upload whose stored state cannot be read: no client can continue it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def remove_if_older(self, limit: float) -> bool:
+        """Remove the files if the state was not written since a time, in seconds since 1970.
+
+        Return whether they are gone.
+        """
+        try:
+            is_older = self._path.stat().st_mtime <= limit
+        except FileNotFoundError:  # the same upload was begun again, and finished
+            return True
+        if is_older:
+            self._path.unlink(missing_ok=True)  # first: bytes without it are removed
+            self._path.with_suffix(_BYTES).unlink(missing_ok=True)
+        return is_older
+
+
+def find_unfinished(folder: Path) -> Iterator[UnfinishedUpload | UnreadableUpload]:
     """Yield the uploads in a folder, which is made if absent. Remove what killed ones left."""
     make_folder(folder)
     for path in sorted(each for each in folder.iterdir() if not each.is_dir()):
@@ -245,6 +266,7 @@ def find_unfinished(folder: Path) -> Iterator[UnfinishedUpload]:
                     yield found
             except (OSError, ValueError, TypeError, StorageFailedError) as error:
                 logger.error("the unfinished upload %s cannot be read: %s", path, error)
+                yield UnreadableUpload(path)
         elif path.suffix != _BYTES or not path.with_suffix(_STATE).exists():
             path.unlink(missing_ok=True)
 

@@ -482,6 +482,24 @@ async def test_expired_upload_is_removed_and_counted(tmp_path: Path) -> None:
     assert "asset_ledger_unfinished_uploads 0.0" in text
 
 
+@pytest.mark.slow
+@pytest.mark.in_a_folder("a database has no such files")
+async def test_an_upload_with_an_unreadable_state_expires_too(data_dir: Path) -> None:
+    async with serving(Settings(data_dir=data_dir)) as api:
+        path = (await create(api, 10, data=b"abc")).headers["Location"]
+    uploads = data_dir / "content" / "uploads"
+    (state,) = uploads.glob("*.json")
+    state.write_bytes(state.read_bytes()[:40])
+    async with serving(Settings(data_dir=data_dir)) as api:
+        assert (await head(api, path)).status == 404
+        assert len([*uploads.iterdir()]) == 2
+    async with serving(Settings(data_dir=data_dir, upload_lifetime="1s")) as api:
+        counted = b"asset_ledger_expired_uploads_total 1.0"
+        await until(lambda: api.get("/metrics"), 200, counted)
+
+    assert not [*uploads.iterdir()]
+
+
 async def test_unfinished_uploads_are_counted_and_listed_nowhere(api: Api) -> None:
     await created(api, 10)
     await create(api, 10, data=b"abc")

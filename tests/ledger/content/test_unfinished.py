@@ -54,6 +54,12 @@ def half(tmp_path: Path) -> UnfinishedUpload:
     return upload
 
 
+def found_in(folder: Path) -> UnfinishedUpload:
+    (found,) = find_unfinished(folder)
+    assert isinstance(found, UnfinishedUpload)
+    return found
+
+
 @pytest.mark.parametrize("failing", [fails_before, fails_after])
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("killed", [False, True])
@@ -70,13 +76,13 @@ def test_an_upload_goes_on_after_its_state_was_not_stored(
         append(half, CONTENT[HALF:])
     monkeypatch.setattr(unfinished, "write_durably", STORE)
 
-    (found,) = find_unfinished(tmp_path) if restarted else (half,)
+    found = found_in(tmp_path) if restarted else half
     assert found.state.offset in (HALF, len(CONTENT))
     if killed and not found.is_whole:
         found.write([CONTENT[HALF : HALF + 10]])
         shutil.copytree(tmp_path, tmp_path / "as killed")
         found.discard()
-        (found,) = find_unfinished(tmp_path / "as killed")
+        found = found_in(tmp_path / "as killed")
     if not found.is_whole:
         append(found, CONTENT[found.state.offset :])
     staged = found.complete()

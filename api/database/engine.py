@@ -50,14 +50,13 @@ from asset_ledger.ledger.storage.postgres_check import (
     explained,
     location,
 )
-from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders, open_async
+from asset_ledger.ledger.storage.postgres_locks import trying, trying_named
+from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.runtime.live import LiveTables
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.start import start
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.runtime.table_schemas import BUILD_LOCK, TableSchemas
-
-_ALONE = b"SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
 if TYPE_CHECKING:
     from asset_ledger.api.stores import Stores
@@ -179,8 +178,8 @@ class DatabaseEngine:
     @contextmanager
     def building(self) -> Iterator[None]:
         """Keep other servers from building tables. Raises GenerationError if one does."""
-        with closing(PostgresConnection(self._url, (LOG,))) as db:
-            if not db.execute("SELECT pg_try_advisory_lock(?)", (BUILD_LOCK,)).fetchone()[0]:
+        with trying(self._url, BUILD_LOCK) as is_mine:
+            if not is_mine:
                 raise GenerationError("another server of this database rebuilds: wait for it")
             yield
 
@@ -207,14 +206,11 @@ class DatabaseEngine:
 
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator[bool]:
-        """Keep other servers from this work until the block ends, or this server dies."""
+        """Keep other servers from this work until the block ends, or this server dies or stands
+        still."""
         try:
-            db = await open_async(self._url, (LOG,), read_only=False)
-            try:
-                row = await (await db.execute(_ALONE, (f"alone {work}",))).fetchone()
-                yield bool(row and row[0])
-            finally:
-                await db.close()
+            async with trying_named(self._url, f"alone {work}") as is_mine:
+                yield is_mine
         except psycopg.Error as error:
             raise unreachable(error) from error
 

@@ -3,10 +3,12 @@
 Our SQL is written for SQLite, and translated by `postgres_sql`.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from queue import Empty, LifoQueue
+from socket import gethostname
 from threading import Semaphore
 from typing import Any, Final
 
@@ -38,7 +40,7 @@ PAGE: Final = 1_000
 """Rows of `PostgresConnection.pages` that are in memory at once."""
 
 DEFAULTS: Final[Mapping[str, Any]] = {
-    "fallback_application_name": "asset-ledger",
+    "fallback_application_name": f"asset-ledger, process {os.getpid()} on {gethostname()}",
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -22,6 +22,7 @@ from asset_ledger.ledger.storage.postgres import (
     storage_error,
     writing,
 )
+from asset_ledger.ledger.storage.postgres_locks import waiting
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.runtime.schema_catalog import (
@@ -339,18 +340,11 @@ class TableSchemas:
 
     def starting(self) -> AbstractContextManager[None]:
         """Keep other servers from opening tables at a start until the block ends."""
-        return self._alone(START_LOCK)
+        return waiting(self.url, START_LOCK)
 
     def building(self) -> AbstractContextManager[None]:
         """Wait while another server builds tables, and keep others from it until the block ends."""
-        return self._alone(BUILD_LOCK)
-
-    @contextmanager
-    def _alone(self, lock: int) -> Iterator[None]:
-        with closing(PostgresConnection(self.url, (LOG,))) as db:
-            db.execute("SET lock_timeout = 0")  # the other server may fill tables
-            db.execute("SELECT pg_advisory_lock(?)", (lock,))
-            yield
+        return waiting(self.url, BUILD_LOCK)
 
     def next_number(self) -> int:
         """Return a number for a generation that none had before."""

@@ -91,6 +91,10 @@ class Server:
     def start(self) -> None:
         """Start the server, and return when it answers requests."""
         self.launch()
+        self.await_start()
+
+    def await_start(self) -> None:
+        """Wait until a server that was launched answers requests."""
         ready = _READY.fullmatch(self._first_line())
         assert ready, f"the server did not start: {self.errors}"
         self.port = int(ready[1])

@@ -177,6 +177,46 @@ def freeze_with_the_lock(url: str, pid: int) -> None:
             time.sleep(random.uniform(0, 0.1))
 
 
+WAITS_FOR_THE_LOCK = """SELECT count(*) FROM pg_locks
+    WHERE locktype = 'advisory' AND NOT granted AND objid = 1819045735"""
+
+
+@pytest.mark.slow
+def test_a_server_that_stands_still_at_its_start_keeps_no_other_from_starting(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    with postgres.database() as url, two_servers(url, tmp_path) as (first, second):
+        first.kill()
+        second.kill()
+        frozen = frozen_at_its_start(first, url)
+        began = time.monotonic()
+        second.start()
+        assert time.monotonic() - began < BACK
+        waited = "waiting for another server: asset-ledger, process "
+        assert any(f"{waited}{pid} on" in second.errors for pid in frozen), second.errors
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        first.await_start()
+        assert "Traceback" not in first.errors
+        for server in (first, second):
+            with talking(server.port) as client:
+                client.created()
+        assert dense_order(url).assets == 2
+
+
+def frozen_at_its_start(server: Server, url: str) -> list[int]:
+    """Start a server, and stop its processes while it has the lock of a start, and waits for that
+    of the log, which this has."""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("SELECT pg_advisory_lock(x'616c6c6f67'::bigint)")
+        server.launch()
+        until(lambda: db.execute(WAITS_FOR_THE_LOCK).fetchone() == (1,), "its start waits")
+        pids = [server.pid, *children_of(server.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+    return pids
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_contents")
 def test_uploads_continue_by_themselves_after_the_database_was_restarted(

@@ -331,6 +331,41 @@ async def test_the_kept_place_moves_with_what_is_made_before_it(
     await until_true(page, "location.search === '?view=list&job_id=first&node_id=node-1'")
 
 
+WIDTHS: Final = """[".rows-head > .c-name", ".tile .c-name", ".rows-head > .c-type"].map((each) =>
+    Math.round(document.querySelector(each).getBoundingClientRect().width))"""
+
+
+async def test_columns_keep_the_width_that_a_mouse_or_keys_gave_them(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.resize(1440, 900)
+    await opened(page, f"{server.url}/?view=list", "Assets")
+    await shown(page, "[role=option] .c-name")
+    name, listed, kind = await page.run(WIDTHS)
+    assert name == listed
+    border = "document.querySelector('.c-type [role=separator]')"
+    box = f"{border}.getBoundingClientRect()"
+    x, y = await page.run(f"[{box}.left + 6, {box}.top + 6]")
+    for step, at in (("mousePressed", x), ("mouseMoved", x + 60), ("mouseReleased", x + 60)):
+        await page.mouse(step, at, y, button="left", buttons=int(step != "mouseReleased"))
+    await until_true(page, f"Math.abs({WIDTHS}[2] - {kind + 60}) <= 8")
+    wide = (await page.run(WIDTHS))[2]
+    await page.run("document.querySelector('.c-name [role=separator]').focus()")
+    await page.press("ArrowLeft")
+    await until_true(page, f"{WIDTHS}[0] < {name}")
+    changed = await page.run(WIDTHS)
+    assert changed[0] == changed[1]
+    await page.open(f"{server.url}/?view=list")
+
+    await shown(page, "[role=option] .c-name")
+    assert await page.run(WIDTHS) == changed
+    for column in ("type", "name"):
+        await page.run(f"document.querySelector('.c-{column} [role=separator]').focus()")
+        await page.press("Home")
+    await until_true(page, f"String({WIDTHS}) === '{name},{name},{kind}'")
+    assert wide > kind
+
+
 async def test_end_and_home_land_on_the_oldest_and_the_newest(
     large: httpx.Client, page: Page
 ) -> None:

@@ -8,9 +8,8 @@ import { followLinks, go, match, place } from "./core/route.js";
 import { loadSession, session, signIns } from "./core/session.js";
 import { Empty, Failure, lazy, Page } from "./parts/basic.js";
 import { Dropping } from "./parts/dropping.js";
-import { Corner, Shown, Toasts } from "./parts/over.js";
+import { Corner, Shown, Toasts, Waiting } from "./parts/over.js";
 import { help, jump, Shell } from "./parts/shell.js";
-import { Waiting } from "./parts/waiting.js";
 
 /** A screen, loaded when it is first shown. @param {() => Promise<{Screen: (properties: any) => any}>} load */
 const screen = (load) => lazy(async () => (await load()).Screen, Page);

@@ -27,6 +27,8 @@ export function kept(name, initial) {
 export const theme = kept("theme", "");
 /** Width of a tile in the grid, in CSS pixels. */
 export const tileSize = kept("tile", 146);
+/** Widths of the columns of the list of assets that were changed, in CSS pixels. */
+export const columnWidths = kept("columns", /** @type {Record<string, number>} */ ({}));
 /** Whether single keys act (WCAG 2.1.4). */
 export const singleKeys = kept("keys", true);
 /** @type {import("./html.js").Signal<{href: string, name: string}[]>} */

@@ -1,8 +1,9 @@
 // The windowed grid and list of assets: cells have one size, rows outside the window are not there.
 // The focus stays on the list; the active row is named by aria-activedescendant, so that it survives.
 import { bytes, count, group, ICON, visible } from "../core/format.js";
-import { h, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
+import { effect, h, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
 import { MAX_HEIGHT, scrollTo, windowOf } from "../core/pages.js";
+import { columnWidths } from "../core/prefs.js";
 import { keepScroll, keptScroll } from "../core/route.js";
 import { Icon, Name, Time } from "./basic.js";
 import { Caption, Face } from "./tile.js";
@@ -169,6 +170,26 @@ const SORTS = [
   ["created_at", "Made", "made"],
 ];
 
+effect(() => {
+  for (const [, , column] of SORTS) document.documentElement.style.setProperty(`--w-${column}`, columnWidths.value[column] ? `minmax(0, ${columnWidths.value[column]}px)` : null);
+});
+
+/** The border of a column: dragged, or moved by arrows; Home and a double click take the change back.
+ * @param {{name: string, column: string}} properties */
+function Border({ name, column }) {
+  const set = (/** @type {number} */ width) => void (columnWidths.value = { ...columnWidths.value, [column]: width && Math.max(40, Math.round(width)) });
+  const cellOf = (/** @type {any} */ event) => event.currentTarget.parentElement.getBoundingClientRect();
+  const press = (/** @type {KeyboardEvent} */ event) => {
+    const by = { ArrowLeft: -16, ArrowRight: 16, Home: 0 }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    set(by && cellOf(event).width + by);
+  };
+  return html`<i role="separator" tabindex="0" aria-orientation="vertical" aria-label=${`Width of ${name}`} aria-valuenow=${columnWidths.value[column] ?? 0} onKeyDown=${press} onDblClick=${() => set(0)}
+    onPointerDown=${(event) => event.currentTarget.setPointerCapture(event.pointerId)} onPointerMove=${(event) => event.buttons && set(event.clientX - cellOf(event).left)}></i>`;
+}
+
 /** The head of the list, which sorts. @param {{sort: string, setSort?: (sort: string) => void}} properties */
 export function ListHead({ sort, setSort }) {
   return html`<div class="rows-head"><span></span>${SORTS.map(([key, name, column]) => {
@@ -179,7 +200,7 @@ export function ListHead({ sort, setSort }) {
         ? html`<button class=${current ? "current" : ""} aria-label=${`Sort by ${name.toLowerCase()}`} onClick=${() => setSort(current && !down ? `-${key}` : current ? key : key === "name" ? key : `-${key}`)}>
       ${name}${current && h(Icon, { name: down ? "arrow-down" : "arrow-up", small: true })}</button>`
         : name
-    }</span>`;
+    }${column !== "made" && h(Border, { name, column })}</span>`;
   })}</div>`;
 }
 

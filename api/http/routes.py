@@ -1,8 +1,8 @@
 """Find the operation for a method and a path. The routes are made from the operations.
 
 A path with and without a final slash is one route. Literal paths win over templates. Segments are
-decoded after the path is split, so an id may contain a slash (`%2F`). A last `{name...}` matches
-all remaining segments.
+decoded after the path is split, so an id may contain a slash (`%2F`); `%7F.` and `%7F..` are the
+ids `.` and `..`. A last `{name...}` matches all remaining segments.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,8 @@ from asset_ledger.api.contract.parameters import refuse
 Methods = dict[str, Operation]
 
 _NOTHING: Final[Mapping[str, str]] = {}
+_MARKED: Final[Mapping[str, str]] = {"\x7f.": ".", "\x7f..": ".."}
+"""Ids that a browser resolves in an address as steps between folders. No id has U+007F."""
 
 
 class Template(NamedTuple):
@@ -45,9 +47,10 @@ def _decoded(name: str, text: str) -> str:
     if "%" not in text:  # as in most paths: skip the parsing
         return text
     try:
-        return unquote(text, errors="strict")
+        value = unquote(text, errors="strict")
     except UnicodeDecodeError as error:
         raise refuse(name, "is not UTF-8") from error
+    return _MARKED.get(value, value)
 
 
 class Routes:

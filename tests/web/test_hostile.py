@@ -110,6 +110,24 @@ async def test_ids_and_errors_of_jobs_are_texts_on_every_screen(server: Server, 
         await only_texts(page, f"/workflows/{name}")
 
 
+@pytest.mark.parametrize("dots", [".", ".."])
+async def test_ids_of_dots_have_their_screens(
+    server: Server, filled: Filled, page: Page, dots: str
+) -> None:
+    ids = {"job_id": dots, "node_id": dots, "workflow_id": dots}
+    upload(filled.client, b"x", "text/plain", {"name": "a.txt", **ids})
+    await opened(page, f"{server.url}/jobs", "Jobs")
+    await click(page, f"tbody tr:has(a[href='/jobs/%7F{dots}']) a.strong", dots)
+    await shown(page, ".transport .read b", "Event 1 of 1")
+    await page.open(await page.run("location.href"))
+    await shown(page, ".lane-label b", dots)
+    await click(page, ".crumb a", dots)
+    await shown(page, "h1", f"Workflow {dots}")
+    await shown(page, "tbody a.strong", dots)
+    await page.open(f"{server.url}/nodes/%7F{dots}")
+    await shown(page, "h1", f"Node {dots}")
+
+
 async def test_a_path_that_is_not_percent_encoded_text_is_no_page(
     server: Server, page: Page
 ) -> None:

@@ -133,6 +133,15 @@ async def test_a_job_history_is_found_for_any_job_id(api: Api, job_id: str) -> N
     assert [event["job_id"] for event in (await history(api, job_id))["events"]] == [job_id]
 
 
+@pytest.mark.parametrize("job_id", [".", "..", "..."])
+async def test_a_marked_id_of_dots_names_a_job_of_dots(api: Api, job_id: str) -> None:
+    await api.created(job_id=job_id)
+
+    answer = await api.get(f"/api/jobs/%7F{job_id}")
+
+    assert answer.status == (404 if job_id == "..." else 200)
+
+
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 @pytest.mark.parametrize("job_id", ["unknown", "%00", "j%C3%B6b"])
 async def test_a_history_of_an_unknown_job_is_404(api: Api, job_id: str, accept: str) -> None:

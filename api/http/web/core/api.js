@@ -50,6 +50,10 @@ export class OfflineError extends Error {
 
 /** @typedef {Record<string, string | number | boolean | null | undefined | (string | number)[]>} Params */
 
+/** An id as a part of a path. A browser takes "." and ".." for steps between folders, however they are written; behind
+ * U+007F, which no id has, the server takes them for ids. @param {string} id */
+export const part = (id) => encodeURIComponent(id.replace(/^\.\.?$/, "\x7f$&"));
+
 /** Return a path with these parameters; absent and empty ones are left out, lists repeat.
  * @param {string} path @param {Params} [params] @param {URLSearchParams} [query] what it has already */
 export function address(path, params = {}, query = new URLSearchParams()) {

@@ -1,5 +1,5 @@
 // One job, or one attempt of it, with all of its events: read as they are streamed, grown by news.
-import { address, get, lines, send } from "./api.js";
+import { address, get, lines, part, send } from "./api.js";
 import { Replay } from "./fold.js";
 import { signal, useEffect, useMemo } from "./html.js";
 import { onEvents } from "./live.js";
@@ -15,7 +15,7 @@ export class LiveJob {
   constructor(id, attempt) {
     this.id = id;
     this.attempt = attempt;
-    this.path = `/api/jobs/${encodeURIComponent(id)}`;
+    this.path = `/api/jobs/${part(id)}`;
     this.job = signal(/** @type {Job | null} */ (null));
     this.replay = signal(/** @type {Replay | null} */ (null));
     this.changes = signal(0);

@@ -64,7 +64,7 @@ export function match(pattern, path) {
   const found = {};
   try {
     for (const [k, name] of names.entries()) {
-      if (name.startsWith(":") && parts[k]) found[name.slice(1)] = decodeURIComponent(parts[k]);
+      if (name.startsWith(":") && parts[k]) found[name.slice(1)] = decodeURIComponent(parts[k]).replace(/^\x7f(?=\.\.?$)/, "");
       else if (name !== parts[k]) return null;
     }
   } catch {

@@ -1,6 +1,6 @@
 // Sections about one asset, for the panel and the page: made by, details, tags, history, and what it was
 // made from and used in, as a small picture.
-import { allRows } from "../core/api.js";
+import { allRows, part } from "../core/api.js";
 import { bytes, count, group, visible } from "../core/format.js";
 import { h, html, useState } from "../core/html.js";
 import { useAnswer, useFolderName, useGet } from "../core/rows.js";
@@ -10,9 +10,9 @@ import { home } from "./folders.js";
 import { Face } from "./tile.js";
 
 const MAKERS = /** @type {const} */ ([
-  ["node_id", "Node", "waypoints", (/** @type {string} */ id) => `/nodes/${encodeURIComponent(id)}`],
-  ["job_id", "Job", "layers", (/** @type {string} */ id) => `/jobs/${encodeURIComponent(id)}`],
-  ["workflow_id", "Workflow", "workflow", (/** @type {string} */ id) => `/workflows/${encodeURIComponent(id)}`],
+  ["node_id", "Node", "waypoints", (/** @type {string} */ id) => `/nodes/${part(id)}`],
+  ["job_id", "Job", "layers", (/** @type {string} */ id) => `/jobs/${part(id)}`],
+  ["workflow_id", "Workflow", "workflow", (/** @type {string} */ id) => `/workflows/${part(id)}`],
 ]);
 
 /** Node, job and workflow, each with how much else it made. @param {{asset: Asset}} properties */

@@ -1,4 +1,5 @@
 // A value of JSON as a tree that folds, and events as rows that open to theirs.
+import { part } from "../core/api.js";
 import { count, counted, visible } from "../core/format.js";
 import { h, html, useState } from "../core/html.js";
 import { Copy, Time } from "./basic.js";
@@ -41,7 +42,7 @@ export const columnsOf = (nameOf, topicOf = (topic) => topic) => [
   { name: "Time", opt: true, cell: (/** @type {LedgerEvent} */ event) => h(Time, { at: event.time, form: "clock" }) },
   { name: "Topic", cell: (/** @type {LedgerEvent} */ event) => topicOf(event.topic) },
   { name: "Node", opt: true, cell: (/** @type {LedgerEvent} */ event) => event.node_id && html`<bdi>${visible(event.node_id)}</bdi>` },
-  { name: "Job", opt: true, cell: (/** @type {LedgerEvent} */ event) => event.job_id && html`<a class="link" href=${`/jobs/${encodeURIComponent(event.job_id)}?at=${event.position}`}><bdi>${visible(event.job_id)}</bdi></a>` },
+  { name: "Job", opt: true, cell: (/** @type {LedgerEvent} */ event) => event.job_id && html`<a class="link" href=${`/jobs/${part(event.job_id)}?at=${event.position}`}><bdi>${visible(event.job_id)}</bdi></a>` },
   { name: "Asset", cell: (/** @type {LedgerEvent} */ event) => event.asset_id && html`<a class="link" href=${`/assets/${event.asset_id}`}><bdi>${visible(nameOf(event))}</bdi></a>` },
   { name: "By", opt: true, cell: (/** @type {LedgerEvent} */ event) => html`<bdi>${visible(event.by)}</bdi>` },
 ];

@@ -1,5 +1,5 @@
 // Jump to: assets by their words, jobs, nodes, pasted ids and positions, pages and commands.
-import { get } from "../core/api.js";
+import { get, part } from "../core/api.js";
 import { count, visible } from "../core/format.js";
 import { Dialog } from "./over.js";
 import { h, html, useEffect, useState } from "../core/html.js";
@@ -48,11 +48,11 @@ async function find(text, signal) {
   const values = (/** @type {string} */ field) => quiet(get("/api/assets/values", { field, prefix: text, limit: 4 }, { signal }));
   const position = /^\d+$/.test(text) ? quiet(get("/api/events", { after: Number(text) - 1, limit: 1 }, { signal })) : null;
   const [users, found, jobs, nodes, workflows, event] = await Promise.all([can("admin") && quiet(get("/api/users", { prefix: text, page_size: 4 }, { signal })), quiet(get("/api/assets/search", { query: text, page_size: 5 }, { signal })), values("job_id"), values("node_id"), values("workflow_id"), position]);
-  const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) => (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + encodeURIComponent(each.value), end: count(each.count) }));
+  const named = (/** @type {any} */ answer, /** @type {string} */ group, /** @type {string} */ icon, /** @type {string} */ path) => (answer?.values ?? []).map((/** @type {any} */ each) => ({ group, name: each.value, icon, href: path + part(each.value), end: count(each.count) }));
   return [
     ...(event?.events ?? [])
       .filter((/** @type {any} */ each) => String(each.position) === text)
-      .map((/** @type {any} */ each) => ({ group: "Open", name: `Event ${text}: ${each.topic}`, icon: "history", href: each.job_id ? `/jobs/${encodeURIComponent(each.job_id)}?at=${text}` : each.asset_id ? `/assets/${each.asset_id}` : "/ledger" })),
+      .map((/** @type {any} */ each) => ({ group: "Open", name: `Event ${text}: ${each.topic}`, icon: "history", href: each.job_id ? `/jobs/${part(each.job_id)}?at=${text}` : each.asset_id ? `/assets/${each.asset_id}` : "/ledger" })),
     ...(found?.assets ?? []).map((/** @type {any} */ asset) => ({ group: "Assets", name: asset.name, icon: "file", href: `/assets/${asset.id}`, end: asset.node_id ?? "", asset })),
     ...named(jobs, "Jobs", "layers", "/jobs/"),
     ...named(nodes, "Nodes", "workflow", "/nodes/"),

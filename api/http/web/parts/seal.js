@@ -1,6 +1,6 @@
 // The seal: green only when this browser checked signature, key, inclusion, consistency, fields, and
 // the bytes where they are shown.
-import { ApiError, fork, get } from "../core/api.js";
+import { ApiError, fork, get, part } from "../core/api.js";
 import { empty, evolve } from "../core/fold.js";
 import { count, counted, short, time } from "../core/format.js";
 import { Dialog } from "./over.js";
@@ -166,7 +166,7 @@ export function ProofDialog({ job, verdict, again, close }) {
     ${verdict.why && html`<p class=${verdict.state === "failed" ? "wrong" : "quiet"}>${verdict.why}</p>`}
     ${h(Details, { verdict, again, name: `proof-${job.job_id}.json` })}
     <h3>Audit bundle</h3><p class="quiet">Events, contents, proofs and a program that checks them offline, in one zip.</p>
-    <p><a class="btn" href=${`/api/jobs/${encodeURIComponent(job.job_id)}/bundle`} download>${h(Icon, { name: "download" })}Download the bundle</a></p>
+    <p><a class="btn" href=${`/api/jobs/${part(job.job_id)}/bundle`} download>${h(Icon, { name: "download" })}Download the bundle</a></p>
     <div class="command"><pre>${command}</pre>${h(Copy, { text: command, label: "Copy the command" })}</div></div>`,
   );
 }

@@ -1,4 +1,5 @@
 // Two jobs side by side, aligned by the API: where they part first, and every row.
+import { part } from "../core/api.js";
 import { count, short, visible } from "../core/format.js";
 import { h, html, useRef, useState } from "../core/html.js";
 import { place, setQuery } from "../core/route.js";
@@ -20,7 +21,7 @@ export function Compare({ live }) {
   const { query } = place.value;
   const other = query.get("with") ?? "";
   const mine = /** @type {Job} */ (live.job.value);
-  const { value: theirs, error, retry } = useGet(other && `/api/jobs/${encodeURIComponent(other)}`);
+  const { value: theirs, error, retry } = useGet(other && `/api/jobs/${part(other)}`);
   const a = Number(live.attempt) || mine.attempt;
   const b = Number(query.get("with_attempt")) || (other === live.id ? (mine.attempts.findLast(({ attempt }) => attempt !== a)?.attempt ?? a) : theirs?.attempt);
   return html`<div class="scroll"><form class="pagehead" onSubmit=${(event) => event.preventDefault()}>
@@ -49,7 +50,7 @@ function Attempts({ name, job, now, param }) {
 function Compared({ live, other, attempts }) {
   const [all, setAll] = useState(false);
   const status = Object.keys(MARKS).filter((each) => all || each !== "same");
-  const path = `${live.path}/compare/${encodeURIComponent(other)}`;
+  const path = `${live.path}/compare/${part(other)}`;
   const params = { attempt: attempts, status, page_size: STEP };
   const list = useRows(path, params, "rows");
   const answer = useRef(/** @type {any} */ (null));

@@ -1,5 +1,5 @@
 // One job: its numbers and proof, and the tabs Replay, Assets, Lineage, Events, Parameters, Compare.
-import { address } from "../core/api.js";
+import { address, part } from "../core/api.js";
 import { bytes, count, counted, duration, visible } from "../core/format.js";
 import { h, html } from "../core/html.js";
 import { PROVEN, useJob } from "../core/job.js";
@@ -72,7 +72,7 @@ function Head({ job, live, tab, verdict, again, events }) {
   const bundle = () => show(ProofDialog, { job, verdict, again });
   const shown = job.attempts.find(({ attempt }) => String(attempt) === live.attempt) ?? job;
   return html`<div class="head">
-    <div class="crumb"><a href="/jobs">Jobs</a>${job.workflow_id && html`${h(Icon, { name: "chevron-right", small: true })}<a class="cut" href=${`/workflows/${encodeURIComponent(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>`}</div>
+    <div class="crumb"><a href="/jobs">Jobs</a>${job.workflow_id && html`${h(Icon, { name: "chevron-right", small: true })}<a class="cut" href=${`/workflows/${part(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>`}</div>
     <div class="title"><a class="btn bare icon only-small" href="/jobs" aria-label="Back to jobs">${h(Icon, { name: "chevron-left" })}</a>
       <h1 class="cut" title=${visible(job.job_id)}><bdi>${visible(job.job_id)}</bdi></h1>${h(Status, { status: shown.status })}
       <div class="end">${tab.asks !== undefined && h(Curl, tab.asks ? { path: live.path + tab.asks, params: { attempt: live.attempt }, type: "application/x-ndjson" } : { path: live.path })}

@@ -1,5 +1,5 @@
 // The jobs: status, pictures, counts, bytes, duration; news waits behind a button.
-import { get } from "../core/api.js";
+import { get, part } from "../core/api.js";
 import { chips } from "../core/filters.js";
 import { bytes, count, counted, duration, visible } from "../core/format.js";
 import { h, html, useEffect, useRef, useState } from "../core/html.js";
@@ -31,7 +31,7 @@ export function Screen() {
   useTitle("Jobs");
   const pick = (/** @type {string} */ id) => setPicked((before) => (before.includes(id) ? before.filter((each) => each !== id) : [...before.slice(-1), id]));
   return html`<main class="main" id="main"><div class="pagehead"><h1>Jobs</h1>
-      ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${encodeURIComponent(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
+      ${picked.length === 2 && html`<a class="btn primary" href=${`/jobs/${part(picked[0])}?tab=compare&with=${encodeURIComponent(picked[1])}`}>${h(Icon, { name: "git-compare" })}Compare</a>`}
       ${h(News, { text: news.changed ? `${count(news.changed)} changed` : "", show: () => setTurn(turn + 1) })}
       ${h(Chips, { fixed: NONE })}
       <input class="input" type="search" aria-label="Jobs whose ids begin with" placeholder="Id begins with" value=${prefix} onChange=${(/** @type {any} */ event) => setQuery({ q: event.target.value || null })} />
@@ -51,7 +51,7 @@ function Body({ list, picked, pick, sort, filtered }) {
   const columns = [
     { name: "Job", cell: (/** @type {Job} */ job) => h(Named, { job, small }) },
     { name: "Status", cell: (/** @type {Job} */ job) => html`${h(Status, { status: job.status })}${small && job.preview?.length ? h(Pictures, { job }) : ""}` },
-    { name: "Workflow", opt: true, cell: (/** @type {Job} */ job) => job.workflow_id && html`<a class="link" href=${`/workflows/${encodeURIComponent(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>` },
+    { name: "Workflow", opt: true, cell: (/** @type {Job} */ job) => job.workflow_id && html`<a class="link" href=${`/workflows/${part(job.workflow_id)}`}><bdi>${visible(job.workflow_id)}</bdi></a>` },
     { name: "Pictures", opt: true, cell: (/** @type {Job} */ job) => !small && h(Pictures, { job }) },
     { name: "Assets", n: true, opt: true, sort: "-assets", cell: (/** @type {Job} */ job) => count(job.assets) },
     { name: "Bytes", n: true, opt: true, sort: "-bytes", cell: (/** @type {Job} */ job) => bytes(job.bytes) },
@@ -67,7 +67,7 @@ const length = (job) => (job.started_at && (job.finished_at || job.status === "r
 
 /** @param {{job: Job, small: boolean}} properties on a phone the numbers stand below the name */
 function Named({ job, small }) {
-  return html`<a class="strong" href=${`/jobs/${encodeURIComponent(job.job_id)}`}><bdi>${visible(job.job_id)}</bdi></a>
+  return html`<a class="strong" href=${`/jobs/${part(job.job_id)}`}><bdi>${visible(job.job_id)}</bdi></a>
     ${
       small &&
       html`<span class="sub2 quiet num">${[counted(job.assets, "asset"), bytes(job.bytes), length(job)].filter(Boolean).join(" · ")}</span>

@@ -1,5 +1,5 @@
 // Usage: which nodes, jobs, workflows, types or days made the most; also of one node or workflow.
-import { allRows, get } from "../core/api.js";
+import { allRows, get, part } from "../core/api.js";
 import { chips } from "../core/filters.js";
 import { begin, bytes, count, counted, dayMonth, duration, visible, zone } from "../core/format.js";
 import { h, html } from "../core/html.js";
@@ -127,7 +127,7 @@ function link(by, key, subject) {
   const own = subject ? { [subject.field]: subject.id } : {};
   if (key === null) return html`<a class="quiet" href=${toPage("/", { ...own, missing: by })}>none</a>`;
   const path = PAGES[/** @type {keyof typeof PAGES} */ (by)];
-  const href = path ? toPage(path + encodeURIComponent(key), { ...own, [by]: null }) : toPage("/", { ...own, ...(TIMES.has(by) ? spanOf(by, key) : { [by]: key }) });
+  const href = path ? toPage(path + part(key), { ...own, [by]: null }) : toPage("/", { ...own, ...(TIMES.has(by) ? spanOf(by, key) : { [by]: key }) });
   return html`<a class="strong" href=${href}><bdi>${visible(key)}</bdi></a>`;
 }
 

@@ -4,8 +4,9 @@ await ledger.create.asset(call, new_asset, staged, fields)
 await ledger.replay(Replay.asset, user_id, asset_id)
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from asset_ledger.ledger.commands.bulk_edit import BulkEdit
 from asset_ledger.ledger.commands.create import Create
@@ -22,8 +23,12 @@ from asset_ledger.ledger.commit.committer import Committer
 from asset_ledger.ledger.commit.slots import Slots
 from asset_ledger.ledger.content.checked import CheckedContents
 from asset_ledger.ledger.content.store import Content, Stage
-from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.errors import AssetDeletedError, ContentCollectedError
+from asset_ledger.ledger.ids import AssetId, Digest
 from asset_ledger.ledger.reading.async_replay import AsyncReplay
+from asset_ledger.ledger.reading.replay import Replay
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,21 @@ class Ledger:
     def stage(self) -> Stage:
         """Begin to receive a content."""
         return self.contents.stage()
+
+    async def unless_collected(self, user_id: str, asset_id: AssetId, finding: Awaitable[T]) -> T:
+        """Return what finds an asset whose bytes are to be read.
+
+        Raises ContentCollectedError for a deleted asset whose bytes were collected, else what the
+        finding raises.
+        """
+        try:
+            return await finding
+        except AssetDeletedError:
+            digest = (await self.replay(Replay.asset, user_id, asset_id)).digest
+            when = await self.contents.collected(digest) if digest is not None else None
+            if digest is None or when is None:
+                raise
+            raise ContentCollectedError(digest, when) from None
 
     async def open_content(self, digest: Digest, size: int) -> Content:
         """Open a content of this recorded size. Raises ContentDamagedError."""

@@ -45,7 +45,8 @@ FRESHNESS: Final = {"Cache-Control": "private, no-cache", "Accept-Ranges": "byte
 )
 async def get_content(request: Request) -> web.StreamResponse:
     """Return the bytes of an asset, or one range of them, as they are or at a version."""
-    found = await request.projections.assets.find(request.user_id, request.asset_id)
+    finding = request.projections.assets.find(request.user_id, request.asset_id)
+    found = await request.ledger.unless_collected(request.user_id, request.asset_id, finding)
     asset = orjson.loads(await json_of_version(request, found))
     digest = digest_of_asset(asset)
     etag = f'"{digest}"'

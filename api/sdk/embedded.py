@@ -367,11 +367,12 @@ class EmbeddedGateway:
             await stage.discard()
 
     async def _at_version(self, asset_id: AssetId, version: int | None) -> Document:
-        found = await (await self._projections()).assets.find(self._user_id, asset_id)
+        user_id, ledger = self._user_id, await self._ledger()
+        finding = (await self._projections()).assets.find(user_id, asset_id)
+        found = await ledger.unless_collected(user_id, asset_id, finding)
         if version is None or version == found.version:
             return _read(found.json)
-        replay = (await self._ledger()).replay
-        return document(await replay(Replay.asset_at_version, self._user_id, asset_id, version))
+        return document(await ledger.replay(Replay.asset_at_version, user_id, asset_id, version))
 
     async def _replace(
         self, call: CallContext, asset_id: AssetId, content: UploadContent, digest: str
@@ -379,8 +380,7 @@ class EmbeddedGateway:
         async with self._staged(content) as staged:
             assert staged is not None
             check_digest(Digest(digest), staged.digest)
-            edit = (await self._ledger()).edit
-            receipt = await edit.asset(call, asset_id, Label(), staged, {})
+            receipt = await (await self._ledger()).edit.asset(call, asset_id, Label(), staged, {})
         return _read(document_json(receipt.asset).encode())
 
     async def _update(self, call: CallContext, asset_id: AssetId, json: bytes) -> Document:

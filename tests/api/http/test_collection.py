@@ -101,6 +101,25 @@ async def test_collected_bytes_are_gone_and_the_history_stays(
 
 
 @either_size
+@pytest.mark.parametrize("purge", [True, False])
+async def test_collected_bytes_of_a_deleted_asset_answer_410_with_the_time(
+    api: Api, content: bytes, purge: bool
+) -> None:
+    asset = await api.created(content, name="a")
+    await api.call("DELETE", f"/api/assets/{asset['id']}?purge={str(purge).lower()}")
+    if not purge:
+        assert (await api.get(asset["get_url"])).slug == "asset-deleted"
+        await collect(api, retain_deleted="0")
+
+    gone = await api.get(asset["get_url"])
+
+    assert (gone.status, gone.slug) == (410, "content-collected")
+    (event,) = (await api.get("/api/events?all=true&topic=content.collected")).json["events"]
+    assert gone.json["collected_at"] == event["time"]
+    assert (await api.get(f"/api/assets/{asset['id']}")).slug == "asset-deleted"
+
+
+@either_size
 async def test_collected_earlier_bytes_answer_410(api: Api, data_dir: Path, content: bytes) -> None:
     asset = await api.created(content, name="a")
     await api.call("PUT", f"/api/assets/{asset['id']}/content", data=b"new")

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from asset_ledger.api.backend import Backend, open_backend
 from asset_ledger.api.http.app import Server
-from asset_ledger.api.http.jwt import verifier
+from asset_ledger.api.http.auth import verifier_of
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.child import freeze_heap
 from asset_ledger.api.workers.committer_process import ProcessWorker
@@ -54,8 +54,7 @@ def reserve(settings: Settings) -> Listening:
     Raises FolderLockedError, TokenKeyError, AddressError.
     """
     refuse_if_held(settings.data_dir)
-    if settings.auth == "jwt":
-        verifier(settings)
+    verifier_of(settings)
     http = _bound_to(settings.host, settings.port)
     return Listening(
         http, [] if settings.s3_port is None else _bound_to(settings.host, settings.s3_port)

@@ -66,13 +66,12 @@ from asset_ledger.api.http import (
     values,
 )
 from asset_ledger.api.http.answers import POSITION, answer_json, compress, problem
-from asset_ledger.api.http.auth import authenticator_of, bearer
+from asset_ledger.api.http.auth import authenticator_of, bearer, verifier_of
 from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connections, Limits
 from asset_ledger.api.http.cors import Cors
 from asset_ledger.api.http.description import openapi_json
 from asset_ledger.api.http.door import Door
-from asset_ledger.api.http.jwt import verifier
 from asset_ledger.api.http.kept import Answer, KeptAnswers
 from asset_ledger.api.http.lines import LINES
 from asset_ledger.api.http.metrics import RequestCounts
@@ -158,7 +157,7 @@ class Server(web.Server):
         self._read_deadline = backend.settings.read_deadline
         self._counts = RequestCounts()
         self._openapi = cache(partial(openapi_json, OPERATIONS, authenticated=authenticated))
-        jwts = verifier(backend.settings) if backend.settings.auth == "jwt" else None
+        jwts = verifier_of(backend.settings)
         self.authenticator = authenticator_of(backend, jwts)
         self._keys = jwts.address if jwts else None
         self._fetching = asyncio.create_task(self._keys.run()) if self._keys else None

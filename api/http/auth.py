@@ -10,17 +10,20 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.errors import ForbiddenError, UnauthenticatedError
 from asset_ledger.api.contract.operations import WRITES
 from asset_ledger.api.contract.origins import Origins, read_origins
 from asset_ledger.api.contract.principal import LOCAL, SERVER_ITSELF, Credential
-from asset_ledger.api.http.jwt import Verifier
 from asset_ledger.api.http.request import Request
 from asset_ledger.api.sessions import Sessions
+from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.storage.folder_lock import FolderLock
+
+if TYPE_CHECKING:
+    from asset_ledger.api.http.jwt import Verifier
 
 Headers = Mapping[str, str]
 Verify = Callable[[str], Credential | None]
@@ -158,7 +161,16 @@ class BearerAuthenticator:
             return False
 
 
-def authenticator_of(backend: Backend, jwts: Verifier | None) -> Authenticator:
+def verifier_of(settings: Settings) -> "Verifier | None":
+    """Return what verifies JWTs, if `auth` is `jwt`; else None. Raises TokenKeyError."""
+    if settings.auth != "jwt":
+        return None
+    from asset_ledger.api.http.jwt import verifier  # noqa: PLC0415 - other starts need no PyJWT
+
+    return verifier(settings)
+
+
+def authenticator_of(backend: Backend, jwts: "Verifier | None") -> Authenticator:
     """Return the authenticator for the setting AUTH; `jwts` verifies with AUTH=jwt."""
     match backend.settings.auth:
         case "local":

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import web
@@ -13,7 +13,6 @@ from asset_ledger.api.backend import Backend
 from asset_ledger.api.contract.health import ReadyOut
 from asset_ledger.api.contract.operations import JSON, operation
 from asset_ledger.api.http.connections import REASONS
-from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.metrics import (
     CONTENT_TYPE,
     Numbers,
@@ -31,6 +30,9 @@ from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.descriptors import free as free_descriptors
 from asset_ledger.ledger.storage.last_backup import last_backup
 from asset_ledger.projections.serving import Projections
+
+if TYPE_CHECKING:
+    from asset_ledger.api.http.jwt_address import KeyAddress
 
 MIN_DESCRIPTORS: Final = 32
 """Free file descriptors. With fewer, uploads and downloads have to wait for one."""
@@ -148,7 +150,7 @@ def _clock(clock: ClockCheck) -> dict[str, Any]:
     return {"name": "clock", "ok": problem is None, "reason": problem, "optional": True}
 
 
-def _keys(keys: KeyAddress) -> dict[str, Any]:
+def _keys(keys: "KeyAddress") -> dict[str, Any]:
     """Report whether the keys of JWTs can be fetched. The server is ready while it has some."""
     part = {"name": "keys", "ok": keys.problem is None, "reason": keys.problem}
     return part | {"optional": True} if keys.keys() else part

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -17,7 +17,6 @@ from asset_ledger.api.http.budget import Budget
 from asset_ledger.api.http.connections import Connection, Connections
 from asset_ledger.api.http.content_headers import BodyDigest
 from asset_ledger.api.http.cors import Cors
-from asset_ledger.api.http.jwt_address import KeyAddress
 from asset_ledger.api.http.kept import Answer, KeptAnswers, Question
 from asset_ledger.api.http.metrics import RequestCounts
 from asset_ledger.api.http.request_ids import REQUEST_ID
@@ -29,6 +28,9 @@ from asset_ledger.ledger.reading.replay import Replay
 from asset_ledger.ledger.service import Ledger
 from asset_ledger.ledger.storage.turns import Turns
 from asset_ledger.projections.serving import Projections
+
+if TYPE_CHECKING:
+    from asset_ledger.api.http.jwt_address import KeyAddress
 
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION: Final = re.compile(r'(?:W/)?"?v([0-9]{1,18})(?:-[0-9]+)?"?')
@@ -54,7 +56,7 @@ class Request(web.BaseRequest):
     cors: Cors | None
     sign_in: Callable[[str], Awaitable[Credential | None]]
     authenticate: Callable[["Request"], Awaitable[Credential]]
-    key_address: KeyAddress | None
+    key_address: "KeyAddress | None"
     id: str
     began: float
     operation_name: str

@@ -152,7 +152,6 @@ def freeze_heap() -> None:
     What was loaded stays until the end, and a pass over it delays every request that waits. What a
     request makes is mostly free when it ends, so Python's 700 new objects are a pass for nothing.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
 

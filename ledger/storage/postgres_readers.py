@@ -31,12 +31,16 @@ class _Reading:
     """An open connection, as a `Snapshot`."""
 
     def __init__(self, db: "psycopg.AsyncConnection[Any]") -> None:
-        self.db = db
+        self.use(db)
+
+    def use(self, db: "psycopg.AsyncConnection[Any]") -> None:
+        """Read with this connection from now on, and with one cursor: a new one takes longer."""
+        self.db, self._cursor = db, db.cursor()
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of one statement."""
-        cursor = await self.db.execute(translate(sql).encode(), parameters or None, binary=True)
-        return await cursor.fetchall()
+        await self._cursor.execute(translate(sql).encode(), parameters or None, binary=True)
+        return await self._cursor.fetchall()
 
 
 class AsyncPostgresReaders:
@@ -95,7 +99,7 @@ class _Connections:
         except psycopg.OperationalError:
             if not reading.db.closed:
                 raise
-            reading.db = await self._open()
+            reading.use(await self._open())
             return await read()
 
     @asynccontextmanager
@@ -112,15 +116,19 @@ class _Connections:
     async def _connection(self) -> AsyncIterator[_Reading]:
         self._lent += 1
         try:
-            async with deadline(), self._turns.take():
-                reading = self._free.pop() if self._free else _Reading(await self._open())
+            async with deadline():
+                user = await self._turns.enter()
                 try:
-                    yield reading
+                    reading = self._free.pop() if self._free else _Reading(await self._open())
+                    try:
+                        yield reading
+                    finally:
+                        if reading.db.pgconn.transaction_status == TransactionStatus.IDLE:
+                            self._free.append(reading)
+                        else:  # a read that was cancelled while it began or ended a transaction
+                            await reading.db.close()
                 finally:
-                    if reading.db.info.transaction_status == TransactionStatus.IDLE:
-                        self._free.append(reading)
-                    else:  # a read that was cancelled while it began or ended a transaction
-                        await reading.db.close()
+                    self._turns.leave(user)
         except psycopg.OperationalError as error:
             raise unreachable(error) from error
         finally:

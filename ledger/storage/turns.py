@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final, NamedTuple
 
@@ -63,16 +63,21 @@ class Rests:
         self._until[reading_user()] = time
 
 
-@asynccontextmanager
-async def deadline() -> AsyncIterator[None]:
+def deadline() -> AbstractAsyncContextManager[object]:
     """Cancel the block at the deadline of this task's budget. Raises DeadlineExceededError."""
     allowed = read_budget.get()
-    seconds = None if allowed is None else allowed.seconds
+    if allowed is None or allowed.seconds is None:
+        return nullcontext()
+    return _within(allowed.seconds)
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        reason = f"the read took longer than {seconds or 0:g} s: ask for less, or filter more"
+        reason = f"the read took longer than {seconds:g} s: ask for less, or filter more"
         raise DeadlineExceededError(reason) from error
 
 
@@ -94,15 +99,20 @@ class Turns:
     async def take(self) -> AsyncIterator[None]:
         """Wait for a turn of this task's user, and hold it until the block ends. Raises BusyError
         if too many turns of the user wait."""
+        user = await self.enter()
+        try:
+            yield
+        finally:
+            self.leave(user)
+
+    async def enter(self) -> str | None:
+        """Wait for a turn as `take` does. Return the user, whom `leave` has to be given."""
         user = reading_user()
         if self._admits(user):
             self._enter(user)
         else:
             await self._wait(user)
-        try:
-            yield
-        finally:
-            self._leave(user)
+        return user
 
     def _admits(self, user: str | None) -> bool:
         limit = self._size if user is None else self._each
@@ -112,7 +122,8 @@ class Turns:
         self._free -= 1
         self._taken[user] += 1
 
-    def _leave(self, user: str | None) -> None:
+    def leave(self, user: str | None) -> None:
+        """End a turn."""
         self._free += 1
         self._taken[user] -= 1
         if not self._taken[user]:
@@ -132,7 +143,7 @@ class Turns:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self._leave(user)  # it was admitted at the moment of its cancellation
+                self.leave(user)  # it was admitted at the moment of its cancellation
             else:
                 self._forget(user, turn)
             raise

@@ -106,7 +106,7 @@ class Turns:
             self.leave(user)
 
     async def enter(self) -> str | None:
-        """Wait for a turn as `take` does. Return the user, whom `leave` has to be given."""
+        """Wait for a turn as `take` does. Return the user that `leave` takes."""
         user = reading_user()
         if self._admits(user):
             self._enter(user)

@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from tests.journeys.browser import Page, needs_browser
@@ -374,6 +375,17 @@ async def test_deleted_assets_name_their_folder_and_offer_nothing_but_to_come_ba
     await click(page, ".selection button", "Restore")
     await shown(page, ".toast", "2 restored.")
     assert filled.get("/api/assets", tag="blurred", count="exact")["count"] == 2
+
+
+async def test_the_picture_of_a_lineage_begins_at_its_asset(server: Server, page: Page) -> None:
+    await page.resize(900, 700)
+    with httpx.Client(base_url=server.url) as client:
+        sources = [upload(client, b"x", "text/plain", {"name": f"{n}"})["id"] for n in range(20)]
+        made = upload(client, b"y", "text/plain", {"name": "all", "derived_from": sources})
+    await page.open(f"{server.url}/assets/{made['id']}?tab=lineage")
+
+    box = "document.querySelector('.node.root')?.getBoundingClientRect()"
+    await page.once(f"{box}?.top > 0 && {box}.bottom < 700", "1")
 
 
 async def test_the_numbers_of_a_running_job_move_in_its_row(

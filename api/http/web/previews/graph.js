@@ -1,6 +1,6 @@
 // What an asset was made from and what was made from it, as a graph.
 import { count, visible } from "../core/format.js";
-import { h, html, useEffect, useState } from "../core/html.js";
+import { h, html, useEffect, useRef, useState } from "../core/html.js";
 import { Failure, Skeleton } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 
@@ -36,10 +36,12 @@ export function Graph({ lineage, error, retry, root }) {
     setDrawn(null);
     if (lineage && !many) layOut(lineage).then(setDrawn);
   }, [lineage]);
+  const box = useRef(null);
+  useEffect(() => void box.current?.querySelector(".root")?.scrollIntoView({ block: "center", inline: "center" }), [drawn]);
   if (error) return h(Failure, { error, retry });
   if (many) return html`<p class="quiet pad">These are ${count(lineage?.nodes.length ?? 0)} assets: too many for a picture. Open one of them to see what is near it.</p>`;
   if (!lineage || !drawn) return h(Skeleton, {});
-  return html`<div class="graph" tabindex="0" role="group" aria-label="Lineage"><div class="sheet" style=${{ width: `${drawn.width}px`, height: `${drawn.height}px` }}>
+  return html`<div class="graph" ref=${box} tabindex="0" role="group" aria-label="Lineage"><div class="sheet" style=${{ width: `${drawn.width}px`, height: `${drawn.height}px` }}>
     <svg viewBox=${`0 0 ${drawn.width} ${drawn.height}`} aria-hidden="true">${drawn.edges.map((points, k) => html`<path key=${k} d=${curve(points)} />`)}</svg>
     ${lineage.nodes.map((node) => h(Node, { key: node.id, node, place: drawn.places.get(node.id), root: node.id === root }))}</div></div>
     ${lineage.truncated && html`<p class="quiet pad">There is more than this: these are the nearest.</p>`}`;

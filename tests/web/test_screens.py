@@ -107,7 +107,13 @@ async def test_jobs_have_the_numbers_of_the_api(server: Server, filled: Filled, 
     for end in ("start", "finish"):
         body = {"status": "cancelled"} if end == "finish" else {}
         filled.client.post(f"/api/jobs/third/{end}", json=body).raise_for_status()
+    await shown(page, ".seg button", "Cancelled 1")
+    await page.run("""const real = fetch, waits = new Promise((go) => { globalThis.release = go; });
+        globalThis.fetch = async (...given) => (await waits, real(...given)); null""")
     await click(page, ".fresh", "changed")
+    await page.once("!document.querySelector('.fresh')", "true")
+    assert "Cancelled 1" in await page.run("document.querySelector('.seg').textContent")
+    await page.run("release()")
     await click(page, ".seg button", "Cancelled 1")
     await page.once("document.querySelectorAll('tbody tr').length === 1", "1")
     await shown(page, "tbody tr", "third")

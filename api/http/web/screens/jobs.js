@@ -24,8 +24,14 @@ export function Screen() {
   const params = { ...useFilters(NONE), status, sort, preview: 4, count: "status", page_size: 50 };
   const list = useRows("/api/jobs", params, "jobs", turn);
   const news = useNews({ ...params, status: "", page_size: 200 }, turn);
-  const known = useRef(/** @type {Record<string, number> | undefined} */ (undefined));
-  const counts = (known.current = news.counts ?? list.first?.counts ?? known.current); // stay while others are loaded
+  const known = useRef({ seen: new WeakSet(), counts: /** @type {Record<string, number> | undefined} */ (undefined) }).current;
+  for (const answer of [list.first, news]) {
+    if (answer?.counts && !known.seen.has(answer)) {
+      known.seen.add(answer);
+      known.counts = answer.counts; // those that came last stay while others are loaded
+    }
+  }
+  const { counts } = known;
   const rows = list.rows.map((job) => news.jobs.find(({ job_id }) => job_id === job.job_id) ?? job);
   const [picked, setPicked] = useState(/** @type {string[]} */ ([]));
   useTitle("Jobs");

@@ -21,6 +21,8 @@ from tests.api.workers.test_committer_process import listed, verified
 from tests.journeys.audit import audit, events_in
 from tests.journeys.write_lock import write_locked
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = (503, "outcome-unknown")
 
 
@@ -53,7 +55,6 @@ def is_restarted(api: Api, before: list[int]) -> bool:
     return api.backend.committer.is_alive and bool(children()) and children() != before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("answers", [20, 100, 300])
 async def test_a_kill_under_load_is_survived_by_retries(
     api: Api, data_dir: Path, answers: int
@@ -159,7 +160,6 @@ async def test_a_suspended_and_killed_committer_answers_outcome_unknown(
     await check_recorded_once(api, data_dir, names)
 
 
-@pytest.mark.slow
 async def test_writes_are_refused_until_a_committer_can_start(
     api: Api,
     data_dir: Path,
@@ -201,7 +201,6 @@ async def test_a_ledger_stays_read_only_after_a_disk_failure(api: Api, data_dir:
     assert sorted(asset["name"] for asset in (await listed(api)).values()) == sorted(kept)
 
 
-@pytest.mark.slow
 async def test_a_log_locked_by_another_program_is_opened_when_it_is_unlocked(
     api: Api, data_dir: Path
 ) -> None:
@@ -217,7 +216,6 @@ async def test_a_log_locked_by_another_program_is_opened_when_it_is_unlocked(
     await check_recorded_once(api, data_dir, ["after"])
 
 
-@pytest.mark.slow
 async def test_a_kill_during_a_switch_leaves_the_old_or_the_new_generation(
     api: Api, data_dir: Path
 ) -> None:

@@ -96,8 +96,7 @@ async def trying_named(url: str, name: str) -> AsyncIterator[bool]:
             yield bool(row and row[0])
         finally:
             showing.cancel()
-            with suppress(asyncio.CancelledError):
-                await showing
+            await asyncio.wait([showing])  # a cancellation of this task meanwhile is not lost
     finally:
         await db.close()
 

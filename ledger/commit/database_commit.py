@@ -6,7 +6,7 @@ tables fail, they roll back to a savepoint, and the events are recorded without 
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from asset_ledger.ledger.commit.group_commit import UNFORESEEN, GroupCommit, Tables
 from asset_ledger.ledger.commit.requests import (
@@ -18,6 +18,8 @@ from asset_ledger.ledger.commit.requests import (
 from asset_ledger.ledger.errors import LedgerError, OutcomeUnknownError, StorageFailedError
 from asset_ledger.ledger.log.event_log import Outcome
 from asset_ledger.ledger.log.postgres import GenerationChangedError, PostgresLog
+
+LOST: Final = "the connection to the database was lost, and there is no new one yet: wait"
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class DatabaseCommit(GroupCommit):
     @property
     def failure(self) -> StorageFailedError | None:
         """Why nothing is written now; None if writes work."""
+        if self._away is None and self._database.db.is_closed:
+            return StorageFailedError(LOST)  # to connect again may take seconds
         return self._away or self._log.failure
 
     def _commit(self, requests: Sequence[CommandRequest]) -> list[tuple[int, Answer]]:

@@ -199,6 +199,11 @@ class PostgresConnection:
         return self._db.info.server_version // 10_000
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the connection was lost."""
+        return self._db.closed
+
+    @property
     def is_lost(self) -> bool:
         """Whether the connection was lost, or forbids writes."""
         return self._db.closed or self._is_read_only

@@ -1,19 +1,25 @@
-"""A proxy in front of PostgreSQL that cuts a connection between COMMIT and its answer."""
+"""A proxy in front of PostgreSQL that cuts connections, or drops what they send."""
 
 import re
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
+
+from tests.journeys.server import until
 
 SOCKET = ".s.PGSQL.5432"
 CHUNK = 1 << 16
 
 
 class CuttingProxy:
-    """Listens at a socket in a folder, and passes every byte on but those after a cut."""
+    """Listens at a socket in a folder, and passes every byte on but those after a cut.
+
+    What it drops for a while arrives late, as what TCP sends again does.
+    """
 
     def __init__(self, folder: Path, url: str) -> None:
         """`url`: the address of the database behind it."""
@@ -24,6 +30,8 @@ class CuttingProxy:
         self._listener.listen()
         self._cuts: threading.Event | None = None
         self._lock = threading.Lock()
+        self._passes, self._holds = threading.Event(), threading.Event()
+        self._passes.set()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -41,6 +49,23 @@ class CuttingProxy:
             self._cuts = threading.Event()
             return self._cuts
 
+    @contextmanager
+    def dropping(self) -> Iterator[None]:
+        """Pass nothing on in either direction until the block ends; connections stay open."""
+        self._passes.clear()
+        try:
+            yield
+        finally:
+            self._passes.set()
+
+    @contextmanager
+    def dropping_next_commit(self) -> Iterator[None]:
+        """Wait for the next COMMIT of events, and drop it and all else until the block ends."""
+        self._holds.set()
+        until(lambda: not self._holds.is_set(), "a COMMIT was dropped")
+        with self.dropping():
+            yield
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
@@ -51,7 +76,7 @@ class CuttingProxy:
         server = socket.socket(socket.AF_UNIX)
         with client, server, suppress(OSError):
             server.connect(self._target)
-            back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+            back = threading.Thread(target=self._pass_on, args=(server, client), daemon=True)
             back.start()
             appends = False
             while data := client.recv(CHUNK):
@@ -62,6 +87,10 @@ class CuttingProxy:
                     back.join()
                     cuts.set()
                     return
+                if appends and b"COMMIT\0" in data and self._holds.is_set():
+                    self._passes.clear()
+                    self._holds.clear()
+                self._passes.wait()
                 server.sendall(data)
 
     def _take(self) -> threading.Event | None:
@@ -69,12 +98,12 @@ class CuttingProxy:
             cuts, self._cuts = self._cuts, None
             return cuts
 
-
-def _pass_on(origin: socket.socket, target: socket.socket) -> None:
-    """Pass bytes on until either end is gone: then the COMMIT was answered, to no client."""
-    with suppress(OSError):
-        while data := origin.recv(CHUNK):
-            target.sendall(data)
-    for each in (origin, target):
+    def _pass_on(self, origin: socket.socket, target: socket.socket) -> None:
+        """Pass bytes on until either end is gone: then the COMMIT was answered, to no client."""
         with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+            while data := origin.recv(CHUNK):
+                self._passes.wait()
+                target.sendall(data)
+        for each in (origin, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

@@ -145,15 +145,23 @@ def test_a_primary_that_stands_still_is_refused_in_time_and_replaced_by_its_stan
 
 def reads_are_refused(server: Server) -> None:
     """Check that more reads than there are connections are all answered in time."""
-
-    def status(path: str) -> int:
-        with talking(server.port, IN_TIME) as client:
-            return client.get(path).status
-
     paths = ("/api/assets", "/api/events?after=0&limit=10") * 15
     with ThreadPoolExecutor(len(paths)) as threads:
-        assert {*threads.map(status, paths)} == {503}
-    until(lambda: status("/readyz") == 503, "it is not ready", IN_TIME)
+        assert {*threads.map(partial(status, server), paths)} == {503}
+    until(lambda: status(server, "/readyz") == 503, "it is not ready", IN_TIME)
+
+
+def status(server: Server, path: str) -> int:
+    """Return the status of a read that is answered in time."""
+    with talking(server.port, IN_TIME) as client:
+        return client.get(path).status
+
+
+def committer_works(server: Server) -> bool:
+    """Return whether the server is ready to write, as its readiness has it."""
+    with talking(server.port) as client:
+        parts = client.get("/readyz").json["parts"]
+    return next(bool(part["ok"]) for part in parts if part["name"] == "committer")
 
 
 def acknowledged_by_a_late_standby(server: Server, standby: Postgres, url: str) -> str:
@@ -188,7 +196,7 @@ def replicated_at(place: Path) -> Iterator[tuple[Postgres, Postgres, str]]:
         yield servers
 
 
-def test_connections_cut_between_commit_and_its_answer_record_nothing_twice(
+def test_connections_cut_at_commit_and_dropped_packets_record_nothing_twice(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     with (
@@ -203,6 +211,16 @@ def test_connections_cut_between_commit_and_its_answer_record_nothing_twice(
                 cuts = proxy.cut_after_next_commit()
                 until(cuts.is_set, "a connection was cut")
             uploading.wait_for(10)
+            uploading.refused.clear()
+            with proxy.dropping():
+                until(lambda: bool(uploading.refused), "uploads are refused", IN_TIME)
+                assert not committer_works(server)
+            uploading.wait_for(10)
+            with proxy.dropping_next_commit():
+                reads_are_refused(server)
+                until(lambda: "outcome-unknown" in uploading.refused, "the COMMIT", IN_TIME)
+            uploading.wait_for(10)
+        until(lambda: status(server, "/api/assets") == 200, "reads are answered", BACK)
         check(server, uploading, url)
         assert server.stop() == 0
         assert "Traceback" not in server.errors

@@ -6,7 +6,7 @@ ids `.` and `..`. A last `{name...}` matches all remaining segments.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote
 
 from asset_ledger.api.contract.errors import MethodNotAllowedError, UnknownRouteError
@@ -20,27 +20,28 @@ _MARKED: Final[Mapping[str, str]] = {"\x7f.": ".", "\x7f..": ".."}
 """Ids that a browser resolves in an address as steps between folders. No id has U+007F."""
 
 
-class Template(NamedTuple):
+class Template:
     """A path with parameters; the last of an open-ended path matches all remaining segments."""
 
-    segments: Sequence[str]
-    methods: Methods
-    open_ended: bool
+    def __init__(self, segments: Sequence[str], *, open_ended: bool) -> None:
+        self.segments, self.methods, self._open_ended = segments, Methods(), open_ended
+        self._named = [(n, each[1:-1]) for n, each in enumerate(segments) if each[:1] == "{"]
+        self._fixed = [(n, each) for n, each in enumerate(segments) if each[:1] != "{"]
 
     def match(self, segments: Sequence[str]) -> Mapping[str, str] | None:
         """Return the values of the path's parameters; None if the path does not match."""
-        if self.open_ended:
+        if self._open_ended:
             last = len(self.segments) - 1
             segments = [*segments[:last], "/".join(segments[last:])]
         if len(segments) != len(self.segments):
             return None
-        values: dict[str, str] = {}
-        for pattern, sent in zip(self.segments, segments, strict=True):
-            if pattern.startswith("{") and sent:
-                values[pattern[1:-1]] = sent
-            elif pattern != sent:
+        for number, text in self._fixed:
+            if segments[number] != text:
                 return None
-        return {name: _decoded(name, text) for name, text in values.items()}
+        for number, _ in self._named:
+            if not segments[number]:
+                return None
+        return {name: _decoded(name, segments[number]) for number, name in self._named}
 
 
 def _decoded(name: str, text: str) -> str:
@@ -97,7 +98,7 @@ class Routes:
         for template in templates:
             if template.segments == segments:
                 return template.methods
-        templates.append(Template(segments, {}, open_ended))
+        templates.append(Template(segments, open_ended=open_ended))
         templates.sort(key=lambda template: [s.startswith("{") for s in template.segments])
         return self._methods(path)
 

@@ -287,7 +287,7 @@ class _Pool:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        with self._naming_damage():
+        try:
             async with self._lend(self._exclusive, self._turns) as reader:
                 db = await reader.connection()
                 await db.execute_fetchall("BEGIN")
@@ -298,10 +298,16 @@ class _Pool:
                     raise
                 finally:
                     await db.execute_fetchall("ROLLBACK")
+        except sqlite3.DatabaseError as error:
+            self._name_damage(error)
+            raise
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        with self._naming_damage():
+        try:
             return await self._rows(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            self._name_damage(error)
+            raise
 
     async def _rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         if time.monotonic() >= self._rests.until:
@@ -317,8 +323,11 @@ class _Pool:
             return await reader.slow(sql, parameters)
 
     async def brief_rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        with self._naming_damage():
+        try:
             rows = self._brief.rows(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            self._name_damage(error)
+            raise
         if rows is None:
             return await self.rows(sql, parameters)
         await asyncio.sleep(0)  # else a task that reads in a loop would starve all others
@@ -331,19 +340,15 @@ class _Pool:
                 return reader
         return min(self._shared, key=attrgetter("waiting"))
 
-    @contextmanager
-    def _naming_damage(self) -> Iterator[None]:
+    def _name_damage(self, error: sqlite3.DatabaseError) -> None:
         """Raise the error of a damaged file for damage, and log the first one."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if not is_fatal(error):
-                raise
-            damaged = self._damaged(self._path.name, error)
-            if self.damage is None:
-                self.damage = damaged
-                logger.error("%s", damaged)
-            raise damaged from error
+        if not is_fatal(error):
+            return
+        damaged = self._damaged(self._path.name, error)
+        if self.damage is None:
+            self.damage = damaged
+            logger.error("%s", damaged)
+        raise damaged from error
 
     @asynccontextmanager
     async def _lend(self, free: list[_Reader], turns: Turns) -> AsyncIterator[_Reader]:

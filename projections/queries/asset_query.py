@@ -267,9 +267,14 @@ class AssetQuery:
         if not cursor:
             return first
         if first.sort.column is None:
-            return replace(first, start=open_cursor(cursor, first.binding))
+            return first.at(open_cursor(cursor, first.binding))
         key, start = unseal_values(cursor, first.binding, (str, int), (int,))
-        return replace(first, start=start, key=key)
+        return first.at(start, key)
+
+    def at(self, start: int, key: str | int | None = None) -> "AssetQuery":
+        """Return the query of the page of the same list that starts at a row."""
+        kept = (self.user_id, self.conditions, self.deleted_states, self.sort, self.size)
+        return AssetQuery(*kept, self.binding, start, key, self.words)
 
     def next_cursor(self, start: int | None) -> str:
         """Return the cursor of the page that starts at a row; `""` without one."""

@@ -14,6 +14,8 @@ from asset_ledger.projections.serving import Projections
 
 MAX_BYTES: Final = 16 * 2**20
 """Bytes of all kept answers of a server. The ones that were sent least recently go first."""
+MAX_ASKED: Final = 10_000
+"""Questions that are remembered as asked once."""
 ENTRY: Final = 1_024
 """Bytes that a kept answer takes besides its body and the target of its request, about."""
 
@@ -40,6 +42,7 @@ class KeptAnswers:
     def __init__(self, projections: Projections, feed: LiveFeed) -> None:
         self._projections, self._feed = projections, feed
         self._kept: OrderedDict[Question, Answer] = OrderedDict()
+        self._asked: set[int] = set()
         self._sent = 0
         self.bytes = self.used = 0
 
@@ -47,10 +50,19 @@ class KeptAnswers:
         """Return the question of a request. Ask for it before reading the answer.
 
         None if other servers write to the same tables: this one learns of their events too late.
+        None the first time, too: most answers are asked for once, and would take the place of
+        others.
         """
         if self._projections.is_shared:
             return None
-        return Question(user_id, target, self._projections.generation.number)
+        question = Question(user_id, target, self._projections.generation.number)
+        asked = hash(question)
+        if asked in self._asked:
+            return question
+        if len(self._asked) >= MAX_ASKED:
+            self._asked.clear()
+        self._asked.add(asked)
+        return None
 
     def note(self, position: int) -> None:
         """Note the position of an answer, before the first byte of it is sent."""

@@ -6,7 +6,7 @@ the committer (contents, log, tables), then the readers. It closes in reverse or
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -50,6 +50,7 @@ from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.files import NamedFile
 from asset_ledger.ledger.storage.folder_lock import FolderLock, hold_folder
 from asset_ledger.ledger.storage.object_store import ObjectStore
+from asset_ledger.ledger.tasks import end
 from asset_ledger.projections.runtime.store import TableStore
 from asset_ledger.projections.serving import Projections
 
@@ -144,7 +145,7 @@ async def open_backend(
                 settings, backend.collect, reading.contents, scrub, finish, engine.alone
             )
         for work in works:
-            stack.push_async_callback(_cancelled, asyncio.create_task(work))
+            stack.push_async_callback(end, asyncio.create_task(work))
         lock.keep()
         yield backend
 
@@ -272,9 +273,3 @@ async def log_state(backend: Backend) -> dict[str, Any]:
         "log_bytes": await asyncio.to_thread(backend.engine.log_bytes),
         "events_last_minute": max(0, signed.size - before),
     }
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -19,6 +19,7 @@ from asset_ledger.ledger.ids import AssetId
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import LiveFeed
 from asset_ledger.ledger.storage.database import AsyncReaders, Damage
+from asset_ledger.ledger.tasks import end
 from asset_ledger.projections.queries.assets import AssetQueries
 from asset_ledger.projections.queries.catalog import CatalogQueries
 from asset_ledger.projections.queries.compare import CompareQueries
@@ -300,9 +301,7 @@ class Projections:
     async def _pause(self) -> None:
         """Stop the followers' tasks, then take one more turn of each follower."""
         for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end(task)
         for runner in self._served.following.runners.values():
             await asyncio.to_thread(runner.turn)
 

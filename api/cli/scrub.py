@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +85,11 @@ def _reports(folder: Path, backup: str | None) -> Iterator[dict[str, Any]]:
 
 def _checks(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the last check of each part."""
-    from asset_ledger.ledger.domain.event import iso
+    from asset_ledger.ledger.scrub.notes import time_of
 
     with closing(_notes(folder)) as notes:
         for name, seconds, cause, what in notes.checks():
-            checked_at = iso(datetime.fromtimestamp(seconds, UTC)) if seconds else None
-            yield {"part": name, "checked_at": checked_at, "cause": cause, "what": what}
+            yield {"part": name, "checked_at": time_of(seconds), "cause": cause, "what": what}
 
 
 def _notes(folder: Path) -> "ScrubNotes":

@@ -13,6 +13,7 @@ from asset_ledger.api.key_locks import KeyLocks
 from asset_ledger.ledger.errors import BusyError
 from asset_ledger.ledger.storage.postgres import LOG, unreachable
 from asset_ledger.ledger.storage.postgres_readers import open_async
+from asset_ledger.ledger.tasks import end
 
 PATIENCE: Final = 5.0
 """Seconds that a write waits for its lock at most."""
@@ -62,9 +63,7 @@ class SharedKeyLocks(KeyLocks):
     async def close(self) -> None:
         """Close the connection."""
         if self._work is not None:
-            self._work.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._work
+            await end(self._work)
         if self._db is not None:
             await self._db.close()
 

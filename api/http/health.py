@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -23,9 +22,8 @@ from asset_ledger.api.http.metrics import (
 from asset_ledger.api.http.request import Request
 from asset_ledger.ledger.clock import ClockCheck
 from asset_ledger.ledger.commit.committer import Committer
-from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import LogDamagedError, PoisonEventError
-from asset_ledger.ledger.scrub.notes import Checked
+from asset_ledger.ledger.scrub.notes import Checked, time_of
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.descriptors import free as free_descriptors
 from asset_ledger.ledger.storage.last_backup import last_backup
@@ -179,8 +177,7 @@ def _scrub(backend: Backend) -> Iterator[dict[str, Any]]:
     scrub = backend.scrub
     reason = "nothing is scrubbed at present: see the server's log" if scrub.is_failing else None
     part = {"name": "scrub", "ok": reason is None, "reason": reason, "optional": True}
-    oldest = scrub.oldest_check
-    yield part | {"oldest_check": iso(datetime.fromtimestamp(oldest, UTC)) if oldest else None}
+    yield part | {"oldest_check": time_of(scrub.oldest_check)}
 
 
 def _projections(projections: Projections, head: int) -> Iterator[dict[str, Any]]:

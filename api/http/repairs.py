@@ -1,7 +1,6 @@
 """The last check of the bytes of an asset; an administrator stores damaged bytes again."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import orjson
 from aiohttp import web
@@ -15,7 +14,6 @@ from asset_ledger.api.http.assets import json_of_version
 from asset_ledger.api.http.body import begin, check_content, media_type_of, receive
 from asset_ledger.api.http.content import digest_of_asset
 from asset_ledger.api.http.request import Request
-from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.errors import (
     AssetDeletedError,
     DigestMismatchError,
@@ -23,7 +21,7 @@ from asset_ledger.ledger.errors import (
     UnknownAssetError,
 )
 from asset_ledger.ledger.ids import parse_digest
-from asset_ledger.ledger.scrub.notes import last_check
+from asset_ledger.ledger.scrub.notes import last_check, time_of
 from asset_ledger.ledger.storage.data_folder import DataFolder
 
 
@@ -45,7 +43,7 @@ async def get_check(request: Request) -> web.Response:
     document = {
         "digest": digest,
         "size": asset["size"],
-        "checked_at": iso(datetime.fromtimestamp(checked, UTC)) if checked else None,
+        "checked_at": time_of(checked),
         "damage": request.ledger.contents.damage_of(digest),
     }
     return json_answer(orjson.dumps(document), found.position)

@@ -81,8 +81,12 @@ class _Source(NamedTuple):
 
 
 async def _source(request: Request) -> _Source:
-    """Return what a request asks about. Raises UnknownAssetError, AssetDeletedError."""
-    found = await request.projections.assets.find(request.user_id, request.asset_id)
+    """Return what a request asks about.
+
+    Raises UnknownAssetError, AssetDeletedError, ContentCollectedError.
+    """
+    finding = request.projections.assets.find(request.user_id, request.asset_id)
+    found = await request.ledger.unless_collected(request.user_id, request.asset_id, finding)
     asset = orjson.loads(await json_of_version(request, found))
     keep = _FOR_EVER if "version" in request.parameters else "private, no-cache"
     content = digest_of_asset(asset), asset["size"], asset["content_type"]

@@ -11,10 +11,12 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal, NamedTuple
 
+from asset_ledger.ledger.domain.event import iso
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.sqlite import BESIDE, is_fatal, open_reader, transaction
 
@@ -242,6 +244,11 @@ def last_check(path: Path, digest: Digest) -> float | None:
         found = db.execute(_LAST_CHECK, (_key(digest),)).fetchone()
         return None if found is None else found[0]
     return None
+
+
+def time_of(check: float | None) -> str | None:
+    """Return the time of a check as text; None if there was none."""
+    return iso(datetime.fromtimestamp(check, UTC)) if check else None
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -19,6 +19,7 @@ LEDGER = {
     "errors": (),
     "ids": (),
     "progress": (),
+    "tasks": (),
     "domain": LOW,
     "clock": ("domain",),
     "storage": LOW,
@@ -100,6 +101,7 @@ FLOOR_MAY_IMPORT = {
         "projections",
         *(f"ledger.{room}" for room in ("errors", "ids", "domain", "storage", "log")),
         *("ledger.reading.feed", "ledger.audit.finding", "ledger.progress"),
+        "ledger.tasks",
         "ledger.commit.requests",  # what the committer asks the tables, and nothing of how
     ),
     "api": FLOORS,

@@ -25,6 +25,7 @@ from tests.journeys.offered import (
     offered,
     one_after_another,
     percentile,
+    stream,
     upload,
 )
 from tests.journeys.processes import children_of
@@ -48,23 +49,19 @@ async def test_a_thousand_connections_are_all_answered(tmp_path: Path) -> None:
             assert Counter(each.status for each in answers) == {status: len(links)}
         assert memory_of(server) < 400 * MIB
         for link in links:
-            await link.close()
+            link.close()
         assert server.stop() == 0
 
 
 async def test_two_thousand_subscribers_get_every_event_once(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--max-connections", "2200") as server:
-        links = [Link(server.port) for _ in range(SUBSCRIBERS)]
-        streams = [await link.stream(get("/api/events/stream?after=0")) for link in links]
+        request = get("/api/events/stream?after=0")
+        streams = [await stream(server.port, request) for _ in range(SUBSCRIBERS)]
         with talking(server.port) as client:
             ids = [client.created()["id"] for _ in range(EVENTS)]
         async with asyncio.timeout(120):  # fails a test that hangs
-            received = await asyncio.gather(
-                *(stream.readuntil(ids[-1].encode()) for stream in streams)
-            )
+            received = await asyncio.gather(*(each.readuntil(ids[-1].encode()) for each in streams))
         peak = memory_of(server)
-        for link in links:
-            await link.close()
 
         assert [text for text in received if [text.count(i.encode()) for i in ids] != ONCE] == []
         assert peak < 600 * MIB

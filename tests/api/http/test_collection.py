@@ -116,6 +116,8 @@ async def test_collected_bytes_of_a_deleted_asset_answer_410_with_the_time(
     assert (gone.status, gone.slug) == (410, "content-collected")
     (event,) = (await api.get("/api/events?all=true&topic=content.collected")).json["events"]
     assert gone.json["collected_at"] == event["time"]
+    picture = await api.get(f"/api/assets/{asset['id']}/thumbnail")
+    assert (picture.status, picture.slug) == (410, "content-collected")
     assert (await api.get(f"/api/assets/{asset['id']}")).slug == "asset-deleted"
 
 

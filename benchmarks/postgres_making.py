@@ -73,7 +73,7 @@ def by_sql(database: PostgresDatabase) -> int:
     db.execute(FLOOR)
     for _, sql in indexes:
         db.execute(sql)
-    db.execute("ANALYZE")
+    db.execute("ANALYZE assets")
     ((made,),) = db.execute("SELECT count(*) FROM assets").fetchall()
     return int(made)
 

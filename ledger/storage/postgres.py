@@ -13,9 +13,10 @@ from threading import Semaphore
 from typing import Any, Final
 
 import psycopg
-from psycopg.adapt import AdaptersMap, Loader
+from psycopg.adapt import AdaptersMap, Loader, PyFormat
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format, TransactionStatus
+from psycopg.types.array import BaseListDumper, ListBinaryDumper, ListDumper
 from psycopg.types.numeric import NumericBinaryLoader
 
 from asset_ledger.ledger.errors import DiskFullError, StorageFailedError
@@ -87,8 +88,20 @@ class _Number(NumericBinaryLoader):
         return int(number) if number == number.to_integral_value() else float(number)
 
 
+class _Array(ListDumper):
+    """Sends texts and bytes as they are: psycopg sends them in quotes, and bytes as hex digits,
+    which takes 0.1 ms for an event or a document."""
+
+    def upgrade(self, obj: list[Any], format: PyFormat) -> BaseListDumper:
+        kinds = {*map(type, obj)} - {type(None)}
+        if kinds in ({str}, {bytes}):
+            return ListBinaryDumper(self.cls, self._tx).upgrade(obj, format)
+        return super().upgrade(obj, format)
+
+
 def adapt(adapters: AdaptersMap) -> None:
-    """Read values of these types as SQLite returns them."""
+    """Read values of these types as SQLite returns them, and send lists as `_Array` does."""
+    adapters.register_dumper(list, _Array)
     adapters.register_loader("uuid", _Hex)
     adapters.register_loader("json", _Text)
     adapters.register_loader("numeric", _Number)

@@ -191,7 +191,10 @@ class PostgresDatabase(Database):
         """Wait for the disk again, with the state `building`."""
         self.write.execute("SET synchronous_commit = on")
         self.declare("building")
-        self.write.execute("ANALYZE")
+        schemas = (self.name,) if self.part else (self.name, LOG)  # a copied log has no statistics
+        for schema in schemas:
+            tables = sorted(tables_of(self.write, schema))
+            self.write.execute(f"ANALYZE {', '.join(f'{schema}.{table}' for table in tables)}")
 
     @contextmanager
     def exclusive(self) -> Iterator[bool]:

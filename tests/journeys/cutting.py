@@ -32,6 +32,8 @@ class CuttingProxy:
         self._lock = threading.Lock()
         self._passes, self._holds = threading.Event(), threading.Event()
         self._passes.set()
+        self.sent = 0
+        """Bytes that clients have sent."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -80,6 +82,7 @@ class CuttingProxy:
             back.start()
             appends = False
             while data := client.recv(CHUNK):
+                self.sent += len(data)
                 appends |= b"INSERT INTO stored_events" in data
                 if appends and b"COMMIT\0" in data and (cuts := self._take()) is not None:
                     client.shutdown(socket.SHUT_RDWR)  # it gets no answer any more

@@ -4,9 +4,8 @@ import { allRows, part } from "../core/api.js";
 import { bytes, count, group, visible } from "../core/format.js";
 import { h, html, useState } from "../core/html.js";
 import { useAnswer, useFolderName, useGet } from "../core/rows.js";
-import { askTags, untag } from "./actions.js";
+import { askTags, home, untag } from "./actions.js";
 import { Icon, IconButton, Id, Time } from "./basic.js";
-import { home } from "./folders.js";
 import { Face } from "./tile.js";
 
 const MAKERS = /** @type {const} */ ([

@@ -1,40 +1,32 @@
 // Files dropped anywhere on the page are uploaded. What uploads is loaded when it is first needed.
-import { html, useEffect, useState } from "../core/html.js";
+import { html, signal } from "../core/html.js";
 
 const uploads = () => import("./upload.js");
 
 /** Open the dialog that uploads. */
 export const askUpload = () => uploads().then((module) => module.askUpload());
 
-const hasFiles = (/** @type {DragEvent} */ event) => Boolean(event.dataTransfer?.types.includes("Files"));
+const over = signal(false);
 
-/** Listens for drops, and shows where they go. */
-export function Dropping() {
-  const [over, setOver] = useState(false);
-  useEffect(() => {
-    const drag = (/** @type {DragEvent} */ event) => {
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      setOver(true);
-      uploads(); // is here before the drop
-    };
-    const leave = (/** @type {DragEvent} */ event) => void (event.relatedTarget || setOver(false));
-    const drop = (/** @type {DragEvent} */ event) => {
-      if (!hasFiles(event) || !event.dataTransfer) return;
-      event.preventDefault();
-      setOver(false);
-      const entries = [...event.dataTransfer.items].flatMap((item) => item.webkitGetAsEntry?.() ?? []);
-      const files = [...event.dataTransfer.files]; // both are empty after this event
-      uploads().then((module) => module.uploadDrop(entries, files));
-    };
-    addEventListener("dragover", drag);
-    addEventListener("dragleave", leave);
-    addEventListener("drop", drop);
-    return () => {
-      removeEventListener("dragover", drag);
-      removeEventListener("dragleave", leave);
-      removeEventListener("drop", drop);
-    };
-  }, []);
-  return over && html`<div class="dropzone" aria-hidden="true"><p>Drop to upload</p></div>`;
-}
+/** Do something with an event about files. @param {(event: DragEvent) => void} act */
+const withFiles = (act) => (/** @type {DragEvent} */ event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  over.value = event.type === "dragover";
+  act(event);
+};
+
+addEventListener("dragover", withFiles(uploads)); // is here before the drop
+addEventListener("dragleave", (event) => event.relatedTarget || (over.value = false));
+addEventListener(
+  "drop",
+  withFiles(({ dataTransfer }) => {
+    const { items, files } = /** @type {DataTransfer} */ (dataTransfer);
+    const entries = [...items].flatMap((item) => item.webkitGetAsEntry?.() ?? []);
+    const dropped = [...files]; // both are empty after this event
+    uploads().then((module) => module.uploadDrop(entries, dropped));
+  }),
+);
+
+/** Shows where files are dropped. */
+export const Dropping = () => over.value && html`<div class="dropzone" aria-hidden="true"><p>Drop to upload</p></div>`;

@@ -11,9 +11,9 @@ import { kept, tileSize } from "../core/prefs.js";
 import { go, place, setQuery } from "../core/route.js";
 import { useAnswer, useReturn } from "../core/rows.js";
 import { Curl, Empty, Failure, Icon, lazy, News, Problem } from "./basic.js";
+import { Menu } from "./over.js";
 import { Chip, Chips, clearFilters, FilterBar, useFilters } from "./filters.js";
 import { Grid, ListHead, selected } from "./grid.js";
-import { Menu } from "./menu.js";
 import { anchorsOf, daysOf, TimeRail } from "./rail.js";
 import { askUpload } from "./dropping.js";
 

@@ -1,11 +1,11 @@
-// What floats over every screen: a dialog, short messages with at most one action, what stays in the corner,
+// What floats over every screen: menus, a dialog, short messages with at most one action, what stays in the corner,
 // and a line while the server does not answer, is busy, or has tables behind its log.
 import { behind, endPauses, nextTry, offlineSince, pause, reason, send } from "../core/api.js";
 import { counted, time } from "../core/format.js";
 import { h, html, signal, useEffect, useId, useLayoutEffect, useRef, useState } from "../core/html.js";
 import { eventsAfter, head } from "../core/live.js";
 import { useReturn } from "../core/rows.js";
-import { IconButton, Problem } from "./basic.js";
+import { Icon, IconButton, Problem } from "./basic.js";
 
 /** @type {import("../core/html.js").Signal<{component: any, properties: any} | null>} */
 const shown = signal(null);
@@ -161,4 +161,59 @@ async function greet(after) {
   const n = after ? await eventsAfter(after).catch(() => -1) : -1;
   const events = n >= 1000 ? "1,000 or more events" : counted(n, "event");
   toast(n < 0 ? "Connected." : `Connected. ${events} ${n === 1 ? "was" : "were"} recorded meanwhile.`);
+}
+
+/** @typedef {{label: string, icon?: string, act?: () => void, href?: string, download?: string, end?: string, bad?: boolean, checked?: boolean} | "line"} Item */
+
+/** A button that opens a menu: arrows move, Escape closes and gives the focus back.
+ * @param {{label: any, name: string, items: Item[], kind?: string, start?: boolean}} properties
+ * label: what the button shows; name: what it is called; kind: its classes */
+export function Menu({ label, name, items, kind = "btn icon", start }) {
+  const [open, setOpen] = useState(false);
+  const id = useId();
+  const box = useRef(null);
+  const close = () => {
+    setOpen(false);
+    box.current?.querySelector("[aria-haspopup]")?.focus();
+  };
+  useEffect(() => {
+    if (!open) return;
+    const away = (/** @type {Event} */ event) => box.current?.contains(event.target) || setOpen(false);
+    box.current?.querySelector("[role^=menuitem]")?.focus();
+    document.addEventListener("pointerdown", away);
+    return () => document.removeEventListener("pointerdown", away);
+  }, [open]);
+  const keys = (/** @type {KeyboardEvent} */ event) => moveInside(event, box.current, close);
+  return html`<span class="pop" ref=${box} onKeyDown=${open ? keys : undefined}>
+    <button class=${kind} aria-label=${name} title=${name} aria-haspopup="menu" aria-expanded=${open} aria-controls=${open ? id : undefined} onClick=${() => setOpen(!open)}>${label}</button>
+    ${
+      open &&
+      html`<div id=${id} class=${`menu${start ? " start" : ""}`} role="menu" aria-label=${name}>
+      ${items.map((item, k) => (item === "line" ? html`<hr key=${k} />` : h(Choice, { key: item.label, item, close })))}</div>`
+    }</span>`;
+}
+
+/** @param {{item: Exclude<Item, "line">, close: () => void}} properties */
+function Choice({ item, close }) {
+  const inside = html`${item.icon && h(Icon, { name: item.icon })}<span>${item.label}</span>
+    ${(item.end || item.checked) && html`<span class="end">${item.checked ? h(Icon, { name: "check", small: true }) : item.end}</span>`}`;
+  const act = () => {
+    close();
+    item.act?.();
+  };
+  const role = item.checked === undefined ? "menuitem" : "menuitemradio";
+  if (item.href) return html`<a role=${role} tabindex="-1" href=${item.href} download=${item.download} onClick=${act}>${inside}</a>`;
+  return html`<button role=${role} tabindex="-1" aria-checked=${item.checked} class=${item.bad ? "bad" : undefined} onClick=${act}>${inside}</button>`;
+}
+
+/** @param {KeyboardEvent} event @param {HTMLElement | null} box @param {() => void} close */
+function moveInside(event, box, close) {
+  const items = [...(box?.querySelectorAll("[role^=menuitem]") ?? [])].map((item) => /** @type {HTMLElement} */ (item));
+  const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+  if (event.key === "Escape" || event.key === "Tab") close();
+  else if (to !== undefined) items.at(to % items.length)?.focus();
+  else if (event.key !== "Enter" && event.key !== " ") return;
+  if (event.key !== "Tab" && event.key !== "Enter" && event.key !== " ") event.preventDefault();
+  event.stopPropagation();
 }

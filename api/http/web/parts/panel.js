@@ -6,9 +6,9 @@ import { useGet } from "../core/rows.js";
 import { curl } from "../core/session.js";
 import { askDelete, askMove, askRename, askTags, download, restore } from "./actions.js";
 import { clip, Failure, Icon, IconButton, Name, Skeleton, useSmall } from "./basic.js";
+import { Menu } from "./over.js";
 import { Details, Flow, History, MadeBy, useHistory, useLineage } from "./details.js";
 import { Json } from "./history.js";
-import { Menu } from "./menu.js";
 import { Seal } from "./seal.js";
 import { Face } from "./tile.js";
 

@@ -4,8 +4,8 @@ import { h, html, signal, useEffect, useRef, useState } from "../core/html.js";
 import { place } from "../core/route.js";
 import { useFolderName } from "../core/rows.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
+import { FolderChoice, home } from "./actions.js";
 import { Icon, IconButton, Problem } from "./basic.js";
-import { FolderChoice, home } from "./folders.js";
 import { corner, Dialog, show, toastError } from "./over.js";
 
 /** @typedef {import("../core/upload.js").Item} Item */
@@ -17,7 +17,7 @@ const BLANK = { node_id: "", job_id: "", tags: "" };
 /** What the fields of the dialog hold, also for files that are dropped while it is open. */
 const written = signal(BLANK);
 /** The way to the folder that was chosen in the dialog; null: the folder that is shown.
- * @type {import("../core/html.js").Signal<import("./folders.js").Folder[] | null>} */
+ * @type {import("../core/html.js").Signal<import("./actions.js").Folder[] | null>} */
 const chosen = signal(null);
 
 /** Open the dialog. */

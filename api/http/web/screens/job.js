@@ -7,8 +7,7 @@ import { useKeys } from "../core/keys.js";
 import { ProofError } from "../core/proof.js";
 import { back, changed, place, setQuery } from "../core/route.js";
 import { Announced, Curl, Failure, Icon, lazy, Page, Skeleton, Status, useTitle } from "../parts/basic.js";
-import { Menu } from "../parts/menu.js";
-import { show } from "../parts/over.js";
+import { Menu, show } from "../parts/over.js";
 import { ProofDialog, useProof } from "../parts/seal.js";
 
 /** @typedef {import("../core/job.js").LiveJob} LiveJob */

@@ -31,7 +31,7 @@ async def at(page: Page, filled: Filled, event: int, total: int) -> None:
     assert await page.run(slider) == str(event)
     history = filled.get("/api/jobs/first/history", limit=1000)["events"]
     position = None if event == total else str(history[event - 1]["position"])
-    assert await page.run("new URL(location).searchParams.get('at')") == position
+    await until_true(page, f"new URL(location).searchParams.get('at') === {json.dumps(position)}")
     await shown(page, ".list [aria-current=step]", str(event))
 
 
@@ -60,6 +60,23 @@ async def test_keys_that_come_faster_than_frames_all_count(
     await page.run(f"for (let n = 0; n < 7; n++) document.body.dispatchEvent({key})")
 
     await at(page, filled, total - 7, total)
+
+
+async def test_more_steps_than_a_browser_writes_addresses_all_count(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    total = await replayed(page, server)
+    await page.run(
+        """(async () => {
+            for (let n = 0; n < 301; n++) {
+                const key = n % 2 ? "ArrowRight" : "ArrowLeft";
+                document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+                await new Promise(requestAnimationFrame);
+            }
+        })()"""
+    )
+
+    await at(page, filled, total - 1, total)
 
 
 async def test_a_drag_of_the_scrubber_moves_the_position(

@@ -5,23 +5,32 @@ import { signal } from "./html.js";
 
 /** @typedef {{path: string, query: URLSearchParams, key: string}} Place */
 
-/** @returns {Place} */
-function here() {
-  const key = history.state?.key ?? "";
-  return { path: location.pathname, query: new URLSearchParams(location.search), key };
-}
+/** @param {{pathname: string, search: string}} url @param {string} [key] @returns {Place} */
+const placeOf = ({ pathname, search }, key = history.state?.key ?? "") => ({ path: pathname, query: new URLSearchParams(search), key });
 
 /** Where the page is. */
-export const place = signal(here());
+export const place = signal(placeOf(location));
 
 const scrolls = new Map();
+const PAUSE = 120; // milliseconds between two replaced addresses: browsers ignore or refuse more than 100 in 10 s
+let late = ""; // the address that is written after the pause
+
+function write() {
+  if (late) history.replaceState(history.state, "", late);
+  late = "";
+}
 
 /** Go to an address of ours. @param {string} href @param {{replace?: boolean}} [options] */
 export function go(href, { replace = false } = {}) {
-  const key = replace ? place.value.key : (crypto.randomUUID?.() ?? String(Math.random()));
-  const steps = (history.state?.steps ?? 0) + (replace ? 0 : 1);
-  history[replace ? "replaceState" : "pushState"]({ key, steps }, "", href);
-  place.value = here();
+  if (replace) {
+    if (!late) setTimeout(write, PAUSE);
+    late = href;
+    place.value = placeOf(new URL(href, location.href), place.value.key);
+    return;
+  }
+  write();
+  history.pushState({ key: crypto.randomUUID?.() ?? String(Math.random()), steps: (history.state?.steps ?? 0) + 1 }, "", href);
+  place.value = placeOf(location);
 }
 
 /** Go back to where this page came from in the console; to `parent` if it was opened first.
@@ -76,8 +85,11 @@ export function match(pattern, path) {
 /** Follow clicks on links of ours, and Back and Forward. */
 export function followLinks() {
   if (!history.state?.key) history.replaceState({ key: "first" }, "");
-  place.value = here();
-  addEventListener("popstate", () => (place.value = here()));
+  place.value = placeOf(location);
+  addEventListener("popstate", () => {
+    late = "";
+    place.value = placeOf(location);
+  });
   document.addEventListener("click", (event) => {
     const link = /** @type {HTMLElement} */ (event.target).closest?.("a");
     if (!link || !isOurs(link) || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;

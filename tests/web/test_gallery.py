@@ -307,6 +307,25 @@ async def test_an_asset_stays_in_view_when_its_panel_takes_room_from_the_grid(
     await until_true(page, f"{IN_VIEW}.some((row) => row.id === '{opened_id}')")
 
 
+async def test_the_first_row_stays_the_first_when_a_panel_opens_and_closes(
+    large: httpx.Client, page: Page
+) -> None:
+    await page.resize(1440, 900)
+    await opened(page, f"{address(large)}/?view=grid", "Assets")
+    await shown(page, "[role=option] .name")
+    tops = "[...document.querySelectorAll('[role=option]')].map((row) => row.offsetTop)"
+    height = await page.run(f"{tops}.find((top) => top > 0)")
+    for row in (117, 118):  # of seven columns, with no multiple of four before it
+        await page.run(f"document.querySelector('.scroll').scrollTop = {row * height}")
+        await until_true(page, f"{IN_VIEW}[1]?.id === 'asset-{7 * row + 1}'")
+        await page.run(f"{IN_VIEW}[1].click()")
+        await shown(page, ".panel h2")
+        await page.press("Escape")
+        await page.once("!document.querySelector('.panel')", "1")
+
+        await until_true(page, f"{IN_VIEW}[20]?.id === 'asset-{7 * row + 20}'")
+
+
 async def test_the_kept_place_moves_with_what_is_made_before_it(
     server: Server, filled: Filled, page: Page
 ) -> None:

@@ -20,12 +20,13 @@ const SETTLED = 400; // milliseconds without a scroll, after which a place is ke
 /** @param {{width: number, height: number}} box @param {string} view @param {number} size */
 function layoutOf(box, view, size) {
   const small = box.width < 480;
-  if (view === "list") return { columns: 1, rowHeight: small ? 56 : 44, cell: 44, gap: 0 };
+  if (view === "list") return { columns: 1, rowHeight: small ? 56 : 44, column: "minmax(0, 1fr)", face: 0, gap: 0 };
   const [gapX, gapY, cap] = small ? [8, 10, 36] : [12, 14, 41];
   const inner = Math.max(1, box.width);
   const columns = Math.max(1, Math.floor((inner + gapX) / ((small ? Math.min(size, 104) : size) + gapX)));
   const cell = (inner - gapX * (columns - 1)) / columns;
-  return { columns, rowHeight: Math.round(cell * 0.75) + cap + gapY, cell, gap: gapY };
+  // in px, so that nothing is laid out twice when a panel takes its place; faces differ by steps, so that they stay as they are
+  return { columns, rowHeight: Math.round(cell * 0.75) + cap + gapY, column: `${cell}px`, face: Math.round(cell / 32) * 32, gap: gapY };
 }
 
 /** @param {{current: HTMLElement | null}} scroller */
@@ -50,12 +51,19 @@ export function Grid(properties) {
   const { list, view, size, at, jump, onFirst, from, onPlace } = properties;
   const scroller = useRef(null);
   const box = useBox(scroller);
-  const [top, setTop] = useState(0);
+  const [, draw] = useState({});
   const layout = layoutOf(box, view, size);
   list.changes.value; // draws again when a page arrives
   const rows = Math.ceil(list.length / layout.columns);
   const shape = { viewHeight: box.height, rowHeight: layout.rowHeight, rows };
-  const shown = windowOf({ scrollTop: top, ...shape, overscan: 2 });
+  const restored = useRef(/** @type {unknown} the parameters of the list whose place was restored */ (null));
+  const isPlaced = () => restored.current === list.params;
+  const first = useRef(0); // index at the top
+  const top = useRef(0); // px that are scrolled: to read them from the box would lay it out
+  useMemo(() => isPlaced() && (top.current = scrollTo(Math.floor(first.current / layout.columns), shape)), [layout.columns, layout.rowHeight]);
+  // a whole number of rows, so that a step within a row draws nothing; a scaled box moves with each
+  const whole = (/** @type {number} */ y) => (rows * layout.rowHeight > MAX_HEIGHT ? y : Math.floor(y / layout.rowHeight) * layout.rowHeight);
+  const shown = windowOf({ scrollTop: whole(top.current), ...shape, overscan: 2 });
   const [start, stop] = [shown.start * layout.columns, Math.min(list.length, shown.stop * layout.columns)];
   useNeeded(list, start, Math.max(stop, start + 1), box.width > 0);
   useEffect(() => onFirst(Math.min(start && start + 3 * layout.columns, Math.max(0, list.length - 1))), [start, layout.columns]);
@@ -63,10 +71,7 @@ export function Grid(properties) {
   useEffect(() => {
     if (jump.n) scroll(scrollTo(Math.floor(jump.row / layout.columns), shape));
   }, [jump.n]);
-  const restored = useRef(/** @type {unknown} the parameters of the list whose place was restored */ (null));
-  const first = useRef(0); // index at the top
   const isAtInView = useRef(false); // before the present drawing
-  const isPlaced = () => restored.current === list.params;
   useLayoutEffect(() => {
     if (isPlaced() || !list.length || !box.height) return;
     restored.current = list.params;
@@ -76,17 +81,16 @@ export function Grid(properties) {
     if (!isPlaced() || !onPlace) return;
     const timer = setTimeout(() => onPlace(first.current ? list.placeOf(first.current) : null), SETTLED);
     return () => clearTimeout(timer);
-  }, [list, top]);
+  }, [list, whole(top.current)]);
   const show = (/** @type {number} */ index) => {
     const y = scrollTo(Math.floor(index / layout.columns), shape);
-    const now = /** @type {HTMLElement} */ (scroller.current).scrollTop;
-    if (y < now) scroll(y);
-    else if (y + layout.rowHeight + 20 > now + box.height) scroll(y + layout.rowHeight + 20 - box.height);
+    if (y < top.current) scroll(y);
+    else if (y + layout.rowHeight + 20 > top.current + box.height) scroll(y + layout.rowHeight + 20 - box.height);
   };
   useEffect(() => void (list.length && box.height && at >= 0 && restored.current && show(at)), [at]);
   useLayoutEffect(() => {
     if (!isPlaced()) return;
-    scroll(scrollTo(Math.floor(first.current / layout.columns), shape));
+    scroll(top.current);
     if (isAtInView.current) show(at);
   }, [layout.columns, layout.rowHeight]);
   useLayoutEffect(() => void (isAtInView.current = at >= start && at < stop));
@@ -94,16 +98,18 @@ export function Grid(properties) {
   const scrolled = (/** @type {Event} */ event) => {
     const y = /** @type {HTMLElement} */ (event.currentTarget).scrollTop;
     if (isPlaced()) keepScroll(y); // else the rows of another list go away
+    if (y === top.current) return;
     first.current = windowOf({ scrollTop: y, ...shape, overscan: 0 }).start * layout.columns;
-    // a whole number of rows, so that a step within a row draws nothing; a scaled box moves with each
-    setTop(rows * layout.rowHeight > MAX_HEIGHT ? y : Math.floor(y / layout.rowHeight) * layout.rowHeight);
+    const before = whole(top.current);
+    top.current = y;
+    if (whole(y) !== before) draw({});
   };
-  const style = { transform: `translateY(${shown.top}px)`, gridTemplateColumns: `repeat(${layout.columns}, minmax(0, 1fr))`, gridAutoRows: `${layout.rowHeight - layout.gap}px`, rowGap: `${layout.gap}px` };
+  const style = { transform: `translateY(${shown.top}px)`, gridTemplateColumns: `repeat(${layout.columns}, ${layout.column})`, gridAutoRows: `${layout.rowHeight - layout.gap}px`, rowGap: `${layout.gap}px` };
   const active = at >= start && at < stop ? `asset-${at}` : undefined;
   return html`<div ref=${scroller} class="scroll" tabindex="-1" onScroll=${scrolled}>
     <div class="space" style=${{ height: `${shown.height}px` }}>
       <ul class=${view === "list" ? "rows" : "grid"} style=${style} role="listbox" tabindex="0" aria-multiselectable="true" aria-label="Assets" aria-activedescendant=${active} onKeyDown=${press}>
-        ${Array.from({ length: Math.max(0, stop - start) }, (_, k) => h(Cell, { key: list.row(start + k)?.id ?? start + k, index: start + k, cell: layout.cell, properties }))}
+        ${Array.from({ length: Math.max(0, stop - start) }, (_, k) => h(Cell, { key: list.row(start + k)?.id ?? start + k, index: start + k, face: layout.face, properties }))}
       </ul></div></div>`;
 }
 
@@ -118,19 +124,19 @@ function useNeeded(list, start, stop, ready) {
   }, [list, start, stop, ready, list.changes.value]);
 }
 
-/** @param {{index: number, cell: number, properties: Properties}} wanted */
-function Cell({ index, cell, properties }) {
+/** @param {{index: number, face: number, properties: Properties}} wanted */
+function Cell({ index, face, properties }) {
   const { list, view, picked, open, at } = properties;
   const asset = list.row(index);
   const now = useRef(properties);
   now.current = properties;
   const chosen = asset !== null && picked.has(asset.id);
-  return useMemo(() => drawn(asset, { index, cell, view, chosen, total: list.length, isOpen: open === asset?.id, isAt: at === index }, now), [asset, index, cell, view, chosen, list.length, open === asset?.id, at === index]);
+  return useMemo(() => drawn(asset, { index, face, view, chosen, total: list.length, isOpen: open === asset?.id, isAt: at === index }, now), [asset, index, face, view, chosen, list.length, open === asset?.id, at === index]);
 }
 
-/** @param {Asset | null} asset @param {{index: number, cell: number, view: string, chosen: boolean, total: number, isOpen: boolean, isAt: boolean}} how
+/** @param {Asset | null} asset @param {{index: number, face: number, view: string, chosen: boolean, total: number, isOpen: boolean, isAt: boolean}} how
  * @param {{current: Properties}} now what a click uses */
-function drawn(asset, { index, cell, view, chosen, total, isOpen, isAt }, now) {
+function drawn(asset, { index, face, view, chosen, total, isOpen, isAt }, now) {
   if (!asset) return html`<li class="tile waiting" role="option" aria-selected="false" aria-setsize=${total} aria-posinset=${index + 1} aria-label="Loading"><div class="face"></div></li>`;
   const click = (/** @type {MouseEvent} */ event) => {
     const { picked, onOpen, onPick, setAt } = now.current;
@@ -147,7 +153,7 @@ function drawn(asset, { index, cell, view, chosen, total, isOpen, isAt }, now) {
   };
   return html`<li id=${`asset-${index}`} class=${classes} role="option" aria-selected=${chosen} aria-setsize=${total} aria-posinset=${index + 1} onClick=${click} onDblClick=${() => now.current.onEnter(asset)}>
     <span class="tick" aria-hidden="true" onClick=${pick}>${h(Icon, { name: "check" })}</span>
-    ${view === "list" ? h(Row, { asset }) : html`${h(Face, { asset, width: cell })}${h(Caption, { asset })}`}</li>`;
+    ${view === "list" ? h(Row, { asset }) : html`${h(Face, { asset, width: face })}${h(Caption, { asset })}`}</li>`;
 }
 
 /** @param {{asset: Asset}} properties */

@@ -5,7 +5,7 @@ import { h, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { useKeys } from "../core/keys.js";
 import { axis, histogram, lanesOf, nearest, places, stacks, thin } from "../core/lanes.js";
 import { place, setQuery } from "../core/route.js";
-import { Icon, IconButton } from "../parts/basic.js";
+import { Icon, IconButton, useSmall } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
 import { Side, TOPICS } from "./state.js";
 
@@ -75,13 +75,14 @@ export function Replayed({ live, verdict }) {
     },
     [at, head.total, byTime, head.playing, head.speed],
   );
+  const small = useSmall();
   if (!head.total) return html`<p class="quiet">This job has no events.</p>`;
   const state = replay.at(at);
   const now = replay.events[at - 1];
   const sum = sums(state);
   return html`<div class="replay">
     ${h(Lanes, { lanes, scales, replay, at, byTime, scale, move, sum })}
-    <div class="nowbar">${h(NowBar, { state, now, made: sum.assets, open: () => setOpen(!open), isOpen: open })}</div>
+    ${small && h(NowBar, { state, now, made: sum.assets, open: () => setOpen(!open), isOpen: open })}
     ${h(Transport, { head, xs, replay })}</div>
     ${h(Side, { state, sum, now, lanes, replay, at, move, verdict, open })}`;
 }
@@ -110,7 +111,7 @@ function Lanes({ lanes, scales, replay, at, byTime, scale, move, sum }) {
     <div class="corner"><div class="seg">
       <button aria-pressed=${byTime} onClick=${() => scale(false)}>Time</button><button aria-pressed=${!byTime} onClick=${() => scale(true)}>Order</button></div></div>
     <div class="axis num">${byTime && axis(scales, width / 100).map((mark, k) => html`<span key=${mark.ms} style=${{ left: percent(mark.x) }}>${k ? offset(mark.ms) : time(replay.events[0].time)}</span>`)}</div>
-    ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, x: xs[at - 1], width, run: sum.nodes.get(lane.id) }))}
+    ${lanes.map((lane) => h(Track, { key: lane.id ?? "", lane, at, width, run: sum.nodes.get(lane.id) }))}
     <div class="over">${byTime && cuts.map((cut) => html`<div key=${cut.ms} class="cut-line" title="Time without events is cut here." style=${{ left: percent(cut.x) }}></div>`)}<div class="future" style=${{ left: percent(xs[at - 1]) }}></div>
       ${h(Sources, { box, at, now: replay.state.assets.get(now.asset_id ?? "") ?? null, replay, width })}
       <div class="head-line" style=${{ left: percent(xs[at - 1]) }}></div><div class="flag" style=${{ left: percent(xs[at - 1]) }}>${flag}</div></div></div>`;
@@ -119,17 +120,19 @@ function Lanes({ lanes, scales, replay, at, byTime, scale, move, sum }) {
 /** @param {number} x */
 const percent = (x) => `${(x * 100).toFixed(3)}%`;
 
-/** @param {{lane: Lane, at: number, x: number, width: number, run: import("../core/fold.js").NodeSum | undefined}} properties */
-function Track({ lane, at, x, width, run }) {
-  const small = width < 420;
-  const piles = stacks(lane.made, at - 1, width, small ? 36 : 52);
-  const ticks = useMemo(() => thin(lane.marks, width).map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event)}`} style=${{ left: percent(mark.x) }}></i>`), [lane, width]);
-  return html`<div class="lane-label" style=${{ "--c": lane.color }}><b class="cut"><bdi>${lane.id === null ? "No node" : visible(lane.id)}</bdi></b>
-      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(lane.made.length, "asset")} · ${bytes(lane.bytes)}</span>${run && run.runs > 0 && h(Runs, { run })}</div>
-    <div class="track" style=${{ "--c": lane.color }}>
+/** A lane, drawn again when one of its own events is passed.
+ * @param {{lane: Lane, at: number, width: number, run: import("../core/fold.js").NodeSum | undefined}} properties */
+function Track({ lane, at, width, run }) {
+  const { marks, made, color } = lane;
+  const past = marks.findLastIndex(({ index }) => index < at);
+  const ticks = useMemo(() => thin(marks, width).map((mark) => html`<i key=${mark.index} class=${`tick ${kindOf(mark.event)}`} style=${{ left: percent(mark.x) }}></i>`), [lane, width]);
+  const draw = () => html`<div class="lane-label" style=${{ "--c": color }}><b class="cut"><bdi>${lane.id === null ? "No node" : visible(lane.id)}</bdi></b>
+      <span class="num cut">${run && run.failed > 0 && html`<b class="bad">${run.failed} failed</b> · `}${counted(made.length, "asset")} · ${bytes(lane.bytes)}</span>${run && run.runs > 0 && h(Runs, { run })}</div>
+    <div class="track" style=${{ "--c": color }}>
       ${lane.bars.map((bar) => h(RunBar, { key: bar.first, bar, at }))}
-      ${piles.map((pile) => h(Pile, { key: pile.marks[0].index, pile, node: lane.id ?? "", at }))}
-      <div class="marks" style=${{ "--at": percent(x) }}>${ticks}</div></div>`;
+      ${stacks(made, at - 1, width, width < 420 ? 36 : 52).map((pile) => h(Pile, { key: pile.marks[0].index, pile, node: lane.id ?? "", at }))}
+      <div class="marks" style=${{ "--at": percent(marks[past]?.x ?? -1) }}>${ticks}</div></div>`;
+  return useMemo(draw, [lane, width, past, marks[past]?.index === at - 1]);
 }
 
 /** A run of a node, from its start to its end. @param {{bar: import("../core/lanes.js").Bar, at: number}} properties */
@@ -188,9 +191,9 @@ function curve(from, to, frame) {
 /** @param {{state: any, now: any, made: number, open: () => void, isOpen: boolean}} properties */
 function NowBar({ state, now, made, open, isOpen }) {
   const asset = state.assets.get(now.asset_id);
-  return html`${asset ? h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 56, plain: true }) : html`<span></span>`}
+  return html`<div class="nowbar">${asset ? h(Face, { key: `${asset.id} ${asset.version}`, asset, width: 56, plain: true }) : html`<span></span>`}
     <div class="cut"><div class="cut"><bdi>${asset ? visible(asset.name) : (TOPICS[now.topic]?.[1] ?? now.topic)}</bdi></div><div class="m cut">${visible(asset?.node_id ?? now.node_id ?? now.by)} · ${counted(made, "asset")} so far</div></div>
-    <button class="btn small icon bare" aria-label="State and events" aria-expanded=${isOpen} onClick=${open}>${h(Icon, { name: isOpen ? "chevron-down" : "chevron-up" })}</button>`;
+    <button class="btn small icon bare" aria-label="State and events" aria-expanded=${isOpen} onClick=${open}>${h(Icon, { name: isOpen ? "chevron-down" : "chevron-up" })}</button></div>`;
 }
 
 /** @param {{head: any, xs: number[], replay: import("../core/fold.js").Replay}} properties */
@@ -231,10 +234,10 @@ function Scrubber({ xs, at, total, move, words }) {
 
 /** @param {{xs: number[], here: number}} properties */
 function Density({ xs, here }) {
-  const counts = useMemo(() => histogram(xs, PARTS), [xs]);
-  const most = Math.max(...counts, 1);
-  return html`<svg viewBox=${`0 0 ${PARTS} 33`} preserveAspectRatio="none" aria-hidden="true">${counts.map((n, k) => {
-    const height = n ? 3 + (n / most) * 25 : 0;
-    return html`<rect key=${k} class=${k / PARTS < here ? "past" : undefined} x=${k + 0.12} y=${30 - height} width=".76" height=${height} />`;
-  })}</svg>`;
+  const d = useMemo(() => {
+    const counts = histogram(xs, PARTS);
+    const most = Math.max(...counts);
+    return counts.map((n, k) => (n ? `M${k + 0.12} 30v${-3 - (n / most) * 25}h.76V30` : "")).join("");
+  }, [xs]);
+  return html`<svg viewBox=${`0 0 ${PARTS} 33`} preserveAspectRatio="none" aria-hidden="true"><path d=${d} /><path class="past" d=${d} style=${{ clipPath: `inset(0 ${percent(1 - here)} 0 0) view-box` }} /></svg>`;
 }

@@ -1,7 +1,7 @@
 // Beside a replay: the state at the event, the event itself, and the events around it.
 import { timeOf } from "../core/fold.js";
 import { bytes, clock, count, counted, offset, short, visible } from "../core/format.js";
-import { h, html, useEffect, useRef, useSignal } from "../core/html.js";
+import { h, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../core/html.js";
 import { windowOf } from "../core/pages.js";
 import { Icon, Name } from "../parts/basic.js";
 import { Face } from "../parts/tile.js";
@@ -21,6 +21,9 @@ export const TOPICS = {
   "node.finished": ["check", "Run finished"],
 };
 
+/** A component without state that is drawn again when a property changes. @template P @param {(properties: P) => any} View */
+const still = (View) => (/** @type {P} */ properties) => useMemo(() => View(properties), Object.values(/** @type {any} */ (properties)));
+
 /** Icon and word of an event. @param {LedgerEvent} event */
 function kindOf({ topic, data }) {
   const [icon, word] = TOPICS[topic] ?? ["activity", topic];
@@ -30,10 +33,11 @@ function kindOf({ topic, data }) {
 /** @param {any} properties */
 export function Side({ state, sum, now, lanes, replay, at, move, verdict, open }) {
   const [amount, unit] = bytes(sum.bytes).split(" ");
+  const most = Math.max(...lanes.map((/** @type {any} */ { made }) => made.length), 1);
   return html`<aside class=${open ? "side open" : "side"} aria-label="State at this event">
     <section class="state"><h2>State at this event<span class="end num" title=${now.time}>${clock(now.time)}</span></h2>
       <div class="three num">${figure(count(sum.assets), "assets")}${figure(amount, unit)}${figure(count(sum.deleted), "deleted")}</div>
-      <ul class="bars">${lanes.map((/** @type {any} */ lane) => h(Bar, { key: lane.id ?? "", lane, sum: sum.nodes.get(lane.id), most: Math.max(...lanes.map((/** @type {any} */ l) => l.made.length), 1) }))}</ul></section>
+      <ul class="bars">${lanes.map((/** @type {any} */ lane) => h(Bar, { key: lane.id ?? "", lane, made: sum.nodes.get(lane.id)?.assets ?? 0, most }))}</ul></section>
     ${h(This, { now, state, verdict })}
     <section class="list"><h2>Events<span class="end">of all nodes</span></h2>${h(Around, { replay, lanes, at, move })}</section></aside>`;
 }
@@ -41,12 +45,11 @@ export function Side({ state, sum, now, lanes, replay, at, move, verdict, open }
 /** @param {string} value @param {string} unit */
 const figure = (value, unit) => html`<div><b>${value}</b><span>${unit}</span></div>`;
 
-/** @param {{lane: import("../core/lanes.js").Lane, sum: import("../core/fold.js").NodeSum | undefined, most: number}} properties */
-function Bar({ lane, sum, most }) {
-  const made = sum?.assets ?? 0;
-  return html`<li style=${{ "--c": lane.color }}><bdi class="cut">${lane.id === null ? "No node" : visible(lane.id)}</bdi>
-    <span class="t"><i style=${{ width: `${(made / most) * 100}%` }}></i></span><span class="num"><b>${count(made)}</b> of ${count(lane.made.length)}</span></li>`;
-}
+/** @type {(properties: {lane: import("../core/lanes.js").Lane, made: number, most: number}) => any} */
+const Bar = still(
+  ({ lane, made, most }) => html`<li style=${{ "--c": lane.color }}><bdi class="cut">${lane.id === null ? "No node" : visible(lane.id)}</bdi>
+    <span class="t"><i style=${{ width: `${(made / most) * 100}%` }}></i></span><span class="num"><b>${count(made)}</b> of ${count(lane.made.length)}</span></li>`,
+);
 
 /** The event at hand. @param {any} properties */
 function This({ now, state, verdict }) {
@@ -69,23 +72,30 @@ function This({ now, state, verdict }) {
 /** The events around the playhead. @param {any} properties */
 function Around({ replay, lanes, at, move }) {
   const box = useRef(null);
-  const top = useSignal(0);
-  const height = useSignal(400);
+  const [height, setHeight] = useState(400);
+  const [moved, setMoved] = useState({ at: 0, top: 0 });
+  const top = moved.at === at ? moved.top : Math.max(0, (at - 5) * ROW);
   const colors = new Map(lanes.map((/** @type {any} */ lane) => [lane.id, lane.color]));
   const rows = replay.events.length;
-  useEffect(() => void (height.value = box.current.clientHeight), []);
-  useEffect(() => void (box.current.scrollTop = Math.max(0, (at - 5) * ROW)), [at]);
-  const view = windowOf({ scrollTop: top.value, viewHeight: height.value, rowHeight: ROW, rows });
+  useEffect(() => setHeight(box.current.clientHeight), []);
+  useLayoutEffect(() => void (box.current.scrollTop = top), [at]);
+  const view = windowOf({ scrollTop: top, viewHeight: height, rowHeight: ROW, rows });
   const begin = timeOf(replay.events[0]);
-  return html`<ol ref=${box} tabindex="0" aria-label="Events of the job" onScroll=${() => (top.value = box.current?.scrollTop ?? 0)}><li class="spacer" aria-hidden="true" style=${{ height: `${view.height}px` }}></li>
+  const color = (/** @type {any} */ { topic, data, node_id }) => (topic === "asset.deleted" || data.status === "failed" ? "var(--bad)" : (colors.get(node_id) ?? "var(--text-3)"));
+  const go = (/** @type {any} */ { target }) => target.closest("button") && move(target.closest("li").value);
+  return html`<ol ref=${box} tabindex="0" aria-label="Events of the job" onClick=${go} onScroll=${({ currentTarget: { scrollTop } }) => scrollTop !== top && setMoved({ at, top: scrollTop })}><li class="spacer" aria-hidden="true" style=${{ height: `${view.height}px` }}></li>
     ${replay.events.slice(view.start, view.stop).map((/** @type {any} */ event, /** @type {number} */ k) => {
       const n = view.start + k + 1;
-
-      return html`<li key=${event.position} class=${n > at ? "late" : ""} aria-current=${n === at ? "step" : undefined} style=${{ "--c": event.topic === "asset.deleted" || event.data.status === "failed" ? "var(--bad)" : (colors.get(event.node_id) ?? "var(--text-3)"), top: `${view.top + k * ROW}px` }}>
-        <button onClick=${() => move(n)}><span class="q num">${count(n)}</span>${h(Icon, { name: kindOf(event)[0], small: true })}
-        ${event.asset_id ? h(Name, { name: nameOf(replay, event) }) : html`<span class="cut">${kindOf(event)[1]}</span>`}<span class="x num">${offset(timeOf(event) - begin)}</span></button></li>`;
+      return h(Row, { key: event.position, event, n, top: view.top + k * ROW, late: n > at, now: n === at, color: color(event), name: event.asset_id && nameOf(replay, event), after: timeOf(event) - begin });
     })}</ol>`;
 }
+
+/** An event among others. @type {(properties: any) => any} */
+const Row = still(
+  ({ event, n, top, late, now, color, name, after }) => html`<li value=${n} class=${late ? "late" : ""} aria-current=${now ? "step" : undefined} style=${{ "--c": color, top: `${top}px` }}>
+    <button><span class="q num">${count(n)}</span>${h(Icon, { name: kindOf(event)[0], small: true })}
+    ${name ? h(Name, { name }) : html`<span class="cut">${kindOf(event)[1]}</span>`}<span class="x num">${offset(after)}</span></button></li>`,
+);
 
 /** The name that the asset of an event had then, or has at the playhead. @param {import("../core/fold.js").Replay} replay @param {any} event */
 export const nameOf = (replay, event) => event.data.name ?? replay.state.assets.get(event.asset_id)?.name ?? replay.events[replay.made.get(event.asset_id) ?? -1]?.data.name ?? event.asset_id;

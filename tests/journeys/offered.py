@@ -89,11 +89,11 @@ class Link(asyncio.Protocol):
             self._status.set_exception(exc or EOFError())
 
 
-async def stream(port: int, request: bytes) -> asyncio.StreamReader:
-    """Send a request on a connection of its own, and return the reader of its answer."""
+async def stream(port: int, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send a request on a connection of its own; keep the writer, which closes it at its end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    return reader
+    return reader, writer
 
 
 def get(path: str) -> bytes:

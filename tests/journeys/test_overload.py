@@ -60,8 +60,12 @@ async def test_two_thousand_subscribers_get_every_event_once(tmp_path: Path) -> 
         with talking(server.port) as client:
             ids = [client.created()["id"] for _ in range(EVENTS)]
         async with asyncio.timeout(120):  # fails a test that hangs
-            received = await asyncio.gather(*(each.readuntil(ids[-1].encode()) for each in streams))
+            received = await asyncio.gather(
+                *(reader.readuntil(ids[-1].encode()) for reader, _ in streams)
+            )
         peak = memory_of(server)
+        for _, writer in streams:
+            writer.close()
 
         assert [text for text in received if [text.count(i.encode()) for i in ids] != ONCE] == []
         assert peak < 600 * MIB

@@ -27,7 +27,6 @@ from asset_ledger.api.settings import Settings
 from tests.api.running import Answer, Api, serving
 from tests.journeys.audit import audit
 from tests.journeys.model import Doc, Model, merged
-from tests.properties import budget
 
 T = TypeVar("T")
 
@@ -374,10 +373,10 @@ class ApiAgainstModel(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-@pytest.mark.property
+@pytest.mark.slow
 class TestApiAgainstModel(ApiAgainstModel.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(
-        max_examples=budget(28), stateful_step_count=20, suppress_health_check=list(HealthCheck)
+        max_examples=28, stateful_step_count=20, suppress_health_check=list(HealthCheck)
     )
 
 

@@ -3,8 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.house.source import ROOT
 from tests.journeys.server import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_example_adds_a_column_and_changes_no_other_column() -> None:

@@ -12,7 +12,7 @@ import psycopg
 from asset_ledger.api.database.engine import DatabaseEngine
 from asset_ledger.ledger.commit.group_commit import GroupCommit
 from asset_ledger.ledger.commit.requests import CommandRequest
-from asset_ledger.ledger.storage.postgres import LOG, settings
+from asset_ledger.ledger.storage.postgres import LOG, adapt, settings
 from benchmarks.durable import Scale
 from benchmarks.fill import command
 from benchmarks.pairs import Pair, compared, timed
@@ -66,6 +66,7 @@ def _pair(scale: Scale, size: int, groups: int) -> Pair:
             commit(group_commit, numbers, WARM, size)
             product = timed(lambda: commit(group_commit, numbers, groups, size))
         with psycopg.connect(empty, autocommit=True, cursor_factory=psycopg.RawCursor) as db:
+            adapt(db.adapters)
             db.execute(settings(("g1", LOG), read_only=False, is_log=True).encode())
             replay(db, steps[0], 0)
             floor = timed(lambda: replay(db, steps[1], groups * size))

@@ -111,6 +111,18 @@ engine_for: EngineFor = FolderEngine
 """With `pytest --engine postgres`, each folder has a database of its own."""
 
 
+def flags_of(folder: Path) -> list[str | Path]:
+    """Return the flags of commands that name the ledger of a folder."""
+    url = database_of(folder)
+    return ["--data-dir", folder, *(() if url is None else ("--database-url", url))]
+
+
+def database_of(folder: Path) -> str | None:
+    """Return the address of the database of a folder; None if its ledger is in the folder."""
+    engine = engine_for(folder)
+    return None if engine is None else engine.database
+
+
 @asynccontextmanager
 async def serving(
     settings: Settings, *, patience: float = 60, worker: Worker | None = None

@@ -12,7 +12,7 @@ import pytest
 
 from asset_ledger.api.settings import Settings
 from tests.api.calling import ALL, Caller, caller, serving_with_tokens
-from tests.api.running import Answer, Api, serving
+from tests.api.running import Answer, Api, flags_of, serving
 from tests.builders import asset_id
 from tests.journeys.server import run
 
@@ -150,7 +150,7 @@ async def test_verify_finds_no_problem_after_an_admin_acted(
     await made(admin, key="another", job_id="j")
     await made(admin, "bob", key="k")
 
-    done = run("verify", "--data-dir", data_dir)
+    done = run("verify", *flags_of(data_dir))
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 

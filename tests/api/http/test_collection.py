@@ -25,7 +25,7 @@ from asset_ledger.ledger.content.store import SMALL
 from asset_ledger.ledger.storage.data_folder import ContentFolder, DataFolder
 from tests.api.cli.test_audit_bundle import unpacked
 from tests.api.cli.test_audit_bundle import verified as verified_bundle
-from tests.api.running import Api, serving
+from tests.api.running import Api, flags_of, serving
 from tests.journeys.server import program, run, until
 from tests.journeys.server import serving as process
 
@@ -64,7 +64,7 @@ def stored(data_dir: Path) -> int:
 
 
 def verified(data_dir: Path) -> None:
-    done = run("verify", "--data-dir", data_dir)
+    done = run("verify", *flags_of(data_dir))
     assert done.returncode == 0, done.stdout
 
 
@@ -183,6 +183,7 @@ async def test_shared_bytes_stay_while_one_user_has_them(api: Api, content: byte
     assert found.body == content
 
 
+@pytest.mark.in_a_folder("a database returns no space")
 async def test_space_returns_to_the_file_system(api: Api, data_dir: Path) -> None:
     kept = await api.created(b"kept" * 1_000, name="kept")
     for number in range(100):
@@ -198,6 +199,7 @@ async def test_space_returns_to_the_file_system(api: Api, data_dir: Path) -> Non
     await asyncio.to_thread(verified, data_dir)
 
 
+@pytest.mark.in_a_folder("a database has no packs")
 async def test_files_of_other_programs_are_no_contents(data_dir: Path) -> None:
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created(LARGE_BYTES)
@@ -541,6 +543,7 @@ async def stored_by_state(api: Api) -> dict[str, tuple[int, int]]:
     return {state: (contents[state], sizes[state]) for state in contents}
 
 
+@pytest.mark.in_a_folder("it audits the files")
 async def test_an_audit_finds_nothing_wrong_with_what_a_collection_moves_or_removes(
     api: Api, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from asset_ledger.api.contract.skipping import SkipOut
 from asset_ledger.api.settings import Settings
-from tests.api.running import Answer, Api, serving
+from tests.api.running import Answer, Api, database_of, flags_of, serving
 from tests.journeys.server import run
-from tests.journeys.unreadable import append_unreadable_event
+from tests.journeys.unreadable import append_to_database, append_unreadable_event
 
 REASON = "written by a release that was taken back"
 ALL_PROJECTIONS = ["jobs", "assets", "lineage", "usage", "search", "catalog"]
@@ -21,7 +21,8 @@ async def poison(data_dir: Path) -> int:
     """Return the position of an event that this release cannot read, after an asset."""
     async with serving(Settings(data_dir=data_dir)) as api:
         await api.created(name="before")
-    return append_unreadable_event(data_dir)
+    url = database_of(data_dir)
+    return append_unreadable_event(data_dir) if url is None else append_to_database(url)
 
 
 @pytest.fixture
@@ -85,11 +86,11 @@ async def test_verify_accepts_the_idempotency_key_of_a_skip(
 ) -> None:
     await skip(stalled, poison, **{"Idempotency-Key": "k"})
 
-    audited = await asyncio.to_thread(run, "verify", "--data-dir", data_dir)
+    audited = await asyncio.to_thread(run, "verify", *flags_of(data_dir))
 
     assert "k of user 1" not in audited.stdout
     assert "no key has the command" not in audited.stdout
-    assert (audited.returncode, audited.stderr) == (0, "")
+    assert (audited.returncode, audited.stderr) == (0, ""), audited.stdout
 
 
 async def test_a_skip_is_refused_at_other_positions_than_the_stall(

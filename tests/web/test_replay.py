@@ -52,6 +52,21 @@ async def test_keys_buttons_and_the_address_agree_on_the_position(
     await at(page, filled, total, total)
 
 
+async def test_the_rows_around_the_event_fill_the_list_up_to_the_last_event(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await page.resize(1440, 900)
+    total = await replayed(page, server)
+    row = (
+        "(() => { const box = document.querySelector('.list ol').getBoundingClientRect();"
+        " return document.elementFromPoint(box.left + 40, box.top + 8).closest('button'); })()"
+    )
+    for back in range(3):  # the list is at its end before and after each step
+        await at(page, filled, total - back, total)
+        await until_true(page, row)
+        await page.press("ArrowLeft")
+
+
 async def test_keys_that_come_faster_than_frames_all_count(
     server: Server, filled: Filled, page: Page
 ) -> None:

@@ -78,12 +78,16 @@ function Around({ replay, lanes, at, move }) {
   const colors = new Map(lanes.map((/** @type {any} */ lane) => [lane.id, lane.color]));
   const rows = replay.events.length;
   useEffect(() => setHeight(box.current.clientHeight), []);
-  useLayoutEffect(() => void (box.current.scrollTop = top), [at]);
+  const scrolled = () => box.current.scrollTop !== top && setMoved({ at, top: box.current.scrollTop });
+  useLayoutEffect(() => {
+    box.current.scrollTop = top;
+    scrolled(); // at its end the list scrolls no further
+  }, [at]);
   const view = windowOf({ scrollTop: top, viewHeight: height, rowHeight: ROW, rows });
   const begin = timeOf(replay.events[0]);
   const color = (/** @type {any} */ { topic, data, node_id }) => (topic === "asset.deleted" || data.status === "failed" ? "var(--bad)" : (colors.get(node_id) ?? "var(--text-3)"));
   const go = (/** @type {any} */ { target }) => target.closest("button") && move(target.closest("li").value);
-  return html`<ol ref=${box} tabindex="0" aria-label="Events of the job" onClick=${go} onScroll=${({ currentTarget: { scrollTop } }) => scrollTop !== top && setMoved({ at, top: scrollTop })}><li class="spacer" aria-hidden="true" style=${{ height: `${view.height}px` }}></li>
+  return html`<ol ref=${box} tabindex="0" aria-label="Events of the job" onClick=${go} onScroll=${scrolled}><li class="spacer" aria-hidden="true" style=${{ height: `${view.height}px` }}></li>
     ${replay.events.slice(view.start, view.stop).map((/** @type {any} */ event, /** @type {number} */ k) => {
       const n = view.start + k + 1;
       return h(Row, { key: event.position, event, n, top: view.top + k * ROW, late: n > at, now: n === at, color: color(event), name: event.asset_id && nameOf(replay, event), after: timeOf(event) - begin });

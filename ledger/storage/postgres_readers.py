@@ -89,8 +89,38 @@ class _Connections:
         self._returned = asyncio.Event()
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
-        async with self._connection() as reading:
-            return await self._again(reading, lambda: reading.rows(sql, parameters))
+        self._lent += 1  # as in `snapshot`: a context manager for both takes 6 us more
+        try:
+            async with deadline():
+                user, reading = await self._take()
+                try:
+                    return await self._again(reading, lambda: reading.rows(sql, parameters))
+                finally:
+                    await self._return(user, reading)
+        except psycopg.OperationalError as error:
+            raise unreachable(error) from error
+        finally:
+            self._end()
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        self._lent += 1
+        try:
+            async with deadline():
+                user, reading = await self._take()
+                try:
+                    await self._again(reading, lambda: reading.db.execute(_BEGIN))
+                    try:
+                        yield reading
+                    finally:
+                        if not reading.db.closed:
+                            await reading.db.execute(b"ROLLBACK")
+                finally:
+                    await self._return(user, reading)
+        except psycopg.OperationalError as error:
+            raise unreachable(error) from error
+        finally:
+            self._end()
 
     async def _again(self, reading: _Reading, read: Callable[[], Awaitable[T]]) -> T:
         """Read; if the connection was lost since its last use, again with a new one."""
@@ -102,38 +132,27 @@ class _Connections:
             reading.use(await self._open())
             return await read()
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Snapshot]:
-        async with self._connection() as reading:
-            await self._again(reading, lambda: reading.db.execute(_BEGIN))
-            try:
-                yield reading
-            finally:
-                if not reading.db.closed:
-                    await reading.db.execute(b"ROLLBACK")
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[_Reading]:
-        self._lent += 1
+    async def _take(self) -> tuple[str | None, _Reading]:
+        """Wait for a turn of this task's user, and take a connection."""
+        user = await self._turns.enter()
         try:
-            async with deadline():
-                user = await self._turns.enter()
-                try:
-                    reading = self._free.pop() if self._free else _Reading(await self._open())
-                    try:
-                        yield reading
-                    finally:
-                        if reading.db.pgconn.transaction_status == TransactionStatus.IDLE:
-                            self._free.append(reading)
-                        else:  # a read that was cancelled while it began or ended a transaction
-                            await reading.db.close()
-                finally:
-                    self._turns.leave(user)
-        except psycopg.OperationalError as error:
-            raise unreachable(error) from error
+            return user, self._free.pop() if self._free else _Reading(await self._open())
+        except BaseException:
+            self._turns.leave(user)
+            raise
+
+    async def _return(self, user: str | None, reading: _Reading) -> None:
+        try:
+            if reading.db.pgconn.transaction_status == TransactionStatus.IDLE:
+                self._free.append(reading)
+            else:  # a read that was cancelled while it began or ended a transaction
+                await reading.db.close()
         finally:
-            self._lent -= 1
-            self._returned.set()
+            self._turns.leave(user)
+
+    def _end(self) -> None:
+        self._lent -= 1
+        self._returned.set()
 
     async def _open(self) -> "psycopg.AsyncConnection[Any]":
         return await open_async(self._url, self._schemas, read_only=True)

@@ -186,6 +186,19 @@ async def choose(page: Page, paths: list[str]) -> None:
     await page.command("DOM.setFileInputFiles", files=paths, nodeId=node["nodeId"])
 
 
+async def test_a_panel_that_cannot_be_loaded_ahead_is_no_error(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    page.excused.append("ERR_BLOCKED_BY_CLIENT")
+    await opened(page, f"{server.url}/jobs", "Jobs")
+    await page.command("Network.setBlockedURLs", urls=["*/parts/panel.js"])
+    await click(page, ".nav a[href='/']")
+    await shown(page, "[role=option] .name")
+
+    pictures = "document.querySelectorAll('[role=option] img:not(.waiting)')"
+    await until_true(page, f"{pictures}.length > 3")
+
+
 async def test_200_files_are_recorded_once_each_though_the_server_is_killed_meanwhile(
     proxy: Proxy, server: Server, page: Page, tmp_path: Path
 ) -> None:

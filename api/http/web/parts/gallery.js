@@ -203,7 +203,7 @@ export function Gallery({ fixed = ALL, empty }) {
     },
     [list, at, picked, open],
   );
-  useEffect(() => void (list?.first && panel()), [list?.first]); // is here before it is opened
+  useEffect(() => void (list?.first && panel().catch(() => {})), [list?.first]); // is here before it is opened
   useLayoutEffect(() => void (besides.value = { known: list?.row(at)?.id === open ? list.row(at) : null, previous: step(-1), next: step(1) }));
 
   const row = list?.row(first);

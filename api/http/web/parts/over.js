@@ -160,7 +160,7 @@ function catchUp() {
 async function greet(after) {
   const n = after ? await eventsAfter(after).catch(() => -1) : -1;
   const events = n >= 1000 ? "1,000 or more events" : counted(n, "event");
-  toast(n < 0 ? "Connected." : `Connected. ${events} ${n === 1 ? "was" : "were"} recorded meanwhile.`);
+  toast(n < 1 ? "Connected." : `Connected. ${events} ${n === 1 ? "was" : "were"} recorded meanwhile.`);
 }
 
 /** @typedef {{label: string, icon?: string, act?: () => void, href?: string, download?: string, end?: string, bad?: boolean, checked?: boolean} | "line"} Item */

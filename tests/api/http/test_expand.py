@@ -12,6 +12,8 @@ from tests.api.running import serving
 from tests.builders import asset_id
 from tests.projections.before import NEWEST, restore
 
+in_its_tables = pytest.mark.in_a_folder("with a database, a start builds the next generation")
+
 
 @pytest.fixture
 def long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +22,7 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("long")
+@in_its_tables
 async def test_older_tables_serve_until_the_rebuild_switches(tmp_path: Path) -> None:
     restore(tmp_path)
 
@@ -37,6 +40,7 @@ async def test_older_tables_serve_until_the_rebuild_switches(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("long")
+@in_its_tables
 async def test_a_filter_on_an_unfilled_column_is_refused_as_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +58,7 @@ async def test_a_filter_on_an_unfilled_column_is_refused_as_behind(
         assert (await api.get("/api/assets?workflow_id=w")).status == 200
 
 
+@in_its_tables
 async def test_tables_are_migrated_before_the_server_listens_when_the_log_is_short(
     tmp_path: Path,
 ) -> None:

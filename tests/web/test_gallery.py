@@ -323,6 +323,7 @@ async def test_the_first_row_stays_the_first_when_a_panel_opens_and_closes(
         await page.press("Escape")
         await page.once("!document.querySelector('.panel')", "1")
 
+        await until_true(page, f"{tops}.filter((top) => top === {tops}[0]).length === 7")
         await until_true(page, f"{IN_VIEW}[20]?.id === 'asset-{7 * row + 20}'")
 
 

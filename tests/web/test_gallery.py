@@ -314,10 +314,11 @@ async def test_the_first_row_stays_the_first_when_a_panel_opens_and_closes(
     await opened(page, f"{address(large)}/?view=grid", "Assets")
     await shown(page, "[role=option] .name")
     tops = "[...document.querySelectorAll('[role=option]')].map((row) => row.offsetTop)"
-    height = await page.run(f"{tops}.find((top) => top > 0)")
+    height = f"{tops}.find((top) => top > 0)"
     for row in (117, 118):  # of seven columns, with no multiple of four before it
-        await page.run(f"document.querySelector('.scroll').scrollTop = {row * height}")
-        await until_true(page, f"{IN_VIEW}[1]?.id === 'asset-{7 * row + 1}'")
+        # again until it stands: a scroll beside a change of the columns is lost
+        scroll = f"document.querySelector('.scroll').scrollTop = {row} * {height}"
+        await until_true(page, f"({scroll}, {IN_VIEW}[1]?.id === 'asset-{7 * row + 1}')")
         await page.run(f"{IN_VIEW}[1].click()")
         await shown(page, ".panel h2")
         await page.press("Escape")

@@ -67,7 +67,19 @@ export function Grid(properties) {
   const [start, stop] = [shown.start * layout.columns, Math.min(list.length, shown.stop * layout.columns)];
   useNeeded(list, start, Math.max(stop, start + 1), box.width > 0);
   useEffect(() => onFirst(Math.min(start && start + 3 * layout.columns, Math.max(0, list.length - 1))), [start, layout.columns]);
-  const scroll = (/** @type {number} */ y) => /** @type {HTMLElement} */ (scroller.current).scrollTo({ top: y });
+  const moved = (/** @type {number} */ y) => {
+    if (isPlaced()) keepScroll(y); // else the rows of another list go away
+    if (y === top.current) return;
+    first.current = windowOf({ scrollTop: y, ...shape, overscan: 0 }).start * layout.columns;
+    const before = whole(top.current);
+    top.current = y;
+    if (whole(y) !== before) draw({});
+  };
+  const scroll = (/** @type {number} */ y) => {
+    const element = /** @type {HTMLElement} */ (scroller.current);
+    element.scrollTo({ top: y });
+    moved(element.scrollTop); // its event may come after a change of the columns
+  };
   useEffect(() => {
     if (jump.n) scroll(scrollTo(Math.floor(jump.row / layout.columns), shape));
   }, [jump.n]);
@@ -90,23 +102,14 @@ export function Grid(properties) {
   useEffect(() => void (list.length && box.height && at >= 0 && restored.current && show(at)), [at]);
   useLayoutEffect(() => {
     if (!isPlaced()) return;
-    scroll(top.current);
+    /** @type {any} */ (scroller.current).scrollTo({ top: top.current });
     if (isAtInView.current) show(at);
   }, [layout.columns, layout.rowHeight]);
   useLayoutEffect(() => void (isAtInView.current = at >= start && at < stop));
   const press = (/** @type {KeyboardEvent} */ event) => pressed(event, { ...properties, columns: layout.columns, page: Math.max(1, Math.floor(box.height / layout.rowHeight)) * layout.columns });
-  const scrolled = (/** @type {Event} */ event) => {
-    const y = /** @type {HTMLElement} */ (event.currentTarget).scrollTop;
-    if (isPlaced()) keepScroll(y); // else the rows of another list go away
-    if (y === top.current) return;
-    first.current = windowOf({ scrollTop: y, ...shape, overscan: 0 }).start * layout.columns;
-    const before = whole(top.current);
-    top.current = y;
-    if (whole(y) !== before) draw({});
-  };
   const style = { transform: `translateY(${shown.top}px)`, gridTemplateColumns: `repeat(${layout.columns}, ${layout.column})`, gridAutoRows: `${layout.rowHeight - layout.gap}px`, rowGap: `${layout.gap}px` };
   const active = at >= start && at < stop ? `asset-${at}` : undefined;
-  return html`<div ref=${scroller} class="scroll" tabindex="-1" onScroll=${scrolled}>
+  return html`<div ref=${scroller} class="scroll" tabindex="-1" onScroll=${({ currentTarget }) => moved(currentTarget.scrollTop)}>
     <div class="space" style=${{ height: `${shown.height}px` }}>
       <ul class=${view === "list" ? "rows" : "grid"} style=${style} role="listbox" tabindex="0" aria-multiselectable="true" aria-label="Assets" aria-activedescendant=${active} onKeyDown=${press}>
         ${Array.from({ length: Math.max(0, stop - start) }, (_, k) => h(Cell, { key: list.row(start + k)?.id ?? start + k, index: start + k, face: layout.face, properties }))}

@@ -11,6 +11,7 @@ import psycopg
 
 from asset_ledger.ledger.storage.postgres import LOG, PostgresConnection
 from asset_ledger.ledger.storage.postgres_readers import open_async
+from asset_ledger.ledger.tasks import end
 
 STILL: Final = "10s"
 """How long a server that stands still keeps such a lock."""
@@ -95,8 +96,7 @@ async def trying_named(url: str, name: str) -> AsyncIterator[bool]:
         try:
             yield bool(row and row[0])
         finally:
-            showing.cancel()
-            await asyncio.wait([showing])  # a cancellation of this task meanwhile is not lost
+            await end(showing)
     finally:
         await db.close()
 

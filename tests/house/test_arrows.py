@@ -11,7 +11,7 @@ from tests.house.source import FLOORS, NAMESPACE, PRODUCT, ROOT, Module, modules
 
 HOUSE = (NAMESPACE, *FLOORS, "tests", "examples", "benchmarks")
 
-LOW = ("errors", "ids", "progress")
+LOW = ("errors", "ids", "progress", "tasks")
 STORED = (*LOW, "clock", "domain", "storage", "merkle", "content", "log")
 """Packages that everything above the log may import."""
 

@@ -131,6 +131,14 @@ class Server:
         """Kill the server with SIGKILL."""
         assert self.stop(signal.SIGKILL) == -signal.SIGKILL
 
+    def kill_with_committer(self) -> None:
+        """Kill all processes of the server at once, as a machine that loses power ends them.
+
+        After `kill`, a committer that waits for a lock may still record what it was given.
+        """
+        os.killpg(self.pid, signal.SIGKILL)
+        assert self.wait() == -signal.SIGKILL
+
     def peak_memory(self) -> int:
         """Return the peak resident memory in bytes (proc(5), VmHWM)."""
         status = Path(f"/proc/{self.pid}/status").read_text("ascii")

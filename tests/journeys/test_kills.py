@@ -98,7 +98,7 @@ def test_a_kill_between_content_and_event_leaves_only_unused_content(
     with ThreadPoolExecutor() as threads, write_locked(data_dir / "ledger.db"):
         upload = threads.submit(upload_or_break, server.port, LARGE, "k")
         until(lambda: any(objects(data_dir / "content")), "the content is published")
-        server.kill()
+        server.kill_with_committer()
         assert upload.result() is None
 
     server.start()

@@ -153,11 +153,11 @@ def _insert(position: int, event: AssetCreated) -> Iterator[Statement]:
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the three text columns."""
-    metadata = fields.get("metadata") or {}
+    tags, metadata = fields.get("tags"), fields.get("metadata")
     return {
         "name": fold(fields.get("name") or ""),
-        "tags": lines(fields.get("tags") or ()),
-        "metadata": lines([metadata]),
+        "tags": lines(tags) if tags else "",
+        "metadata": lines([metadata]) if metadata else "",
     }
 
 

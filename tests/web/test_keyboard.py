@@ -73,6 +73,36 @@ async def test_a_grid_is_walked_selected_and_opened(
     await shown(page, "h1", "face-2")
 
 
+async def test_the_asset_after_a_deleted_one_is_the_next(
+    server: Server, filled: Filled, page: Page
+) -> None:
+    await opened(page, f"{server.url}/?job_id=first", "Assets")
+    await shown(page, "[role=option]", "face-29")
+    await press(page, "ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight")
+    await shown(page, "#asset-3.at .name", "face-26")
+    for gone, then in (("face-26", "face-25"), ("face-25", "face-24")):
+        await press(page, "Delete")
+        await shown(page, "dialog p", gone)
+        await focused(page, "dialog .danger")
+        await press(page, "Enter")
+        await shown(page, "#asset-3.at .name", then)
+    await press(page, "ArrowLeft", " ")
+    await shown(page, ".panel h2", "face-27")
+    await press(page, "Delete")
+    await focused(page, "dialog .danger")
+    await press(page, "Enter")
+    await shown(page, "#asset-2.at .name", "face-24")
+    await press(page, "j")
+    await shown(page, ".panel h2", "face-24")
+    await press(page, "z")
+    await shown(page, ".toast, [role=status]", "restored.")
+    await shown(page, "#asset-3.at .name", "face-24")
+    names = ("face-25.png", "face-26.png")
+    gone = [each for each in filled.assets if each["name"] in names]
+    restored = {"ids": [each["id"] for each in gone if each["job_id"] == "first"]}
+    filled.client.post("/api/assets/bulk-restore", json=restored).raise_for_status()
+
+
 async def test_a_replay_is_stepped(server: Server, filled: Filled, page: Page) -> None:
     await opened(page, f"{server.url}/jobs/first", "first")
     await shown(page, ".read b", "Event 35 of 35")

@@ -1,6 +1,7 @@
 """The replay of a job: play, step, drag, keys and address agree on one position."""
 
 import json
+import re
 
 import pytest
 
@@ -46,8 +47,11 @@ async def test_keys_buttons_and_the_address_agree_on_the_position(
     await at(page, filled, total - 11, total)
     await page.press("Home")
     await at(page, filled, 1, total)
+    after = "document.querySelector('.list [aria-current=step] .x').textContent"
+    assert await page.run(after) == "+0 ms"
     await click(page, "button[aria-label='One event on']")
     await at(page, filled, 2, total)
+    assert re.fullmatch(r"\+[1-9]\d* ms|\+\d\.\d s", await page.run(after))
     await page.press("End")
     await at(page, filled, total, total)
 

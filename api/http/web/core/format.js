@@ -35,16 +35,19 @@ export function duration(ms) {
   return `${Math.round(h / 24)} days`;
 }
 
-/** +0:07, +1:53, +2:04:10, +3 days @param {number} ms milliseconds */
+/** +340 ms, +7.2 s, +1:53, +2:04:10, +3 days @param {number} ms milliseconds */
 export function offset(ms) {
-  if (ms >= 48 * 3600_000) return `+${duration(ms)}`;
-  const s = Math.max(0, Math.floor(ms / 1000));
-  const h = Math.floor(s / 3600);
-  return h ? `+${h}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}` : `+${Math.floor(s / 60)}:${two(s % 60)}`;
+  if (ms < 1000) return `+${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 10_000) return `+${(ms / 1000).toFixed(1)} s`;
+  return `+${ms < 48 * 3600_000 ? length(ms / 1000) : duration(ms)}`;
 }
 
-/** 0:42, 1:08 for media @param {number} seconds */
-export const length = (seconds) => offset(seconds * 1000).slice(1);
+/** 0:42, 1:08, 2:04:10 @param {number} seconds */
+export function length(seconds) {
+  const s = Math.floor(seconds);
+  const h = Math.floor(s / 3600);
+  return h ? `${h}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
+}
 
 /** Tue, Nov, 24, 2026 @param {Date} at */
 const partsOf = (at) => at.toDateString().replace(" 0", " ").split(" ");

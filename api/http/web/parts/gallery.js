@@ -133,6 +133,9 @@ function useUpdates(list, then) {
   useEffect(() => (list ? onChange((ids, gone) => void update(list, ids, gone).catch(() => {})) : undefined), [list]);
 }
 
+/** Return the index of an asset among the first 2,000 that are here, else -1. @param {List} list @param {string | undefined} id */
+const indexOf = (list, id) => Array.from({ length: Math.min(list.length, 2000) }, (_, k) => list.row(k)?.id).indexOf(id ?? "");
+
 const ALL = {};
 
 /** @param {{fixed?: Params, empty: any}} properties fixed: parameters besides the filters of the address, such as those
@@ -153,7 +156,13 @@ export function Gallery({ fixed = ALL, empty }) {
   const [picked, setPicked] = useState(new Map());
   useUpdates(past ? null : list, (found, gone) => setPicked((old) => new Map([...old].filter(([id]) => !gone.has(id)).map(([id, asset]) => [id, found.get(id) ?? asset]))));
   const from = useRef(0);
-  useEffect(() => (setAt(-1), setPicked(new Map())), [list]);
+  const id = useRef(/** @type {string | undefined} of the asset at `at` */ (undefined));
+  useLayoutEffect(() => {
+    setPicked(new Map());
+    if (!list?.first) return setAt(-1); // other filters or another order
+    const found = indexOf(list, id.current); // what follows a deleted asset takes its place
+    setAt(found < 0 ? Math.min(at, list.length - 1) : found);
+  }, [list]);
   const again = () => void (list && reload(first).catch(() => {}));
   useEffect(() => void (reloads.value && again()), [reloads.value]);
   useEffect(() => void (caughtUp.value && !picked.size && again()), [caughtUp.value]);
@@ -181,12 +190,13 @@ export function Gallery({ fixed = ALL, empty }) {
   const chosen = () => (picked.size ? [...picked.values()] : [list?.row(at)].flatMap((row) => row ?? []));
   const act = (/** @type {Action} */ what) => () => void (chosen().some((asset) => !asset.deleted_at) && run(what, chosen()));
   const step = (/** @type {number} */ by) => {
-    const row = list?.row(at + by);
-    return row ? () => (setAt(at + by), show(row)) : undefined;
+    const to = at + by - Number(by > 0 && open !== "" && open !== list?.row(at)?.id); // the open one may be gone
+    const row = list?.row(to);
+    return row ? () => (setAt(to), show(row)) : undefined;
   };
   useEffect(() => {
     if (!list || !open || at >= 0) return;
-    for (let k = 0; k < Math.min(list.length, 2000); k += 1) if (list.row(k)?.id === open) return setAt(k);
+    setAt(indexOf(list, open));
   }, [list, open, list?.changes.value]);
   useKeys(
     {
@@ -204,6 +214,7 @@ export function Gallery({ fixed = ALL, empty }) {
     [list, at, picked, open],
   );
   useEffect(() => void (list?.first && panel().catch(() => {})), [list?.first]); // is here before it is opened
+  useLayoutEffect(() => void (id.current = list?.row(at)?.id));
   useLayoutEffect(() => void (besides.value = { known: list?.row(at)?.id === open ? list.row(at) : null, previous: step(-1), next: step(1) }));
 
   const row = list?.row(first);

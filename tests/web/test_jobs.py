@@ -10,6 +10,7 @@ import pytest
 from tests.journeys.browser import Page, needs_browser
 from tests.journeys.server import PATIENCE, Server
 from tests.web.filled import Filled, upload
+from tests.web.test_previews import until_true
 from tests.web.test_screens import click, opened, shown
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -102,6 +103,20 @@ async def test_runs_of_nodes_are_in_their_lanes_as_the_api_lists_them(
         "Run 1 failed after 13 s: CUDA out of memory",
         "Run 2 completed after 9 s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "time"),
+    [("/jobs/oven", "oven", ".stats b"), ("/jobs", "Jobs", "tbody tr:first-child time")],
+)
+async def test_times_go_on_where_nothing_is_recorded(
+    server: Server, client: httpx.Client, page: Page, path: str, title: str, time: str
+) -> None:
+    client.post(f"/api/jobs/{title}/start", json={}).raise_for_status()
+    await opened(page, f"{server.url}{path}", title)
+
+    await shown(page, time, "s")
+    await until_true(page, f"/^\\d\\d s/.test(document.querySelector('{time}').textContent)")
 
 
 async def test_one_attempt_is_chosen_and_shows_its_late_asset(

@@ -1,7 +1,7 @@
 // What every screen is made of: icons, texts from elsewhere, times, states, and what is shown instead of data.
 import { OfflineError, returns } from "../core/api.js";
 import { ago, clock, short, time, visible } from "../core/format.js";
-import { Fragment, h, html, useEffect, useState } from "../core/html.js";
+import { Fragment, h, html, signal, useEffect, useState } from "../core/html.js";
 import { useReturn } from "../core/rows.js";
 import { curl } from "../core/session.js";
 
@@ -63,8 +63,13 @@ export function Id({ id }) {
   return html`<span class="id"><bdi class="mono cut" title=${visible(id)}>${short(visible(id))}</bdi>${h(Copy, { text: id })}</span>`;
 }
 
+/** Changes every ten seconds, so that what is said of times is true on a page that stays open. */
+export const tens = signal(0);
+setInterval(() => document.hidden || (tens.value += 1), 10_000);
+
 /** A time in the reader's zone; the title has UTC. @param {{at: string, form?: "time" | "ago" | "clock"}} properties */
 export function Time({ at, form = "time" }) {
+  if (form === "ago") tens.value;
   const text = form === "ago" ? ago(at) : form === "clock" ? clock(at) : time(at);
   return html`<time class="num" dateTime=${at} title=${at}>${text}</time>`;
 }

@@ -1,12 +1,12 @@
 // The frame around every screen: rail with links and state of the ledger, tabs on phones.
 import { fork, get, offlineSince } from "../core/api.js";
-import { ago, bytes, count, visible } from "../core/format.js";
+import { bytes, count, visible } from "../core/format.js";
 import { h, html, signal, useEffect } from "../core/html.js";
 import { head, liveState, onEvents } from "../core/live.js";
 import { isDark, pinned, seen, switchTheme } from "../core/prefs.js";
 import { place } from "../core/route.js";
 import { actFor, session, signOut } from "../core/session.js";
-import { Brand, Icon, IconButton } from "./basic.js";
+import { Brand, Icon, IconButton, Time } from "./basic.js";
 import { show } from "./over.js";
 
 const LINKS = [
@@ -87,7 +87,7 @@ function Foot() {
   return html`<div class="foot">
     <div class="row" title=${bytes(totals.value.bytes)}><span class=${live ? "dot live" : "dot"}></span><span>${state}</span>
       ${head.value > 0 && html`<span class="end num">${count(head.value)} events</span>`}</div>
-    ${seen.value && !fork.value && html`<a class="row" href="/ledger" title=${`${count(seen.value.size)} events, signed`}>${h(Icon, { name: "shield-check", small: true })}<span>Log verified</span><span class="end num">${ago(seen.value.seen)}</span></a>`}
+    ${seen.value && !fork.value && html`<a class="row" href="/ledger" title=${`${count(seen.value.size)} events, signed`}>${h(Icon, { name: "shield-check", small: true })}<span>Log verified</span><span class="end">${h(Time, { at: seen.value.seen, form: "ago" })}</span></a>`}
     <div class="row">${h(Icon, { name: "user", small: true })}<bdi class="cut">${me ? `${me.auth === "local" ? "Local, user " : ""}${visible(me.for_user ? `${me.self} for ${me.for_user}` : me.name || me.self)}` : "Signed out"}</bdi>
       <span class="end">
         ${me?.for_user && h(IconButton, { icon: "undo-2", label: "Act for yourself again", act: () => actFor(me.self) })}

@@ -6,7 +6,7 @@ import { PROVEN, useJob } from "../core/job.js";
 import { useKeys } from "../core/keys.js";
 import { ProofError } from "../core/proof.js";
 import { back, changed, place, setQuery } from "../core/route.js";
-import { Announced, Curl, Failure, Icon, lazy, Page, Skeleton, Status, useTitle } from "../parts/basic.js";
+import { Announced, Curl, Failure, Icon, lazy, Page, Skeleton, Status, tens, useTitle } from "../parts/basic.js";
 import { Menu, show } from "../parts/over.js";
 import { ProofDialog, useProof } from "../parts/seal.js";
 
@@ -98,6 +98,7 @@ function Attempts({ job, attempt }) {
 
 /** Milliseconds from the start to the end, or to now. @param {Job | Attempt} job */
 export function spent(job) {
+  if (!job.finished_at) tens.value;
   const end = job.finished_at ? Date.parse(job.finished_at) : Date.now();
   return Math.max(0, end - Date.parse(job.started_at ?? ""));
 }

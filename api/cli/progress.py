@@ -1,10 +1,20 @@
-"""Progress of long work: a bar on standard error if that is a terminal, else nothing."""
+"""Progress of long work: a bar on standard error if that is a terminal, else nothing.
 
+A server without a terminal logs lines.
+"""
+
+import logging
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+LOGGED_EVERY: Final = 10.0
+"""Seconds between two lines of a log."""
+
+logger = logging.getLogger(__name__)
 
 
 class ProgressBar:
@@ -34,6 +44,31 @@ class ProgressBar:
         """Leave the bar as it stands."""
         if self._shown is not None:
             self._shown[0].stop()
+
+
+class LoggedProgress:
+    """A `Progress` that logs a line every ten seconds, and each step after the first line."""
+
+    def __init__(self, every: float = LOGGED_EVERY) -> None:
+        """`every`: seconds until the first line, and between lines."""
+        self._every, self._step = every, ""
+        self._next = time.monotonic() + every
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Log `done` of `total` for a step, if it is time."""
+        now = time.monotonic()
+        if now < self._next and self._step in ("", step):
+            return
+        logger.info("%s: %s of %s", step, f"{done:,}", f"{total:,}")
+        self._step, self._next = step, now + self._every
+
+    def close(self) -> None:
+        """Log nothing: the work has ended."""
+
+
+def progress_of_a_start() -> ProgressBar | LoggedProgress:
+    """Return a bar for a terminal, else lines in the log."""
+    return ProgressBar() if sys.stderr.isatty() else LoggedProgress()
 
 
 def _started(*, in_bytes: bool) -> "Progress":

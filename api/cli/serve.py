@@ -83,12 +83,12 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.cli.progress import progress_of_a_start
     from asset_ledger.api.workers.committer_process import spawned
     from asset_ledger.ledger.storage.descriptors import raise_limit
 
     raise_limit()
-    progress = ProgressBar()
+    progress = progress_of_a_start()
     async with spawned(settings, progress) as worker:
         from asset_ledger.api.serving import reserve, run
 
@@ -103,12 +103,12 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _serve_by_many(settings: Settings) -> None:
-    from asset_ledger.api.cli.progress import ProgressBar
+    from asset_ledger.api.cli.progress import progress_of_a_start
     from asset_ledger.api.processes import Processes
     from asset_ledger.api.serving import reserve
     from asset_ledger.ledger.storage.folder_lock import hold_folder
 
-    progress, sockets = ProgressBar(), reserve(settings)
+    progress, sockets = progress_of_a_start(), reserve(settings)
     with hold_folder(settings.data_dir) as lock:
 
         def ready(number: int, pid: int) -> None:

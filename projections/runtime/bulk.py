@@ -19,6 +19,9 @@ from asset_ledger.projections.runtime.indexes import defer_indexes, restore_inde
 from asset_ledger.projections.runtime.runner import BATCH, CATCHING_UP, Runner, execute
 from asset_ledger.projections.runtime.store import Database
 
+INDEXING: Final = "making the indexes of the tables"
+"""The last step of a fill at a start."""
+
 BATCHES_PER_TRANSACTION: Final = 16
 """Batches in one transaction. Sums and full-text indexes are updated once for each transaction."""
 
@@ -46,6 +49,7 @@ def fill_new(runner: Runner, progress: Progress = no_progress) -> None:
     begin_bulk_fill(runner.database)
     with suppress(LedgerError, *runner.database.errors):
         fill([runner], progress, CATCHING_UP)
+    progress(INDEXING, runner.position, runner.position)
     try:
         end_bulk_fill(runner.database)
     except runner.database.errors as error:

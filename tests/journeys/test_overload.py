@@ -5,15 +5,19 @@ prints what they showed.
 """
 
 import asyncio
+import gc
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
+import uvloop
 
 from tests.journeys.client import talking
 from tests.journeys.hostile import proportional_size
@@ -131,23 +135,44 @@ def check_flat(samples: list[Sample]) -> None:
     assert max(each.files for each in last) < max(each.files for each in second) + 16
 
 
+@contextmanager
+def apart() -> Iterator[tuple[str, ...]]:
+    """Run this process, which is the client, on one processor, and yield the command that runs a
+    server on another one: else the client takes from the server what it measures."""
+    ours = os.sched_getaffinity(0)
+    if len(ours) < 2:
+        yield ()
+        return
+    os.sched_setaffinity(0, {max(ours)})
+    try:
+        yield ("taskset", "--cpu-list", str(min(ours)))
+    finally:
+        os.sched_setaffinity(0, ours)
+
+
+async def overloaded(folder: Path, seconds: float) -> tuple[Capacity, list[Answer]]:
+    """Measure the capacity of a server, and offer twice that to one that refuses early."""
+    with apart() as before:
+        with serving(folder / "usual", before=before) as server:
+            capacity = await measured(server, 10)
+        with serving(folder / "early", *EARLY, before=before) as server:
+            answers = await offered(server.port, 2 * capacity.rate, seconds)
+            with talking(server.port) as client:
+                assert client.get("/readyz").status == 200
+            assert server.stop() == 0
+    print(overload_report(capacity, answers))
+    return capacity, answers
+
+
 async def test_twice_the_capacity_is_refused_at_once_and_what_is_accepted_is_recorded(
     tmp_path: Path,
 ) -> None:
-    with serving(tmp_path / "usual") as server:
-        capacity = await measured(server, 10)
-    with serving(tmp_path / "early", *EARLY) as server:
-        answers = await offered(server.port, 2 * capacity.rate, 30)
-        print(overload_report(capacity, answers))
-        accepted = sum(each.status == 201 for each in answers)
+    capacity, answers = await overloaded(tmp_path, 30)
 
-        assert {each.status for each in answers} <= {201, 503}
-        assert accepted > 0.3 * 30 * capacity.rate
-        assert percentile(answers, 50, 503) < 50
-        assert percentile(answers, 95, 201) < 2 * capacity.p99
-        with talking(server.port) as client:
-            assert client.get("/readyz").status == 200
-        assert server.stop() == 0
+    assert {each.status for each in answers} <= {201, 503}
+    assert sum(each.status == 201 for each in answers) > 0.3 * 30 * capacity.rate
+    assert percentile(answers, 95, 503) < 50
+    assert percentile(answers, 95, 201) < 2 * capacity.p99
 
 
 def overload_report(capacity: Capacity, answers: list[Answer]) -> str:
@@ -178,6 +203,7 @@ def files_of(server: Server) -> int:
 
 async def main(seconds: float) -> None:
     """Run a sustained load and an overload on new folders, and print what they showed."""
+    gc.disable()  # a collection of a million answers would be taken for a wait
     with tempfile.TemporaryDirectory() as folder:
         with serving(Path(folder) / "sustained") as server:
             capacity = await measured(server, 10)
@@ -190,11 +216,8 @@ async def main(seconds: float) -> None:
         print(*(f"{percentile(answers, nth, 201):.1f}" for nth in (50, 99)))
         print("MiB, files:", *(f"{each.memory / MIB:.0f}, {each.files};" for each in tenths))
         check_flat(samples)
-        with serving(Path(folder) / "usual") as server:
-            capacity = await measured(server, 10)
-        with serving(Path(folder) / "early", *EARLY) as server:
-            print(overload_report(capacity, await offered(server.port, 2 * capacity.rate, 30)))
+        await overloaded(Path(folder), 30)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]) if sys.argv[1:] else 60.0))
+    uvloop.run(main(float(sys.argv[1]) if sys.argv[1:] else 60.0))

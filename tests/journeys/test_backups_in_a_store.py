@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from obstore.store import S3Store
 
+from asset_ledger.api.backup.objects import Objects
 from asset_ledger.api.cli import cli
 from asset_ledger.ledger.content import packs
 from tests.journeys.audit import events_in
@@ -95,6 +96,39 @@ def test_backups_in_a_store_are_incremental_and_those_of_a_folder(
     copy = restored(url, tmp_path / "copy")
     assert events_in(copy) == events_in(data_dir)
     assert (copy / "checkpoint.key").exists()
+
+
+@pytest.mark.parametrize("where", ["s3://backups/large", "folder"])
+def test_contents_of_a_store_are_copied_into_a_backup_in_a_store(
+    tmp_path: Path, data_dir: Path, where: str
+) -> None:
+    content_url = where if ":" in where else str(tmp_path / where)
+    url = f"s3://backups/copied-{where[:2]}"
+    with serving(data_dir, "--content-url", content_url) as server:
+        upload(server, 0, 10, 70_000, 20 * MIB)
+        assert create(data_dir, url)["contents"] == 4
+    large = [size for name, size in names_in(url.rpartition("/")[2]).items() if "objects/" in name]
+    assert sorted(large) == [70_000, 20 * MIB]
+
+    copy = restored(url, tmp_path / "copy")
+    assert events_in(copy) == events_in(data_dir)
+
+
+@pytest.mark.parametrize("size", [0, 3 * MIB, 40 * MIB])
+def test_an_object_is_there_once_all_of_its_pieces_are_read(size: int) -> None:
+    objects = Objects("s3://backups/pieces")
+    pieces = [bytes(MIB)] * (size // MIB)
+
+    def broken() -> Iterator[bytes]:
+        yield from pieces
+        raise OSError("the disk failed")
+
+    with pytest.raises(OSError, match="the disk failed"):
+        objects.write("object", size, broken())
+    assert objects.size("object") is None
+    objects.write("object", size, iter(pieces))
+    assert objects.size("object") == size
+    objects.delete("object")
 
 
 @pytest.mark.parametrize("with_server", [True, False])

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import shutil
 import subprocess
 import time
 from base64 import b64encode
@@ -18,6 +17,7 @@ from tusclient.client import TusClient
 
 from tests.journeys.audit import audit
 from tests.journeys.server import Server, program, run, serving, until
+from tests.npm import installed
 
 TUS: Final = {"Tus-Resumable": "1.0.0"}
 MIB: Final = 1 << 20
@@ -234,14 +234,7 @@ def bytes_left(data_dir: Path) -> int:
 @pytest.fixture(scope="module")
 def tus_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The script that uploads with tus-js-client, whose packages npm installs."""
-    folder = Path(shutil.copytree(NODE_CLIENT, tmp_path_factory.mktemp("tus") / "tus_js"))
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("tus-js-client was not run: there is no npm or node")
-    command = [npm, "ci", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"tus-js-client was not run: npm cannot install it: {done.stderr[:200]}")
+    folder = installed(NODE_CLIENT, tmp_path_factory.mktemp("tus") / "tus_js")
     return folder / "upload.js"
 
 

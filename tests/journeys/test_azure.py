@@ -1,0 +1,76 @@
+"""Large contents and backups in Azure Blob Storage, as Azurite serves it."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from asset_ledger.ledger.storage.object_store import ObjectReader
+from tests.azure import CONTAINER, Azure, serving_azure
+from tests.contracts.content_store import ContentStoreContract, StoreFactory
+from tests.journeys.audit import events_in
+from tests.journeys.client import talking
+from tests.journeys.server import run, serving
+from tests.ledger.content.test_objects import open_store
+
+pytestmark = pytest.mark.slow
+
+MIB = 1 << 20
+RANDOM = Random("azure")
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
+    with serving_azure(tmp_path_factory.mktemp("azure")) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _credentials(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    for name, value in azure.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+class TestObjectsInAzure(ContentStoreContract):
+    @pytest.fixture
+    def store_factory(self, tmp_path: Path) -> StoreFactory:
+        url = f"az://{CONTAINER}/contract/{tmp_path.name}"
+        return lambda: open_store(tmp_path / "content", url)
+
+
+def test_contents_are_served_backed_up_restored_and_collected(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    flags = ("--content-url", f"az://{CONTAINER}/served", "--retain-deleted", "0")
+    backup, copy = f"az://{CONTAINER}/backups", tmp_path / "copy"
+    contents = [RANDOM.randbytes(size) for size in (100, 70_000, 20 * MIB)]
+    with serving(data_dir, *flags) as server, talking(server.port) as client:
+        made = [client.created(content, name="a.bin", job_id="j") for content in contents]
+        for asset, content in zip(made, contents, strict=True):
+            assert client.get(asset["get_url"]).body == content
+            part = client.get(asset["get_url"], Range="bytes=50-99")
+            assert (part.status, part.body) == (206, content[50:100])
+
+        created = run("backup", "create", backup, "--data-dir", data_dir, "--json")
+        assert json.loads(created.stdout)["contents"] == 3, created.stderr
+        done = run("backup", "restore", backup, "--data-dir", copy)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert events_in(copy) == events_in(data_dir)
+
+        assert client.delete(f"/api/assets/{made[2]['id']}?purge=true").status == 200
+        assert client.get(made[2]["get_url"]).json["type"].endswith("content-collected")
+        assert client.get(made[1]["get_url"]).body == contents[1]
+    done = run("verify", "--data-dir", data_dir)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_missing_container_is_a_problem_in_one_line(data_dir: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ObjectReader().size("az://absent/objects/a")
+    done = run("backup", "create", "az://absent/backups", "--data-dir", data_dir)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr

@@ -98,8 +98,8 @@ async def test_the_asset_after_a_deleted_one_is_the_next(
     await shown(page, ".toast, [role=status]", "restored.")
     await shown(page, "#asset-3.at .name", "face-24")
     names = ("face-25.png", "face-26.png")
-    gone = [each for each in filled.assets if each["name"] in names]
-    restored = {"ids": [each["id"] for each in gone if each["job_id"] == "first"]}
+    first = [each for each in filled.assets if each["job_id"] == "first"]
+    restored = {"ids": [each["id"] for each in first if each["name"] in names]}
     filled.client.post("/api/assets/bulk-restore", json=restored).raise_for_status()
 
 

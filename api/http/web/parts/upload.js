@@ -5,7 +5,7 @@ import { place } from "../core/route.js";
 import { useFolderName } from "../core/rows.js";
 import { cancel, clearDone, dropped, items, pause, paused, progress, ticks, tryAgain, upload } from "../core/upload.js";
 import { FolderChoice, home } from "./actions.js";
-import { Icon, IconButton, Problem } from "./basic.js";
+import { Icon, IconButton, Name, Problem } from "./basic.js";
 import { corner, Dialog, show, toastError } from "./over.js";
 
 /** @typedef {import("../core/upload.js").Item} Item */
@@ -106,7 +106,7 @@ function Row({ item, state }) {
   const name = visible(item.file.name);
   const button = (/** @type {string} */ label, /** @type {string} */ icon, /** @type {(item: Item) => void} */ act) => h(IconButton, { icon, label: `${label} ${name}`, act: () => act(item) });
   const icon = { done: "check", failed: "circle-alert", sending: "upload", pausing: "clock", waiting: "clock" }[state] ?? "clock";
-  return html`<li class=${state}>${h(Icon, { name: icon, small: true })}<bdi class="cut" title=${name}>${name}</bdi>
+  return html`<li class=${state}>${h(Icon, { name: icon, small: true })}${h(Name, { name: item.file.name })}
     <span class="what">${state === "sending" ? html`<progress max=${item.file.size || 1} value=${item.sent} aria-label=${name}></progress>` : state === "failed" ? html`<span class="wrong">${h(Problem, { error: item.error })}</span>` : state === "pausing" ? html`<span class="quiet">Trying again</span>` : ""}</span>
     <span class="num quiet">${bytes(item.file.size)}</span>
     ${state === "failed" ? button("Try again", "rotate-ccw", tryAgain) : state === "done" ? html`<span class="room"></span>` : button("Cancel", "x", cancel)}</li>`;

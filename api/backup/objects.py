@@ -73,9 +73,13 @@ class Objects:
     def write(self, name: str, size: int, pieces: Iterator[bytes]) -> None:
         """Store pieces likewise. Raises SourceError, and what `pieces` raises."""
         chunk = max(_CHUNK, size // _PARTS)
-        opened = obstore.open_writer(self._store, name, buffer_size=chunk, max_concurrency=_AT_ONCE)
         # `obstore.put` would read the pieces while it runs, when obstore cannot read an object.
-        with self._errors(), opened as file:
+        with (
+            self._errors(),
+            obstore.open_writer(
+                self._store, name, buffer_size=chunk, max_concurrency=_AT_ONCE
+            ) as file,
+        ):
             for piece in pieces:
                 file.write(piece)
 

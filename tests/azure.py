@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.journeys.server import PATIENCE, until
 from tests.npm import installed
-from tests.s3 import PATIENCE, wait_for
 
 PACKAGES: Final = Path(__file__).with_name("azurite")
 CONTAINER: Final = "assets"
@@ -50,11 +50,12 @@ def serving_azure(folder: Path) -> Iterator[Azure]:
         *("--skipApiVersionCheck", "--disableTelemetry"),
     ]
     with ExitStack() as stack:
-        log = stack.enter_context((folder / "log").open("wb"))
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        log = folder / "log"
+        out = stack.enter_context(log.open("wb"))
+        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
         stack.callback(process.wait, PATIENCE)
         stack.callback(process.kill)
-        wait_for(endpoint)
+        until(lambda: b"successfully listens" in log.read_bytes(), "Azurite listens")
         account = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
         account += f"BlobEndpoint={endpoint}/{ACCOUNT}"
         make: list[str | Path] = ["node", program / "make_container.js", account, CONTAINER]

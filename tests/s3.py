@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import obstore
@@ -71,7 +71,7 @@ def serving_s3(folder: Path) -> Iterator[S3]:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         stack.callback(process.wait, PATIENCE)
         stack.callback(process.send_signal, signal.SIGKILL)  # a graceful stop takes 16 s
-        wait_for(f"http://127.0.0.1:{port}/status")
+        _wait_for(f"http://127.0.0.1:{port}/status")
         store = S3Store(
             "backups",
             endpoint=f"http://127.0.0.1:{port}",
@@ -95,16 +95,10 @@ def _free_ports(count: int) -> list[int]:
     return found
 
 
-def wait_for(url: str) -> None:
-    """Wait until a server answers a request, be it with a refusal."""
+def _wait_for(url: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
-        try:
-            urlopen(url).close()
+        with suppress(URLError, ConnectionError), urlopen(url):
             return
-        except HTTPError:
-            return
-        except (URLError, ConnectionError):
-            pass
         assert time.monotonic() < deadline, f"no answer from {url}"
         os.sched_yield()

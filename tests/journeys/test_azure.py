@@ -1,7 +1,6 @@
 """Large contents and backups in Azure Blob Storage, as Azurite serves it."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -11,6 +10,7 @@ import pytest
 from asset_ledger.ledger.storage.object_store import ObjectReader
 from tests.azure import CONTAINER, Azure, serving_azure
 from tests.contracts.content_store import ContentStoreContract, StoreFactory
+from tests.environment import set_only
 from tests.journeys.audit import events_in
 from tests.journeys.client import talking
 from tests.journeys.server import run, serving
@@ -30,10 +30,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
 
 @pytest.fixture(autouse=True)
 def _credentials(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AZURE_")]:
-        monkeypatch.delenv(name)
-    for name, value in azure.environment.items():
-        monkeypatch.setenv(name, value)
+    set_only(monkeypatch, "AZURE_", azure.environment)
 
 
 class TestObjectsInAzure(ContentStoreContract):

@@ -1,7 +1,6 @@
 """Backups in a real object store: incremental, after kills, and with the layout of a folder."""
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from obstore.store import S3Store
 from asset_ledger.api.backup.objects import Objects
 from asset_ledger.api.cli import cli
 from asset_ledger.ledger.content import packs
+from tests.environment import set_only
 from tests.journeys.audit import events_in
 from tests.journeys.server import Server, program, run, serving, until
 from tests.s3 import S3, serving_s3
@@ -34,10 +34,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 
 @pytest.fixture(autouse=True)
 def _credentials(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
+    set_only(monkeypatch, "AWS_", s3.environment)
 
 
 def upload(server: Server, *sizes: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import re
 import socket
 import time
@@ -21,6 +20,7 @@ import pytest
 from asset_ledger.ledger.errors import StoreUnavailableError
 from asset_ledger.ledger.storage.object_store import ObjectStore
 from tests.contracts.content_store import ContentStoreContract, StoreFactory
+from tests.environment import set_only
 from tests.journeys.client import Client, Reply, raw_connection, request_head, talking
 from tests.journeys.server import BACK, PATIENCE, Server, run, serving, until
 from tests.ledger.content.test_objects import open_store
@@ -90,15 +90,11 @@ class Proxy:
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """A store, behind a proxy that can fail; the environment has its credentials."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        with serving_s3(tmp_path_factory.mktemp("s3")) as s3:
-            proxy = Proxy(s3.endpoint)
-            for name, value in {**s3.environment, "AWS_ENDPOINT_URL": proxy.endpoint}.items():
-                patch.setenv(name, value)
-            yield proxy
-            proxy.close()
+    with pytest.MonkeyPatch.context() as patch, serving_s3(tmp_path_factory.mktemp("s3")) as s3:
+        proxy = Proxy(s3.endpoint)
+        set_only(patch, "AWS_", {**s3.environment, "AWS_ENDPOINT_URL": proxy.endpoint})
+        yield proxy
+        proxy.close()
 
 
 @pytest.fixture(scope="module", params=["folder", "database"])

@@ -1,6 +1,5 @@
 """The settings file: below flags and environment; wrong files are refused in one line."""
 
-import os
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import pytest
 
 from asset_ledger.api.cli.flags import settings_from
 from asset_ledger.api.cli.options import folder_of
+from tests.environment import set_only
 from tests.journeys.server import run
 from tests.journeys.server import serving as process
 
@@ -17,8 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("ASSET_LEDGER_")]:
-        monkeypatch.delenv(name)
+    set_only(monkeypatch, "ASSET_LEDGER_", {})
 
 
 def written(text: str, name: str = "asset-ledger.toml") -> Path:

@@ -187,10 +187,11 @@ export function Gallery({ fixed = ALL, empty }) {
     if (!range) from.current = index;
     setPicked(made);
   };
-  const chosen = () => (picked.size ? [...picked.values()] : [list?.row(at)].flatMap((row) => row ?? []));
+  const here = () => list?.row(at) ?? null;
+  const chosen = () => (picked.size ? [...picked.values()] : [here()].flatMap((row) => row ?? []));
   const act = (/** @type {Action} */ what) => () => void (chosen().some((asset) => !asset.deleted_at) && run(what, chosen()));
   const step = (/** @type {number} */ by) => {
-    const to = at + by - Number(by > 0 && open !== "" && open !== list?.row(at)?.id); // the open one may be gone
+    const to = at + by - Number(by > 0 && open !== "" && open !== here()?.id); // the open one may be gone
     const row = list?.row(to);
     return row ? () => (setAt(to), show(row)) : undefined;
   };
@@ -214,8 +215,10 @@ export function Gallery({ fixed = ALL, empty }) {
     [list, at, picked, open],
   );
   useEffect(() => void (list?.first && panel().catch(() => {})), [list?.first]); // is here before it is opened
-  useLayoutEffect(() => void (id.current = list?.row(at)?.id));
-  useLayoutEffect(() => void (besides.value = { known: list?.row(at)?.id === open ? list.row(at) : null, previous: step(-1), next: step(1) }));
+  useLayoutEffect(() => {
+    id.current = here()?.id;
+    besides.value = { known: here()?.id === open ? here() : null, previous: step(-1), next: step(1) };
+  });
 
   const row = list?.row(first);
   const setView = (/** @type {string} */ to) => batch(() => ((lastView.value = to), setQuery({ view: null }, { replace: true })));

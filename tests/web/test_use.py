@@ -107,18 +107,19 @@ async def test_a_swipe_leads_to_the_next_asset_unless_the_picture_is_zoomed(
     await opened(page, f"{server.url}/?job_id=second&sort=name", "Assets")
     await click(page, "#asset-0", "face-00")
     await click(page, ".panel a[aria-label='Open as page']")
+    placed = "document.querySelector('.picture img')?.style.transform"  # set once it has loaded
     for to_x, name in ((60, "face-00"), (340, "face-02")):
         await shown(page, "main.asset h1", name)
-        await until_true(page, "document.querySelector('.picture img')?.naturalWidth")
+        await until_true(page, placed)
         await swipe(page, to_x)
     await shown(page, "main.asset h1", "face-00")
-    await until_true(page, "document.querySelector('.picture img')?.naturalWidth")
+    await until_true(page, placed)
     await page.press("+")
     await page.once("document.querySelector('.picture[data-zoomed]')", "1")
-    before = await page.run("document.querySelector('.picture img').style.transform")
+    before = await page.run(placed)
     await swipe(page, 60)
 
-    await until_true(page, f"document.querySelector('.picture img').style.transform !== {before!r}")
+    await until_true(page, f"{placed} !== {before!r}")
     await shown(page, "main.asset h1", "face-00")
 
 
@@ -136,6 +137,25 @@ async def test_a_picture_that_is_slow_shows_its_mean_colour(
     proxy.holds = "/nothing"
     await until_true(page, f"!/color.srgb 0.9[0-9]* 0.0/.test({FACE})")
     await page.once("document.querySelector('[role=option] img:not(.waiting)')", "true")
+
+
+async def test_zooming_waits_for_the_picture(server: Server, proxy: Proxy, page: Page) -> None:
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+        asset = upload(client, picture(9, 9, 9), "image/png", {"name": "slow.png"})
+    proxy.holds = str(httpx.URL(asset["get_url"]).path)
+    await page.open(f"{proxy.url}/assets/{asset['id']}")
+    await shown(page, ".picture .zoom-bar", "100 %")
+
+    await page.press("+")
+    await shown(page, ".picture .zoom-bar", "100 %")
+    proxy.holds = "/nothing"
+    placed = "document.querySelector('.picture img')?.style.transform"
+    await until_true(page, placed)
+    before = await page.run(placed)
+    await page.press("+")
+
+    await until_true(page, f"{placed} !== {before!r}")
+    await shown(page, ".picture .zoom-bar", "125 %")
 
 
 @pytest.mark.parametrize("refused", [False, True])

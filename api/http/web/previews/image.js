@@ -49,6 +49,7 @@ export function useZoom(box, size) {
   /** Change the scale and keep the point under (px, py) where it is.
    * @param {(scale: number) => number} change @param {number} [px] @param {number} [py] */
   const at = (change, px = /** @type {HTMLElement} */ (box.current).clientWidth / 2, py = /** @type {HTMLElement} */ (box.current).clientHeight / 2) => {
+    if (!size.width) return;
     fitted.current = false;
     setView((now) => {
       const scale = Math.min(MOST, Math.max(Math.min(0.05, fitView().scale), change(now.scale)));
@@ -75,7 +76,7 @@ export function useZoom(box, size) {
     if (fitted.current) at((scale) => Math.max(1, scale * 2), event.clientX - area.left, event.clientY - area.top);
     else fit();
   };
-  useKeys({ "+": () => by(STEP), "=": () => by(STEP), "-": () => by(1 / STEP), 0: fit });
+  useKeys({ "+": () => by(STEP), "=": () => by(STEP), "-": () => by(1 / STEP), 0: fit }, [size]);
   return { view, by, fit, full, toggle, fitted: fitted.current };
 }
 

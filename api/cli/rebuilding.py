@@ -13,6 +13,7 @@ from asset_ledger.api.cli.administer import ServerCall, administer, ask, ask_hol
 from asset_ledger.api.cli.opening import existing_engine
 from asset_ledger.api.cli.progress import ProgressBar
 from asset_ledger.api.engine import Engine
+from asset_ledger.api.workers.second_rebuild_worker import start_second_for
 from asset_ledger.ledger.errors import FolderLockedError, GenerationError, RebuildError
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
@@ -22,6 +23,7 @@ from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock, hold_folder
 from asset_ledger.projections.rebuild.build import build, rebuild, roll_back
+from asset_ledger.projections.rebuild.second_worker import StartSecond
 from asset_ledger.projections.runtime.store import TableStore, next_number
 from asset_ledger.projections.runtime.table_files import TableFiles
 
@@ -53,8 +55,8 @@ def make(
     try:
         if engine.database is not None:
             return asyncio.run(_in_database(engine.folder, request))
-        with hold_folder(engine.folder), hold_build_lock(engine.folder):
-            return _in_folder(engine.folder, request)
+        with hold_folder(engine.folder), hold_build_lock(engine.folder) as lock:
+            return _in_folder(engine.folder, request, start_second_for(engine, lock))
     except FolderLockedError as locked:
         return _follow(partial(ask_holder, engine.folder, locked=locked), request)
 
@@ -71,14 +73,14 @@ def _nothing_to_cancel(_: Engine) -> dict[str, Any]:
     raise GenerationError("no server has this folder, so no rebuild is running")
 
 
-def _in_folder(folder: Path, request: RebuildRequest) -> dict[str, Any]:
+def _in_folder(folder: Path, request: RebuildRequest, start_second: StartSecond) -> dict[str, Any]:
     codec = Codec()
     with (
         closing(SqliteLog(DataFolder(folder).log, codec)) as log,
         closing(ProgressBar()) as progress,
     ):
         feed = Feed(log, codec, read_identity(log, codec).log_id)
-        return _made(TableFiles(folder), feed, request, progress)
+        return _made(TableFiles(folder), feed, request, progress, start_second)
 
 
 async def _in_database(folder: Path, request: RebuildRequest) -> dict[str, Any]:
@@ -102,15 +104,20 @@ async def _in_database(folder: Path, request: RebuildRequest) -> dict[str, Any]:
 
 
 def _made(
-    tables: TableStore, feed: Feed, request: RebuildRequest, progress: Progress
+    tables: TableStore,
+    feed: Feed,
+    request: RebuildRequest,
+    progress: Progress,
+    start_second: StartSecond,
 ) -> dict[str, Any]:
     if request.rollback:
         return {"generation": roll_back(tables, feed, progress), "result": "switched"}
     if not request.dry_run:
-        return {**rebuild(tables, feed, progress).document(), "result": "switched"}
+        return {**rebuild(tables, feed, progress, start_second).document(), "result": "switched"}
     number = next_number(tables)
     try:
-        return {**build(tables, number, feed, progress).document(), "result": "discarded"}
+        built = build(tables, number, feed, progress, start_second)
+        return {**built.document(), "result": "discarded"}
     finally:
         tables.remove(number)
 

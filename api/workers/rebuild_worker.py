@@ -7,7 +7,6 @@ It only reads the log, runs at low priority, and exits when the server dies.
 
 import sys
 import time
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +15,16 @@ import orjson
 
 from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.workers.child import exit_with_server, give_way, server_has_died
+from asset_ledger.api.workers.second_rebuild_worker import start_second_for
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
-from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.rebuild.build import build, catch_up
-from asset_ledger.projections.runtime.store import TableStore
+
+BUILD: Final = "build"
+CATCH_UP: Final = "catch-up"
+"""The two tasks."""
 
 NICE: Final = 19
 INTERVAL: Final = 0.05
@@ -34,38 +36,27 @@ def main() -> None:
     folder, task, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     give_way(nice=NICE)
     exit_with_server()
-    with hold_build_lock(folder):
+    with hold_build_lock(folder) as lock:
         # Check with the lock held: the next server waits for the lock before it uses this number,
         # and the thread that watches the server may not have run yet.
         if server_has_died():
             return
         try:
             database = orjson.loads(sys.stdin.buffer.readline())
-            write({"done": _do(engine_of(folder, database), TASKS[task], number)})
+            write({"done": _do(engine_of(folder, database), task, number, lock)})
         except Exception as error:  # the server reports it: standard error is /dev/null
             write({"error": f"{type(error).__name__}: {error}"})
 
 
-Task = Callable[[TableStore, int, Feed, Progress], dict[str, Any]]
-
-
-def _do(engine: Engine, task: Task, number: int) -> dict[str, Any]:
+def _do(engine: Engine, task: str, number: int, lock: int) -> dict[str, Any]:
     with engine.building(), closing(engine.reader()) as log, closing(engine.tables()) as tables:
-        codec = Codec()
+        codec, progress = Codec(), ProgressLines()
         feed = Feed(log, codec, read_identity(log, codec).log_id)
-        return task(tables, number, feed, ProgressLines())
-
-
-def _build(tables: TableStore, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
-    return build(tables, number, feed, progress).document()
-
-
-def _catch_up(tables: TableStore, number: int, feed: Feed, progress: Progress) -> dict[str, Any]:
-    catch_up(tables, number, feed, progress)
-    return {}
-
-
-TASKS: Final[Mapping[str, Task]] = {"build": _build, "catch-up": _catch_up}
+        if task == BUILD:
+            second = start_second_for(engine, lock)
+            return build(tables, number, feed, progress, second).document()
+        catch_up(tables, number, feed, progress)
+        return {}
 
 
 class ProgressLines:

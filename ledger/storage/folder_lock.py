@@ -128,14 +128,14 @@ def refuse_if_held(folder: Path) -> None:
 
 
 @contextmanager
-def hold_build_lock(folder: Path) -> Iterator[None]:
+def hold_build_lock(folder: Path) -> Iterator[int]:
     """Hold the lock of the process that builds tables; wait for an earlier one that is dying.
 
     A rebuild outlives its server by an instant, and would write into the files of the next one.
-    Raises FolderLockedError.
+    Yield its descriptor: a process that inherits it holds the lock, too. Raises FolderLockedError.
     """
-    with _hold(DataFolder(folder).build_lock, "rebuild"):
-        yield
+    with _hold(DataFolder(folder).build_lock, "rebuild") as descriptor:
+        yield descriptor
 
 
 @contextmanager
@@ -158,12 +158,12 @@ def hold_backup_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _hold(path: Path, what: str) -> Iterator[None]:
+def _hold(path: Path, what: str) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _wait_for(descriptor, what)
         os.pwrite(descriptor, b"%-20d\n" % os.getpid(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -6,7 +6,7 @@ from the other columns, is left out.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import orjson
@@ -18,10 +18,15 @@ _CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 def digest(tables: Mapping[str, Database]) -> str:
     """Return the digest of tables, 64 hex digits. Each table is read from its own database."""
+    return digest_of(sorted(tables.items()))
+
+
+def digest_of(tables: Iterable[tuple[str, Database]]) -> str:
+    """Return the digest of tables that are in name order."""
     hashed = hashlib.sha256()
-    for table in sorted(tables):
+    for table, database in tables:
         hashed.update(table.encode() + b"\n")
-        for row in rows(tables[table], table):
+        for row in rows(database, table):
             hashed.update(row)
     return hashed.hexdigest()
 

@@ -11,7 +11,7 @@ from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import FeedUpTo
 from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.rebuild.comparison import FileComparison, compare_part, position_of
-from asset_ledger.projections.runtime.bulk import begin_bulk_fill, fill
+from asset_ledger.projections.runtime.bulk import begin_bulk_fill, end_bulk_fill, fill
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.runner import Runner
 from asset_ledger.projections.runtime.store import TableStore
@@ -34,16 +34,36 @@ class NewGenerationFiles:
         begin_bulk_fill(database)
         return Runner(database, self._feed)
 
+    def reopen(self, projections: Sequence[Projection], part: str) -> Runner:
+        """Open a file that another process has filled."""
+        database = self._store.open(self._number, projections, part)
+        self._stack.callback(database.close)
+        return Runner(database, self._feed)
+
     def fill(self, step: str, runners: Sequence[Runner], upto: int) -> None:
         """Fill files from the log up to a position, side by side. Raises as `bulk.fill` does."""
         self._feed.upto = upto
         fill(runners, self._progress, step)
+
+    def finish(self, runners: Sequence[Runner], position: int) -> None:
+        """Fill files up to a position and make their indexes. Raises as `bulk.fill` does."""
+        self.fill("reading", runners, position)
+        for runner in runners:
+            self._progress("indexing", position, position)
+            end_bulk_fill(runner.database)
 
     def fill_like(self, store: TableStore, number: int, runners: Iterable[Runner]) -> None:
         """Fill each part up to the position of that in use. Reads every event once."""
         targets = [(position_of(store, number, built) or 0, built) for built in runners]
         for upto in sorted({target for target, _ in targets}):
             self.fill("reading", [built for target, built in targets if target >= upto], upto)
+
+    def compared(
+        self, store: TableStore, number: int, runners: Sequence[Runner]
+    ) -> list[FileComparison]:
+        """Bring each part to the position of that in use, and compare the two."""
+        self.fill_like(store, number, runners)
+        return [self.compare(store, number, runner) for runner in runners]
 
     def compare(
         self, store: TableStore, number: int, built: Runner, *, with_indexes: bool = False

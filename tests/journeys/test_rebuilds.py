@@ -9,17 +9,21 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.progress import Progress
 
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
+from asset_ledger.projections.rebuild.build import LONG
+from benchmarks.fill import fill
 from tests.journeys.audit import audit, current_tables, state_of, tables_digest
 from tests.journeys.client import BROKEN, Client, talking
 from tests.journeys.load import Load, under_load
 from tests.journeys.processes import children_of, command_of
-from tests.journeys.server import Server, run, serving, until
+from tests.journeys.server import PATIENCE, Server, run, serving, until
 from tests.journeys.test_kills import check_acknowledged
 
 READS = (
@@ -106,6 +110,15 @@ def kill_rebuild_workers(server: Server) -> None:
 def rebuild_workers(server: Server) -> list[int]:
     """Return the pids of the server's rebuild processes."""
     return [pid for pid in children_of(server.pid) if b"rebuild_worker" in command_of(pid)]
+
+
+def second_workers(server: Server) -> list[int]:
+    """Return the pids of the processes that build parts of a long log for a rebuild process."""
+    return [pid for first in rebuild_workers(server) for pid in children_of(first)]
+
+
+def all_ended(pids: list[int]) -> bool:
+    return not any(map(command_of, pids))
 
 
 @contextmanager
@@ -206,3 +219,29 @@ def test_cancel_ends_a_rebuild_whose_process_is_stopped(
     assert not Path(f"/proc/{stopped}").exists()
     assert status(client)["last"]["result"] == "switched"
     check_leftovers(data_dir)
+
+
+@pytest.mark.slow
+def test_a_long_log_is_rebuilt_by_two_processes_that_end_together(tmp_path: Path) -> None:
+    data_dir = tmp_path / "long"
+    with Progress(disable=True) as progress:
+        fill(data_dir, LONG + 10_000, progress)
+    with serving(data_dir) as server, talking(server.port) as client:
+        until(lambda: client.get("/readyz").status == 200, "the tables are made", 4 * PATIENCE)
+        for killed in (rebuild_workers, second_workers):
+            assert client.call("POST", "/api/projections/rebuild").status == 202
+            until(lambda: len(second_workers(server)) == 1, "two processes run")
+            pids = [*rebuild_workers(server), *second_workers(server)]
+            os.kill(killed(server)[0], signal.SIGKILL)
+            assert "process died" in wait_for_rebuild(client)["error"]
+            until(partial(all_ended, pids), "both have ended")
+        client.created(job_id="j")
+        assert client.call("POST", "/api/projections/rebuild").status == 202
+
+        last = wait_for_rebuild(client)
+
+        assert (last["result"], last["error"], last["differences"]) == ("switched", None, 0)
+        assert server.stop() == 0
+    made = run("rebuild", "--dry-run", "--json", "--data-dir", data_dir)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["digest"] == last["digest"]

@@ -23,7 +23,12 @@ from benchmarks.turns import alternating, divided
 
 MIB: Final = 1 << 20
 ROUNDS: Final = 3
-FLOOR, PRODUCT = "floor", "product"
+FLOOR, PRODUCT, HASHED = "floor", "product", "hashing floor"
+OF: Final = {
+    ("upload", FLOOR): "",
+    ("download", HASHED): ", which hashes what it sends",
+    ("download", FLOOR): "'s sendfile, which hashes nothing",
+}
 
 Speeds = dict[str, list[float]]
 
@@ -34,7 +39,7 @@ def rows(bench: Bench) -> list[Row]:
     folder.mkdir()
     file, size = made(folder / "sent", bench.sizes.large), bench.sizes.large * MIB
     up: Speeds = {FLOOR: [], PRODUCT: []}
-    down: Speeds = {FLOOR: [], PRODUCT: []}
+    down: Speeds = {FLOOR: [], PRODUCT: [], HASHED: []}
     with (
         serving(FLOOR, floor_command("large", str(folder))) as floor,
         serving(PRODUCT, product_command(folder / "data")) as product,
@@ -43,14 +48,20 @@ def rows(bench: Bench) -> list[Row]:
             change(file, number)
             os.sync()
             up[server.name].append(size / MIB / timed(partial(upload, server, file)))
-            down[server.name].append(size / MIB / timed(partial(download, server, size)))
-    return [row(bench, "upload", up, 0.8), row(bench, "download", down, 0.9)]
+            reads = {server.name: newest(server)} | ({HASHED: "/hashed"} if server is floor else {})
+            for name, path in reads.items():
+                down[name].append(size / MIB / timed(partial(download, server, path, size)))
+    return [
+        row(bench, "upload", up, FLOOR, 0.8),
+        row(bench, "download", down, HASHED, 0.9),
+        row(bench, "download", down, FLOOR, None),
+    ]
 
 
-def row(bench: Bench, verb: str, speeds: Speeds, bar: float) -> Row:
-    what = f"{verb} of {bench.sizes.large:,} MiB over the minimal server"
-    beside = {f"{name} MiB/s": each for name, each in speeds.items()}
-    return Row(what, divided(speeds[PRODUCT], speeds[FLOOR]), bar, 1, beside=beside)
+def row(bench: Bench, verb: str, speeds: Speeds, floor: str, bar: float | None) -> Row:
+    what = f"{verb} of {bench.sizes.large:,} MiB over the minimal server{OF[verb, floor]}"
+    beside = {f"{name} MiB/s": speeds[name] for name in (floor, PRODUCT)}
+    return Row(what, divided(speeds[PRODUCT], speeds[floor]), bar, bar and 1, beside=beside)
 
 
 def made(path: Path, mib: int) -> Path:
@@ -85,9 +96,9 @@ def upload(server: Server, file: Path) -> None:
         raise BenchmarkError(f"{server.name} answered an upload {answer[:200]!r}")
 
 
-def download(server: Server, size: int) -> None:
-    """GET the newest file. Raises BenchmarkError unless all of it arrives."""
-    path, buffer = newest(server), bytearray(MIB)
+def download(server: Server, path: str, size: int) -> None:
+    """GET a file. Raises BenchmarkError unless all of it arrives."""
+    buffer = bytearray(MIB)
     with connected(server) as connection:
         connection.sendall(f"{request('GET', server, path)}\r\n".encode())
         received = head = connection.recv_into(buffer)

@@ -70,7 +70,7 @@ def sending(bench: Bench, server: Server) -> None:
     file = large.made(bench.folder / "profiled.file", LARGE_MIB)
     large.upload(server, file)
     for _ in range(3):
-        large.download(server, LARGE_MIB * large.MIB)
+        large.download(server, large.newest(server), LARGE_MIB * large.MIB)
 
 
 def reading(bench: Bench, server: Server, *, hot: bool) -> None:

@@ -97,7 +97,7 @@ def main(only: Sequence[str], folder: Path | None, into: Path, **sizes: int) -> 
         bounds = profiles(bench, by_measure)
     about |= {"took": f"{(time.monotonic() - start) / 60:.0f} min"}
     rows = [row for found in by_measure.values() for row in found]
-    draw_bars(rows, into / "bars.svg")
+    draw_bars([row for row in rows if row.bar is not None], into / "bars.svg")
     draw_rounds(rows, into / "rounds.svg")
     document = {"machine": about, "sizes": sizes, "rows": [row.document() for row in rows]}
     write(into, "report", document | {"profiles": bounds}, text_of(about, rows, bounds))

@@ -134,12 +134,26 @@ def mixed_rows(bench: Bench) -> list[Row]:
         for name in alternating(bench.sizes.rounds, list(loads)):
             turns.take(server, name, loads[name])
     both = turns.rates(PRODUCT, MIXED)
+    shares = ((LISTS, 0.7), (UPLOADS, 0.3))
+    cpu = [
+        sum(share * turns.of(PRODUCT, name)[n].cpu_us for name, share in shares)
+        for n in range(len(both))
+    ]
+    busy = [turn.cpu_us for turn in turns.of(PRODUCT, MIXED)]
     return [
         Row(
-            f"{name} in a load of {MIXED}, over the same alone",
-            divided([rate * share for rate in both], turns.rates(PRODUCT, name)),
+            f"answers for each core in a load of {MIXED}, over those of both parts alone",
+            divided(cpu, busy),
             bar=0.5,
-            beside={"alone/s": turns.rates(PRODUCT, name), "all of the load/s": both},
-        )
-        for name, share in ((LISTS, 0.7), (UPLOADS, 0.3))
+            beside={"us of CPU": busy, "us of CPU alone": cpu, "all of the load/s": both},
+        ),
+        *(
+            Row(
+                f"{name} in a load of {MIXED}, over the same alone",
+                divided([rate * share for rate in both], turns.rates(PRODUCT, name)),
+                None,
+                beside={"alone/s": turns.rates(PRODUCT, name)},
+            )
+            for name, share in shares
+        ),
     ]

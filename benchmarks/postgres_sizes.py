@@ -18,9 +18,11 @@ import psycopg
 from asset_ledger.api.backend import open_backend
 from asset_ledger.api.database.engine import DatabaseEngine
 from asset_ledger.api.settings import Settings
+from asset_ledger.api.workers.second_rebuild_worker import start_second_for
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.reading.feed import Feed
+from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.ledger.storage.postgres import LOG, adapt, settings
 from asset_ledger.ledger.storage.postgres_readers import AsyncPostgresReaders
 from asset_ledger.ledger.storage.postgres_sql import translate
@@ -81,8 +83,9 @@ def filled(server: Postgres, scratch: Path, assets: int) -> Iterator[Filled]:
             for first in range(0, assets, A_COMMIT):
                 record(log, [command(n) for n in range(first, min(first + A_COMMIT, assets))])
         made = Filled(url, folder, assets, Turn(0, 0, 0))
-        with opened(made) as (store, feed):
-            tables = timed(lambda: rebuild(store, feed).position)
+        with opened(made) as (store, feed), hold_build_lock(folder) as lock:
+            second = start_second_for(DatabaseEngine(url, folder), lock)
+            tables = timed(lambda: rebuild(store, feed, start_second=second).position)
         yield made._replace(tables=tables)
 
 

@@ -1,6 +1,7 @@
 """An earlier and a later release at once: servers of one database, while its tables change.
 
 The earlier one is a real server of this release; the later one has a migration and a column more.
+`tests.journeys.test_two_releases` has an upgrade with two checkouts.
 """
 
 import asyncio
@@ -17,11 +18,11 @@ from asset_ledger.api.settings import Settings
 from asset_ledger.ledger.storage.database import SqlConnection
 from asset_ledger.projections.migrations import Migration
 from asset_ledger.projections.tables.usage import Usage
-from tests.api.http.test_servers import names, until
+from tests.api.http.test_servers import until
 from tests.api.running import Api, serving
 from tests.house.console import document
 from tests.journeys.client import Reply, talking
-from tests.journeys.server import Server, run
+from tests.journeys.server import Server
 from tests.journeys.server import serving as serving_process
 from tests.postgres import Postgres
 from tests.projections.before import PLANTED, add_smell, plant
@@ -30,12 +31,8 @@ psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not ins
 pytestmark = pytest.mark.slow
 
 SMELL = Migration(PLANTED, add_smell, needs_events=True)
-LATER_FILLS = "a later release fills the tables: rebuild at a server of it"
 WAITING = """SELECT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted),
     (SELECT count(*) FROM pg_namespace WHERE nspname ~ '^g[0-9]+$')"""
-STATE = """SELECT (SELECT generation FROM ledger.in_use), (SELECT count(*) FROM g2.assets),
-    (SELECT count(*) FROM g2.assets WHERE smell = 'none'), (SELECT min(position) FROM g2.positions),
-    (SELECT max(notification_id) FROM ledger.stored_events)"""
 
 
 @pytest.fixture
@@ -79,66 +76,12 @@ async def uploaded(server: Server, name: str) -> Reply:
     return await asyncio.to_thread(upload)
 
 
-async def rebuilt(server: Server) -> tuple[str, str]:
-    """Rebuild at a server. Return the result and the error."""
-
-    def rebuild() -> Reply:
-        with talking(server.port) as client:
-            return client.call("POST", "/api/projections/rebuild")
-
-    begun = await asyncio.to_thread(rebuild)
-    assert begun.status == 202, begun.body
-    await until(lambda: has_ended(server))
-    last = (await asked(server, "/api/projections")).json["last"]
-    return last["result"], last["error"]
-
-
-async def has_ended(server: Server) -> bool:
-    return (await asked(server, "/api/projections")).json["last"] is not None
-
-
 async def shows(server: Server, count: int) -> bool:
     """Return whether the list, a search and the usage of a server have so many assets."""
     listed = (await asked(server, "/api/assets")).json["assets"]
     found = (await asked(server, "/api/assets/search?query=asset")).json["assets"]
     usage = (await asked(server, "/api/assets/usage?group_by=node_id")).json["usage"]
     return bool([len(listed), len(found), sum(row["count"] for row in usage)] == [count] * 3)
-
-
-async def test_servers_of_two_releases_record_and_read_while_the_tables_change(
-    shared_url: str, earlier: Server, tmp_path: Path
-) -> None:
-    for number in range(3):
-        assert (await uploaded(earlier, f"asset {number}")).status == 201
-
-    async with later(shared_url, tmp_path) as api:
-        old, new = (
-            await uploaded(earlier, "asset old"),
-            await api.upload(name="asset new", node_id="n"),
-        )
-        assert old.status in (201, 202)
-        assert new.status == 201, new.body
-        position = max(int(each.headers["Ledger-Position"]) for each in (old, new))
-        await until(lambda: shows(earlier, 5))
-        assert len(await names(api, position)) == 5
-        behind = await uploaded(earlier, "asset 5")
-        assert (behind.status, behind.headers.get("Ledger-Projection")) == (202, "behind")
-        assert len(await names(api, int(behind.headers["Ledger-Position"]))) == 6
-        assert await rebuilt(earlier) == ("failed", LATER_FILLS)
-        with psycopg.connect(shared_url) as db:
-            generation, rows, filled, reflected, head = db.execute(STATE).fetchone()
-        assert (generation, rows, filled, reflected) == (2, 6, 6, head)
-
-    assert earlier.stop() == 0
-    refused = await asyncio.to_thread(start_again, earlier, shared_url)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert f"the tables have the schema {PLANTED}" in refused.stderr
-    assert "Traceback" not in earlier.errors
-
-
-def start_again(earlier: Server, shared_url: str) -> Any:
-    where = ("--database-url", shared_url, "--data-dir", earlier.data_dir)
-    return run("serve", "--port", "0", "--log-level", "error", *where)
 
 
 async def build_until_a_server_waits(engine: Any) -> None:

@@ -23,11 +23,13 @@ PATIENCE: Final = 120.0
 """Seconds until a start fails: far more than it takes."""
 
 KEY, SECRET = "testkey", "testsecret"
+_MAY: Final = ["Admin", "Read", "List", "Tagging", "Write"]
 _IDENTITY: Final = {
     "name": "t",
     "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
-    "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+    "actions": _MAY,
 }
+_ANONYMOUS: Final = {"name": "anonymous", "actions": _MAY}
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,13 @@ class S3:
 
 
 @contextmanager
-def serving_s3(folder: Path) -> Iterator[S3]:
-    """Start a server, and kill it after the block."""
+def serving_s3(folder: Path, *, is_open: bool = False) -> Iterator[S3]:
+    """Start a server, and kill it after the block. `is_open`: it takes unsigned requests, too."""
     (folder / "files").mkdir(parents=True)
     config = folder / "s3.json"
-    config.write_text(json.dumps({"identities": [_IDENTITY]}), "utf-8")
+    config.write_text(
+        json.dumps({"identities": [_IDENTITY, *([_ANONYMOUS] if is_open else [])]}), "utf-8"
+    )
     master, volume, filer, port = _free_ports(4)
     command = [
         *(str(PROGRAM), "-logtostderr=true", "server", f"-dir={folder / 'files'}"),

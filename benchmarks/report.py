@@ -22,6 +22,7 @@ from benchmarks.machine import disk, machine
 from benchmarks.plots import draw_bars, draw_rounds
 from benchmarks.profiles import profile
 from benchmarks.rows import Row, table
+from benchmarks.servers import stop_servers_on_sigterm
 
 MEASURES: Final[Mapping[str, Callable[[Bench], list[Row]]]] = {
     "uploads": uploads.rows,
@@ -90,6 +91,7 @@ def listed(about: Mapping[str, str]) -> str:
 @click.option("--into", type=click.Path(path_type=Path), default="bench", show_default=True)
 def main(only: Sequence[str], folder: Path | None, into: Path, **sizes: int) -> None:
     """Measure every bar, and write the report."""
+    stop_servers_on_sigterm()
     into.mkdir(exist_ok=True)
     start = time.monotonic()
     with benching(folder, Sizes(**sizes)) as (bench, about):

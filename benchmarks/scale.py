@@ -18,7 +18,7 @@ from benchmarks.load import uploads
 from benchmarks.machine import disk, machine
 from benchmarks.report import listed, write
 from benchmarks.rows import Row, table
-from benchmarks.servers import product_command, serving, stat_of
+from benchmarks.servers import product_command, serving, stat_of, stop_servers_on_sigterm
 from benchmarks.slopes import Found, by_size
 from tests.journeys.processes import children_of
 
@@ -99,6 +99,7 @@ def main(
     into: Path,
 ) -> None:
     """Measure group commits, servers, pages and rebuilds on a PostgreSQL of its own."""
+    stop_servers_on_sigterm()
     into.mkdir(exist_ok=True)
     rows: list[Row] = []
     with (

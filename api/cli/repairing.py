@@ -7,8 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asset_ledger.ledger.content.offline import url_now
 from asset_ledger.ledger.errors import DigestMismatchError, FolderLockedError, LedgerError
 from asset_ledger.ledger.ids import Digest
+from asset_ledger.ledger.storage.data_folder import DataFolder
+from asset_ledger.ledger.storage.object_store import split_url
 
 if TYPE_CHECKING:
     from asset_ledger.api.backend import Backend
@@ -33,9 +36,24 @@ async def repair(folder: Path, source: str, digests: Sequence[str]) -> Outcomes:
         backups.open_contents()
         try:
             async with open_backend(settings) as backend:
-                return {each: await _outcome(backups, each, backend) for each in digests}
+                absent = {} if settings.content_url else _in_stores(folder, digests)
+                return {
+                    each: absent.get(each) or await _outcome(backups, each, backend)
+                    for each in digests
+                }
         except FolderLockedError as locked:
             return {each: await _outcome(backups, each, (folder, locked)) for each in digests}
+
+
+def _in_stores(folder: Path, digests: Sequence[str]) -> Outcomes:
+    """Return why contents in object stores cannot be stored again without `content_url`."""
+    files = DataFolder(folder).content
+    urls = {each: url_now(files, Digest(each)) for each in digests}
+    return {
+        each: f"it is in the store {split_url(url)[0]}: set content_url to it"
+        for each, url in urls.items()
+        if url is not None
+    }
 
 
 async def _outcome(

@@ -128,6 +128,28 @@ def test_a_backup_without_the_content_repairs_nothing(folder: Path, tmp_path: Pa
     assert summary["damaged"] == 1
 
 
+def test_a_content_in_a_store_is_repaired_in_the_store(data_dir: Path, tmp_path: Path) -> None:
+    store, backup = tmp_path / "store", tmp_path / "backup"
+
+    async def record() -> None:
+        async with serving(Settings(data_dir=data_dir, content_url=str(store))) as api:
+            await api.created(LARGE, name="large")
+
+    asyncio.run(record())
+    assert run("backup", "create", backup, "--data-dir", data_dir).returncode == 0
+    (stored,) = (path for path in store.rglob("*") if path.is_file())
+    stored.unlink()
+
+    *_, repair, _ = scrub(data_dir, "--from", backup, code=FOUND)
+    copies = list((data_dir / "content" / "objects").rglob("sha256*"))
+    named = ("env", f"ASSET_LEDGER_CONTENT_URL={store}")
+    again = run("scrub", "--data-dir", data_dir, "--from", backup, before=named)
+
+    assert repair["reason"] == f"it is in the store {store.as_uri()}: set content_url to it"
+    assert copies == []
+    assert again.stdout.endswith("1 repaired; 0 damaged\n"), again.stdout + again.stderr
+
+
 def test_a_damaged_backup_repairs_nothing(folder: Path, tmp_path: Path) -> None:
     content_file(folder, True).unlink()
     flip(100)(content_file(tmp_path / "b", True))

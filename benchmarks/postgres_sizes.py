@@ -152,7 +152,7 @@ async def _sent_by(page: Read, number: int) -> list[tuple[bytes, Sequence[Any]]]
     async def noted(
         self: AsyncPostgresReaders, sql: str, values: Sequence[Any] = (), brief: bool = False
     ) -> Any:
-        found.append((translate(sql).encode(), values))
+        found.append((translate(sql), values))
         return await send(self, sql, values, brief)
 
     with patch.object(AsyncPostgresReaders, "rows", noted):

@@ -49,13 +49,13 @@ class Recording(postgres.PostgresConnection):
         self.steps.append(lambda _, __: entered.close())
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
-        text = translate(sql).encode()
+        text = translate(sql)
         values = parameters or None
         self.steps.append(lambda db, _: db.execute(text, values, binary=True))
         return super().execute(sql, parameters)
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        text = translate(sql).encode()
+        text = translate(sql)
         self.steps.append(lambda db, _: db.cursor().executemany(text, rows))
         super().execute_many(sql, rows)
 

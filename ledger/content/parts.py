@@ -177,7 +177,7 @@ class SharedParts:
 
     async def _execute(self, sql: str, values: Sequence[Any]) -> "psycopg.AsyncCursor[Any]":
         """Run a statement, once more if the connection was lost. Raises StorageFailedError."""
-        text = translate(sql).encode()
+        text = translate(sql)
         async with self._lock:
             try:
                 try:

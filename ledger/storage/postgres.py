@@ -284,12 +284,12 @@ class PostgresConnection:
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """Run a statement."""
         with self._noting():
-            return self._db.execute(translate(sql).encode(), parameters or None, binary=True)
+            return self._db.execute(translate(sql), parameters or None, binary=True)
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each row, in order."""
         with self._noting():
-            self._db.cursor().executemany(translate(sql).encode(), rows)
+            self._db.cursor().executemany(translate(sql), rows)
 
     def pages(self, sql: str, size: int = PAGE) -> Iterator[list[Any]]:
         """Yield the rows of a statement page by page: row by row, each would be waited for."""
@@ -302,7 +302,7 @@ class PostgresConnection:
 
     def stream(self, sql: str, parameters: Sequence[Any]) -> Iterator[Any]:
         """Yield rows as they arrive. The caller closes the iterator."""
-        return self._db.cursor().stream(translate(sql).encode(), parameters, binary=True)
+        return self._db.cursor().stream(translate(sql), parameters, binary=True)
 
     def close(self) -> None:
         """Close the connection."""

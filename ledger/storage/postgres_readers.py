@@ -39,7 +39,7 @@ class _Reading:
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of one statement."""
-        await self._cursor.execute(translate(sql).encode(), parameters or None, binary=True)
+        await self._cursor.execute(translate(sql), parameters or None, binary=True)
         return await self._cursor.fetchall()
 
 

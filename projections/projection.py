@@ -10,17 +10,22 @@ from typing import Any, NamedTuple, Protocol
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.projections.migrations import Migration
 
+Merge = Callable[[Sequence[Sequence[Any]]], Sequence[Sequence[Any]]]
+"""Returns the parameters of fewer statements, which together change the same."""
+
 
 class Statement(NamedTuple):
     """One change to the tables.
 
     `independent`: no other independent statement of the batch touches the same rows, except one
     with the same SQL. Neighbouring independent statements are grouped by SQL and run in that order.
+    `merge`: applied to the parameters of such a group before it runs.
     """
 
     sql: str
     parameters: Sequence[Any]
     independent: bool = False
+    merge: Merge | None = None
 
 
 class Projection(Protocol):

@@ -14,9 +14,9 @@ from asset_ledger.projections.rebuild.comparison import GenerationComparison
 from asset_ledger.projections.rebuild.digest import digest, digest_of
 from asset_ledger.projections.rebuild.files import NewGenerationFiles
 from asset_ledger.projections.rebuild.second_worker import (
+    SECOND,
     SecondWorker,
     StartSecond,
-    second_parts,
 )
 from asset_ledger.projections.runtime.bulk import fill
 from asset_ledger.projections.runtime.generation import open_generation
@@ -153,8 +153,7 @@ class _Build:
         self._files = NewGenerationFiles(stack, store, number, feed, self._progress)
         # The main part comes first: its state marks the whole generation as unfinished.
         self._runners = [self._files.open(PROJECTIONS, "")]
-        self._seconds = second_parts(store) if second else []
-        own = [each for each in FOLLOWING if each not in self._seconds]
+        own = [each for each in FOLLOWING if second is None or each not in SECOND]
         self._runners += [self._files.open([each], each.name) for each in own]
 
     def run(self) -> Rebuilt:
@@ -183,7 +182,7 @@ class _Build:
         yield from _in_order(self._runners)
         if self._second:
             compared = self._second.wait()
-            second = [self._files.reopen([each], each.name) for each in self._seconds]
+            second = [self._files.reopen([each], each.name) for each in SECOND]
             self._runners += second
             if comparison:
                 comparison.files += compared

@@ -13,27 +13,20 @@ from typing import Final
 from asset_ledger.ledger.errors import LedgerError, RebuildError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed, FeedUpTo
-from asset_ledger.projections.projection import Projection
 from asset_ledger.projections.rebuild.comparison import FileComparison
 from asset_ledger.projections.rebuild.files import NewGenerationFiles
 from asset_ledger.projections.runtime.registry import FOLLOWING
 from asset_ledger.projections.runtime.store import TableStore, in_use
 
-_SLOWEST: Final = ("usage", "search")
+SECOND: Final = [each for each in FOLLOWING if each.name in ("usage", "search")]
+"""The projections of the second process, about half of the work. Their tables have the last names.
+"""
 
 INTERVAL: Final = 0.5
 """Seconds between two messages about progress, at least: few enough for a pipe that waits."""
 
 StartSecond = Callable[[int], AbstractContextManager[Connection]]
 """Start a process that runs `build_second` for a generation. The block ends it."""
-
-
-def second_parts(store: TableStore) -> list[Projection]:
-    """Return the projections of the second process, about half of the work.
-
-    A database makes the rows of the main part in more time. Their tables have the last names.
-    """
-    return [each for each in FOLLOWING if store.is_shared or each.name in _SLOWEST]
 
 
 class SecondWorker:
@@ -106,7 +99,7 @@ def build_second(store: TableStore, number: int, feed: Feed, pipe: Connection) -
 def _build(
     files: NewGenerationFiles, store: TableStore, pipe: Connection
 ) -> Sequence[FileComparison]:
-    runners = [files.open([each], each.name) for each in second_parts(store)]
+    runners = [files.open([each], each.name) for each in SECOND]
     before = in_use(store)
     compared = [] if before is None else files.compared(store, before, runners)
     pipe.send(("compared", None))

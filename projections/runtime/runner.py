@@ -6,14 +6,14 @@ nothing else: the log still grows, and the runner continues from its position on
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from asset_ledger.ledger.domain.event import Recorded
 from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
-from asset_ledger.projections.projection import Statement
+from asset_ledger.projections.projection import Merge, Statement
 from asset_ledger.projections.runtime.migrate import is_newer
 from asset_ledger.projections.runtime.status import Status
 from asset_ledger.projections.runtime.store import Database
@@ -242,16 +242,21 @@ class Runner(Status):
 def execute(database: Database, statements: Iterable[Statement]) -> None:
     """Run statements in order; group neighbouring independent statements by their SQL."""
     grouped: dict[str, list[Sequence[Any]]] = {}
-    for sql, parameters, independent in statements:
+    merges: dict[str, Merge] = {}
+    for sql, parameters, independent, merge in statements:
         if independent:
             grouped.setdefault(sql, []).append(parameters)
+            if merge:
+                merges[sql] = merge
             continue
-        _flush(database, grouped)
+        _flush(database, grouped, merges)
         database.run(sql, parameters)
-    _flush(database, grouped)
+    _flush(database, grouped, merges)
 
 
-def _flush(database: Database, grouped: dict[str, list[Sequence[Any]]]) -> None:
+def _flush(
+    database: Database, grouped: dict[str, list[Sequence[Any]]], merges: Mapping[str, Merge]
+) -> None:
     for sql, rows in grouped.items():
-        database.insert(sql, rows)
+        database.insert(sql, merges[sql](rows) if sql in merges else rows)
     grouped.clear()

@@ -25,9 +25,9 @@ from asset_ledger.projections.tables.nodes import run_statements
 _CREATED: Final = """
     INSERT INTO jobs (user_id, job_id, workflow_id, assets, bytes, first_position, last_position,
         updated_at)
-    VALUES (?, ?, ?, 1, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (user_id, job_id) DO UPDATE SET
-        assets = jobs.assets + 1, bytes = jobs.bytes + excluded.bytes,
+        assets = jobs.assets + excluded.assets, bytes = jobs.bytes + excluded.bytes,
         workflow_id = coalesce(jobs.workflow_id, excluded.workflow_id),
         last_position = excluded.last_position, updated_at = excluded.updated_at
 """
@@ -92,8 +92,20 @@ class Jobs:
 
 def _created(position: int, event: AssetCreated) -> Statement:
     job = (event.user_id, event.job_id, event.workflow_id)
-    row = (*job, event.size, position, position, iso(moment(event)))
-    return Statement(_CREATED, row, independent=True)
+    row = (*job, 1, event.size, position, position, iso(moment(event)))
+    return Statement(_CREATED, row, independent=True, merge=_of_each_job)
+
+
+def _of_each_job(rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """Return the parameters of one `_CREATED` for each job, with the sums of its assets."""
+    jobs: dict[tuple[str, str], Sequence[Any]] = {}
+    for row in rows:
+        user_id, job_id, workflow_id, assets, size, first, *last = row
+        if before := jobs.get((user_id, job_id)):
+            workflow_id = before[2] if before[2] is not None else workflow_id
+            assets, size, first = assets + before[3], size + before[4], before[5]
+        jobs[user_id, job_id] = (user_id, job_id, workflow_id, assets, size, first, *last)
+    return [*jobs.values()]
 
 
 def _node(position: int, event: NodeEvent, now: str) -> Statement:

@@ -15,7 +15,7 @@ from tests.builders import (
     restored,
     started,
 )
-from tests.projections.world import World, read_job
+from tests.projections.world import World, read_job, select, world
 
 JOB = {"job_id": "j"}
 
@@ -59,3 +59,24 @@ async def test_job_totals_are_those_of_its_live_assets(
 
     assert (job["assets"], job["bytes"]) == totals
     assert job["last_position"] == here.feed.head()
+
+
+async def test_assets_of_one_group_count_as_if_they_were_recorded_one_by_one(
+    here: World, runner: Runner, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def made() -> list[Event]:
+        tags: list[dict[str, str]] = [{}, {"workflow_id": "w"}, {"workflow_id": "other"}]
+        return [
+            created(originator_id=asset_id(n), job_id=f"j{n % 2}", size=10 + n, **tags[n % 3])
+            for n in range(9)
+        ]
+
+    with world(tmp_path_factory.mktemp("single")) as other, other.projections() as single:
+        for event in made():
+            other.write(single, event)
+        here.write(runner, *made())
+
+        rows = "SELECT user_id, job_id, workflow_id, assets, bytes, first_position, last_position"
+        expected = select(single, f"{rows} FROM jobs ORDER BY job_id")
+        assert select(runner, f"{rows} FROM jobs ORDER BY job_id") == expected
+    assert [(row[2], row[3]) for row in expected] == [("other", 5), ("w", 4)]

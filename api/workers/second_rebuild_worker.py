@@ -56,11 +56,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the other process, and so this one
     pipe = Connection(int(sys.argv[1]))
     exit_with_server(pipe.fileno())
-    folder, database, number = pipe.recv()
-    engine, codec = engine_of(folder, database), Codec()
-    with closing(engine.reader()) as log, closing(engine.tables()) as tables:
-        feed = Feed(log, codec, read_identity(log, codec).log_id)
-        build_second(tables, number, feed, pipe)
+    with suppress(EOFError, BrokenPipeError):  # the other process died: the thread exits, too
+        folder, database, number = pipe.recv()
+        engine, codec = engine_of(folder, database), Codec()
+        with closing(engine.reader()) as log, closing(engine.tables()) as tables:
+            feed = Feed(log, codec, read_identity(log, codec).log_id)
+            build_second(tables, number, feed, pipe)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from asset_ledger.projections.runtime.registry import FOLLOWING
 from asset_ledger.projections.runtime.store import TableStore, in_use
 
 SECOND: Final = [each for each in FOLLOWING if each.name in ("usage", "search")]
-"""The projections of the second process, about half of the work. Their tables have the last names.
-"""
+"""The projections of the second process, about half of the work. The digest has their tables last,
+since they have the last names."""
 
 INTERVAL: Final = 0.5
 """Seconds between two messages about progress, at least: few enough for a pipe that waits."""

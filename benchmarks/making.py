@@ -18,7 +18,6 @@ from typing import Final
 from asset_ledger.api.engine import engine_of
 from asset_ledger.api.workers.second_rebuild_worker import start_second_for
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.data_folder import DataFolder
@@ -138,7 +137,7 @@ def generation(log: Path, folder: Path) -> Callable[[], int]:
     def make() -> int:
         engine, codec = engine_of(folder, None), Codec()
         with closing(engine.reader()) as reader, hold_build_lock(folder) as lock:
-            feed = Feed(reader, codec, read_identity(reader, codec).log_id)
+            feed = Feed.of_log(reader, codec)
             second = start_second_for(engine, lock)
             return build(engine.tables(), 1, feed, start_second=second).position
 

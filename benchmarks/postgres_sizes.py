@@ -20,7 +20,6 @@ from asset_ledger.api.database.engine import DatabaseEngine
 from asset_ledger.api.settings import Settings
 from asset_ledger.api.workers.second_rebuild_worker import start_second_for
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.ledger.storage.postgres import LOG, adapt, settings
@@ -94,7 +93,7 @@ def opened(ledger: Filled) -> Iterator[tuple[TableSchemas, Feed]]:
     """Yield the tables of a ledger, and its events."""
     log, codec = DatabaseEngine(ledger.url, ledger.folder).reader(), Codec()
     with closing(log), closing(TableSchemas(ledger.url)) as store:
-        yield store, Feed(log, codec, read_identity(log, codec).log_id)
+        yield store, Feed.of_log(log, codec)
 
 
 async def _pages(scale: Scale, ledger: Filled, few: Filled) -> list[Row]:

@@ -16,7 +16,6 @@ from asset_ledger.api.engine import Engine
 from asset_ledger.api.workers.second_rebuild_worker import start_second_for
 from asset_ledger.ledger.errors import FolderLockedError, GenerationError, RebuildError
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.sqlite import SqliteLog
 from asset_ledger.ledger.progress import Progress
 from asset_ledger.ledger.reading.feed import Feed
@@ -79,7 +78,7 @@ def _in_folder(folder: Path, request: RebuildRequest, start_second: StartSecond)
         closing(SqliteLog(DataFolder(folder).log, codec)) as log,
         closing(ProgressBar()) as progress,
     ):
-        feed = Feed(log, codec, read_identity(log, codec).log_id)
+        feed = Feed.of_log(log, codec)
         return _made(TableFiles(folder), feed, request, progress, start_second)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asset_ledger.ledger.content.offline import url_now
+from asset_ledger.ledger.content.offline import OfflineContents
 from asset_ledger.ledger.errors import DigestMismatchError, FolderLockedError, LedgerError
 from asset_ledger.ledger.ids import Digest
 from asset_ledger.ledger.storage.data_folder import DataFolder
@@ -47,8 +47,8 @@ async def repair(folder: Path, source: str, digests: Sequence[str]) -> Outcomes:
 
 def _in_stores(folder: Path, digests: Sequence[str]) -> Outcomes:
     """Return why contents in object stores cannot be stored again without `content_url`."""
-    files = DataFolder(folder).content
-    urls = {each: url_now(files, Digest(each)) for each in digests}
+    with closing(OfflineContents(DataFolder(folder).content)) as contents:
+        urls = {each: contents.url_of(Digest(each)) for each in digests}
     return {
         each: f"it is in the store {split_url(url)[0]}: set content_url to it"
         for each, url in urls.items()
@@ -78,7 +78,6 @@ async def _outcome(
 async def _content(backups: "BackupFolder", digest: Digest) -> AsyncIterator["UploadContent"]:
     """Open a content of a backup. Raises FileNotFoundError, CorruptLogError, SourceError."""
     from asset_ledger.api.sdk.content import opened
-    from asset_ledger.ledger.content.offline import OfflineContents
 
     with closing(OfflineContents(backups.content)) as contents:
         packed = contents.packed([digest])

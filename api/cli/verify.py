@@ -115,7 +115,6 @@ def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
     from asset_ledger.ledger.audit.finding import Finding
     from asset_ledger.ledger.errors import CorruptLogError, PoisonEventError
     from asset_ledger.ledger.log.codec import Codec
-    from asset_ledger.ledger.log.opening import read_identity
     from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
     from asset_ledger.ledger.reading.feed import FeedUpTo
     from asset_ledger.ledger.storage.data_folder import DataFolder
@@ -124,7 +123,7 @@ def _tables(folder: Path, scratch: Path, end: int) -> Iterator[dict[str, Any]]:
     log, codec = SqliteLogReader(DataFolder(folder).log), Codec()
     with closing(log), closing(ProgressBar()) as progress:
         try:
-            feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)
+            feed = FeedUpTo.of_log(log, codec)
             for report in verify_tables(folder, scratch, feed, progress, end):
                 yield report._asdict()
         except (CorruptLogError, PoisonEventError, sqlite3.Error) as error:

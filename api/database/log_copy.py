@@ -17,7 +17,6 @@ from asset_ledger.ledger.content.places import insert_places
 from asset_ledger.ledger.errors import LedgerError
 from asset_ledger.ledger.ids import digest_from_hex
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.log.shared_key import shared_keys
 from asset_ledger.ledger.log.sqlite import schema
 from asset_ledger.ledger.log.sqlite_reader import SqliteLogReader
@@ -134,7 +133,7 @@ def compare_tables(
         return
     codec, files = Codec(), TableFiles(scratch)
     with closing(SqliteLogReader(DataFolder(copy).log)) as log:
-        feed = FeedUpTo(log, codec, read_identity(log, codec).log_id)
+        feed = FeedUpTo.of_log(log, codec)
         for each in stored:
             feed.upto = min(each.position, feed.end_of_log())
             with closing(files.open(each.number, each.projections, each.part)) as made:

@@ -6,7 +6,7 @@ It only reads the log, runs at low priority, and exits when the server dies.
 """
 
 import sys
-import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -17,14 +17,12 @@ from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.workers.child import exit_with_server, give_way, server_has_died
 from asset_ledger.api.workers.second_rebuild_worker import start_second_for
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import read_identity
+from asset_ledger.ledger.progress import Progress, ThrottledProgress
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.rebuild.build import build, catch_up
-
-BUILD: Final = "build"
-CATCH_UP: Final = "catch-up"
-"""The two tasks."""
+from asset_ledger.projections.rebuild.second_worker import StartSecond
+from asset_ledger.projections.runtime.store import TableStore
 
 NICE: Final = 19
 INTERVAL: Final = 0.05
@@ -43,34 +41,40 @@ def main() -> None:
             return
         try:
             database = orjson.loads(sys.stdin.buffer.readline())
-            write({"done": _do(engine_of(folder, database), task, number, lock)})
+            write({"done": _do(engine_of(folder, database), TASKS[task], number, lock)})
         except Exception as error:  # the server reports it: standard error is /dev/null
             write({"error": f"{type(error).__name__}: {error}"})
 
 
-def _do(engine: Engine, task: str, number: int, lock: int) -> dict[str, Any]:
+Task = Callable[[TableStore, int, Feed, Progress, StartSecond], dict[str, Any]]
+
+
+def _do(engine: Engine, task: Task, number: int, lock: int) -> dict[str, Any]:
     with engine.building(), closing(engine.reader()) as log, closing(engine.tables()) as tables:
-        codec, progress = Codec(), ProgressLines()
-        feed = Feed(log, codec, read_identity(log, codec).log_id)
-        if task == BUILD:
-            second = start_second_for(engine, lock)
-            return build(tables, number, feed, progress, second).document()
-        catch_up(tables, number, feed, progress)
-        return {}
+        progress = ThrottledProgress(write_progress, INTERVAL)
+        second = start_second_for(engine, lock)
+        return task(tables, number, Feed.of_log(log, Codec()), progress, second)
 
 
-class ProgressLines:
-    """A `Progress` that writes a line for each new step, and one each INTERVAL in between."""
+def _build(
+    tables: TableStore, number: int, feed: Feed, progress: Progress, start_second: StartSecond
+) -> dict[str, Any]:
+    return build(tables, number, feed, progress, start_second).document()
 
-    def __init__(self) -> None:
-        self._step, self._written_at = "", 0.0
 
-    def __call__(self, step: str, position: int, target: int) -> None:
-        """Write the progress, unless a line about this step was written just now."""
-        now = time.monotonic()
-        if step != self._step or now - self._written_at > INTERVAL:
-            self._step, self._written_at = step, now
-            write({"step": step, "position": position, "target": target})
+def _catch_up(
+    tables: TableStore, number: int, feed: Feed, progress: Progress, _: StartSecond
+) -> dict[str, Any]:
+    catch_up(tables, number, feed, progress)
+    return {}
+
+
+TASKS: Final[Mapping[str, Task]] = {"build": _build, "catch-up": _catch_up}
+
+
+def write_progress(step: str, position: int, target: int) -> None:
+    """Write a line about the progress."""
+    write({"step": step, "position": position, "target": target})
 
 
 def write(document: dict[str, Any]) -> None:

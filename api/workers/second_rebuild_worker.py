@@ -16,7 +16,6 @@ from typing import Final
 from asset_ledger.api.engine import Engine, engine_of
 from asset_ledger.api.workers.child import exit_with_server
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.projections.rebuild.second_worker import StartSecond, build_second
 
@@ -60,7 +59,7 @@ def main() -> None:
         folder, database, number = pipe.recv()
         engine, codec = engine_of(folder, database), Codec()
         with closing(engine.reader()) as log, closing(engine.tables()) as tables:
-            feed = Feed(log, codec, read_identity(log, codec).log_id)
+            feed = Feed.of_log(log, codec)
             build_second(tables, number, feed, pipe)
 
 

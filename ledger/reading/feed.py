@@ -5,12 +5,13 @@ A reader that continues from its last position gets every event exactly once.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from asset_ledger.ledger.domain.event import Recorded, TaggedEvent
 from asset_ledger.ledger.domain.ledger import ProjectionSkipped
 from asset_ledger.ledger.log.codec import Codec
 from asset_ledger.ledger.log.event_log import LogReader
+from asset_ledger.ledger.log.opening import read_identity
 
 USERS: Final = 10_000
 """The number of users whose last change is known. With one more, all count as changed."""
@@ -33,6 +34,11 @@ class Feed:
     def __init__(self, log: LogReader, codec: Codec, log_id: str) -> None:
         self._log, self._codec = log, codec
         self.log_id = log_id
+
+    @classmethod
+    def of_log(cls, log: LogReader, codec: Codec) -> Self:
+        """Return the feed of a log that has begun. Raises as `read_identity` does."""
+        return cls(log, codec, read_identity(log, codec).log_id)
 
     def head(self) -> int:
         """Return the last position of the log."""

@@ -14,7 +14,7 @@ from asset_ledger.projections.rebuild.comparison import FileComparison, compare_
 from asset_ledger.projections.runtime.bulk import begin_bulk_fill, end_bulk_fill, fill
 from asset_ledger.projections.runtime.migrate import migrate
 from asset_ledger.projections.runtime.runner import Runner
-from asset_ledger.projections.runtime.store import TableStore
+from asset_ledger.projections.runtime.store import Database, TableStore
 
 
 class NewGenerationFiles:
@@ -28,17 +28,19 @@ class NewGenerationFiles:
 
     def open(self, projections: Sequence[Projection], part: str) -> Runner:
         """Create an empty file with the schema of this release and without indexes."""
-        database = self._store.open(self._number, projections, part)
-        self._stack.callback(database.close)
+        database = self._opened(projections, part)
         migrate(database)
         begin_bulk_fill(database)
         return Runner(database, self._feed)
 
     def reopen(self, projections: Sequence[Projection], part: str) -> Runner:
         """Open a file that another process has filled."""
+        return Runner(self._opened(projections, part), self._feed)
+
+    def _opened(self, projections: Sequence[Projection], part: str) -> Database:
         database = self._store.open(self._number, projections, part)
         self._stack.callback(database.close)
-        return Runner(database, self._feed)
+        return database
 
     def fill(self, step: str, runners: Sequence[Runner], upto: int) -> None:
         """Fill files from the log up to a position, side by side. Raises as `bulk.fill` does."""

@@ -4,14 +4,13 @@ Each reads the log. The two talk over a pipe: the second sends its progress, wai
 comparison for the position that both fill to, fills, sends what it compared, and ends.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from multiprocessing.connection import Connection
 from typing import Final
 
 from asset_ledger.ledger.errors import LedgerError, RebuildError
-from asset_ledger.ledger.progress import Progress
+from asset_ledger.ledger.progress import Progress, ThrottledProgress
 from asset_ledger.ledger.reading.feed import Feed, FeedUpTo
 from asset_ledger.projections.rebuild.comparison import FileComparison
 from asset_ledger.projections.rebuild.files import NewGenerationFiles
@@ -84,10 +83,14 @@ class SecondWorker:
 
 def build_second(store: TableStore, number: int, feed: Feed, pipe: Connection) -> None:
     """Build the second parts of a generation, in the second process."""
+
+    def send(step: str, position: int, target: int) -> None:
+        pipe.send(("progress", (step, position, target)))
+
     try:
         with ExitStack() as stack:
-            limited = FeedUpTo.of(feed)
-            files = NewGenerationFiles(stack, store, number, limited, _ProgressMessages(pipe))
+            limited, progress = FeedUpTo.of(feed), ThrottledProgress(send, INTERVAL)
+            files = NewGenerationFiles(stack, store, number, limited, progress)
             compared = _build(files, store, pipe)
         pipe.send(("built", compared))  # once its files are closed
     except LedgerError as error:
@@ -105,16 +108,3 @@ def _build(
     pipe.send(("compared", None))
     files.finish(runners, pipe.recv())
     return compared
-
-
-class _ProgressMessages:
-    """A `Progress` that sends a message every INTERVAL at most."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._sent_at = pipe, 0.0
-
-    def __call__(self, step: str, position: int, target: int) -> None:
-        """Send the progress, unless a message was sent just now."""
-        if time.monotonic() - self._sent_at > INTERVAL:
-            self._sent_at = time.monotonic()
-            self._pipe.send(("progress", (step, position, target)))

@@ -18,6 +18,7 @@ import pytest
 from tests.house.source import ROOT
 from tests.journeys.client import Client, Reply, talking
 from tests.journeys.server import Server, run, serving, until
+from tests.journeys.test_rebuilds import wait_for_rebuild
 from tests.postgres import Postgres
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
@@ -94,8 +95,7 @@ def rebuilt(server: Server) -> tuple[str, str | None, int | None]:
     """Rebuild at a server. Return the result, the error, and the number of differences."""
     with talking(server.port) as client:
         assert client.call("POST", "/api/projections/rebuild").status == 202
-        until(lambda: client.get("/api/projections").json["last"] is not None, "it has ended")
-        last = client.get("/api/projections").json["last"]
+        last = wait_for_rebuild(client)
         return last["result"], last["error"], last["differences"]
 
 

@@ -13,7 +13,6 @@ from asset_ledger.api.engine import engine_of
 from asset_ledger.api.workers.second_rebuild_worker import MODULE, start_second_for
 from asset_ledger.ledger.errors import RebuildError
 from asset_ledger.ledger.log.codec import Codec
-from asset_ledger.ledger.log.opening import read_identity
 from asset_ledger.ledger.reading.feed import Feed
 from asset_ledger.ledger.storage.folder_lock import hold_build_lock
 from asset_ledger.projections.rebuild import build as building
@@ -52,7 +51,7 @@ def by_two(here: World) -> Iterator[StartSecond]:
 
 def built(here: World, number: int, start_second: StartSecond | None) -> Rebuilt:
     codec = Codec()
-    feed = Feed(here.log, codec, read_identity(here.log, codec).log_id)
+    feed = Feed.of_log(here.log, codec)
     return build(here.tables, number, feed, start_second=start_second)
 
 
